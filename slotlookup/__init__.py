@@ -1,0 +1,17 @@
+"""slotlookup: which structure should find a virtual machine's memory slot, settled by measurement.
+
+This package is the core: slot types and rules, the strategy interface and registry, traces, configuration and errors.
+Strategies, workloads and the bench live in folders of their own and are discovered, never imported from here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+# In a checkout the sibling folders are not inside this package; an installation maps them there. This makes
+# `slotlookup.strategies` and its siblings importable from the checkout itself (`python -m slotlookup`).
+_root = Path(__file__).parent.parent
+if (_root / "strategies" / "native").is_dir() and str(_root) not in __path__:
+    __path__.append(str(_root))

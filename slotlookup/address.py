@@ -1,0 +1,32 @@
+"""Address types, told apart: a gfn is a page number of the guest, a gpa and an hva are byte addresses, all unsigned 64-bit.
+
+`start`/`end` are half-open throughout; `last` is inclusive. Pages are 4 KiB.
+"""
+
+from __future__ import annotations
+
+from typing import NewType
+
+Gfn = NewType("Gfn", int)
+Gpa = NewType("Gpa", int)
+Hva = NewType("Hva", int)
+SlotNumber = NewType("SlotNumber", int)
+"""`as_id << 16 | id`: the form in which KVM_SET_USER_MEMORY_REGION takes a slot."""
+
+PAGE_SHIFT = 12
+PAGE_SIZE = 1 << PAGE_SHIFT
+ADDRESS_LIMIT = 1 << 64
+GFN_LIMIT = 1 << (64 - PAGE_SHIFT)
+
+HOLE = -1
+"""The answer to a gfn lookup that no slot holds."""
+
+
+def gpa_to_gfn(gpa: Gpa) -> Gfn:
+    """The page number that holds a guest-physical byte address."""
+    return Gfn(gpa >> PAGE_SHIFT)
+
+
+def gfn_to_gpa(gfn: Gfn) -> Gpa:
+    """The first byte address of a guest page."""
+    return Gpa(gfn << PAGE_SHIFT)

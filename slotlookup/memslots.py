@@ -1,0 +1,317 @@
+"""Memory slots and the rules of KVM_SET_USER_MEMORY_REGION.
+
+`Memslots` holds what `struct kvm` holds: two address spaces, each with an active and an inactive slot set, and a
+generation. A call is first checked against the rules of Linux (virt/kvm/kvm_main.c, 5.17 to 6.18), then prepared in the
+inactive set, then published. Every refusal is a named error of `slotlookup.errors` that gives the offending values.
+Left out: KVM_MEM_GUEST_MEMFD, and the tag bits of hvas, which depend on the host's paging mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from sortedcontainers import SortedDict
+
+from slotlookup import errors
+from slotlookup.address import (
+    ADDRESS_LIMIT,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    Gfn,
+    Gpa,
+    Hva,
+    SlotNumber,
+    gfn_to_gpa,
+    gpa_to_gfn,
+)
+
+LOG_DIRTY_PAGES = 1
+READONLY = 2
+
+USER_SLOTS = 32_764
+"""KVM_USER_MEM_SLOTS on x86: SHRT_MAX less three internal slots."""
+ADDRESS_SPACES = 2
+MAX_PAGES = (1 << 31) - 1
+USER_ADDRESS_LIMIT = 1 << 63
+
+GENERATION_IN_PROGRESS = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class Memslot:
+    """One slot: `npages` pages from `base_gfn`, backed by host memory from `userspace_addr` on."""
+
+    number: SlotNumber
+    base_gfn: Gfn
+    npages: int
+    userspace_addr: Hva
+    flags: int = 0
+
+    @property
+    def id(self) -> int:
+        """The slot id within its address space."""
+        return self.number & 0xFFFF
+
+    @property
+    def as_id(self) -> int:
+        """The address space."""
+        return self.number >> 16
+
+    @property
+    def end_gfn(self) -> Gfn:
+        """One past the last gfn."""
+        return Gfn(self.base_gfn + self.npages)
+
+    @property
+    def userspace_end(self) -> Hva:
+        """One past the last byte of the backing host memory."""
+        return Hva(self.userspace_addr + self.size)
+
+    @property
+    def gpa(self) -> Gpa:
+        """The first guest-physical byte address."""
+        return gfn_to_gpa(self.base_gfn)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.npages << PAGE_SHIFT
+
+    def __str__(self) -> str:
+        return f"slot {describe_number(self.number)} [{self.gpa:#x}, {self.gpa + self.size:#x})"
+
+
+def describe_number(number: int) -> str:
+    """A slot number as people write it: the id, with the address space where it is not 0."""
+    as_id, slot_id = number >> 16, number & 0xFFFF
+    return f"{slot_id}" if as_id == 0 else f"{slot_id} of address space {as_id}"
+
+
+class ChangeKind(IntEnum):
+    """What a call amounts to, in KVM's own terms. The values are those of the native core."""
+
+    CREATE = 0
+    DELETE = 1
+    MOVE = 2
+    FLAGS_ONLY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SlotChange:
+    """A change that the rules accepted. `slot` is the slot as it is afterwards; for DELETE, as it was."""
+
+    kind: ChangeKind
+    slot: Memslot
+
+
+class SlotSet:
+    """The slots of one address space at one moment: by id, and by gfn in order."""
+
+    def __init__(self) -> None:
+        self._by_number: dict[SlotNumber, Memslot] = {}
+        self._by_gfn: SortedDict[int, Memslot] = SortedDict()
+
+    def get(self, number: SlotNumber) -> Memslot | None:
+        """The slot of that number, or None."""
+        return self._by_number.get(number)
+
+    def overlapping(self, start: Gfn, end: Gfn, ignoring: SlotNumber) -> Memslot | None:
+        """Some slot that meets [start, end) and is not `ignoring`, or None."""
+        before = self._by_gfn.bisect_left(start)
+        if before:
+            slot = self._by_gfn.peekitem(before - 1)[1]
+            if slot.end_gfn > start and slot.number != ignoring:
+                return slot
+        for base in self._by_gfn.irange(start, end, inclusive=(True, False)):
+            slot = self._by_gfn[base]
+            if slot.number != ignoring:
+                return slot
+        return None
+
+    def apply(self, change: SlotChange) -> None:
+        """Carry out an accepted change."""
+        old = self._by_number.pop(change.slot.number, None)
+        if old is not None:
+            del self._by_gfn[old.base_gfn]
+        if change.kind is not ChangeKind.DELETE:
+            self._by_number[change.slot.number] = change.slot
+            self._by_gfn[change.slot.base_gfn] = change.slot
+
+    def __iter__(self) -> Iterator[Memslot]:
+        return iter(self._by_gfn.values())
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingChange:
+    """A change that stands in the inactive set and that readers do not see yet."""
+
+    memslots: Memslots
+    change: SlotChange
+
+    def publish(self) -> SlotChange:
+        """Swap the sets, let the other follow, and advance the generation."""
+        self.memslots._publish(self.change)
+        return self.change
+
+
+class Memslots:
+    """A VM's memory slots: what the ioctl edits and what lookups read."""
+
+    def __init__(self, slots: Iterable[Memslot] = ()) -> None:
+        """Start from `slots`, each taken through the rules; a refusal raises RegionError."""
+        self._sets = [(SlotSet(), SlotSet()) for _ in range(ADDRESS_SPACES)]
+        self._active = [0] * ADDRESS_SPACES
+        self._generations = list(range(ADDRESS_SPACES))
+        self._pages = 0
+        self._aliased: frozenset[SlotNumber] | None = None
+        for slot in slots:
+            self.set_user_memory_region(slot.number, slot.gpa, slot.size, slot.userspace_addr, slot.flags)
+
+    def active(self, as_id: int = 0) -> SlotSet:
+        """The set that lookups read."""
+        return self._sets[as_id][self._active[as_id]]
+
+    def inactive(self, as_id: int = 0) -> SlotSet:
+        """The set that a change is prepared in; equal to the active one when none is pending."""
+        return self._sets[as_id][1 - self._active[as_id]]
+
+    def generation(self, as_id: int = 0) -> int:
+        """Even numbers for address space 0, odd for 1; GENERATION_IN_PROGRESS is set while a change is pending."""
+        return self._generations[as_id]
+
+    def prepare(self, number: int, gpa: int, size: int, hva: int, flags: int) -> PendingChange | None:
+        """Check a call and prepare it in the inactive set; None where nothing would change.
+
+        `number` is `as_id << 16 | id`; `gpa`, `size` and `hva` are bytes. Raises RegionError where KVM refuses.
+        """
+        change = self._classify(number, gpa, size, hva, flags)
+        if change is None:
+            return None
+        as_id = change.slot.as_id
+        if self._generations[as_id] & GENERATION_IN_PROGRESS:
+            raise RuntimeError(f"a change of address space {as_id} is pending already")
+        self._generations[as_id] |= GENERATION_IN_PROGRESS
+        self.inactive(as_id).apply(change)
+        return PendingChange(self, change)
+
+    def set_user_memory_region(self, number: int, gpa: int, size: int, hva: int, flags: int) -> SlotChange | None:
+        """KVM_SET_USER_MEMORY_REGION: prepare and publish. None where the call changes nothing."""
+        pending = self.prepare(number, gpa, size, hva, flags)
+        return None if pending is None else pending.publish()
+
+    def aliased(self) -> frozenset[SlotNumber]:
+        """The slots whose host memory another slot maps too, in whichever address space."""
+        if self._aliased is None:
+            self._aliased = frozenset(find_aliased(self))
+        return self._aliased
+
+    def get(self, number: int) -> Memslot | None:
+        """The active slot of that number, or None."""
+        as_id = number >> 16
+        return self.active(as_id).get(SlotNumber(number)) if as_id < ADDRESS_SPACES else None
+
+    def __iter__(self) -> Iterator[Memslot]:
+        """The active slots, by address space and gfn."""
+        for as_id in range(ADDRESS_SPACES):
+            yield from self.active(as_id)
+
+    def __len__(self) -> int:
+        return sum(len(self.active(as_id)) for as_id in range(ADDRESS_SPACES))
+
+    def _publish(self, change: SlotChange) -> None:
+        as_id = change.slot.as_id
+        self._active[as_id] ^= 1
+        self.inactive(as_id).apply(change)
+        self._generations[as_id] = (self._generations[as_id] & ~GENERATION_IN_PROGRESS) + ADDRESS_SPACES
+        if change.kind is ChangeKind.CREATE:
+            self._pages += change.slot.npages
+        elif change.kind is ChangeKind.DELETE:
+            self._pages -= change.slot.npages
+        self._aliased = None
+
+    def _classify(self, number: int, gpa: int, size: int, hva: int, flags: int) -> SlotChange | None:
+        _check_values(number, gpa, size, hva, flags)
+        slot_number = SlotNumber(number)
+        old = self.active(number >> 16).get(slot_number)
+        name = describe_number(number)
+        if size == 0:
+            if old is None:
+                raise errors.UnknownSlot(f"slot {name} does not exist, so size 0 cannot delete it")
+            return SlotChange(ChangeKind.DELETE, old)
+        wanted = Memslot(slot_number, gpa_to_gfn(Gpa(gpa)), size >> PAGE_SHIFT, Hva(hva), flags)
+        if old is None:
+            if self._pages + wanted.npages >= ADDRESS_LIMIT:
+                raise errors.TooManyPages(f"slot {name} brings the VM to {self._pages + wanted.npages:,} pages")
+            kind = ChangeKind.CREATE
+        else:
+            if wanted.npages != old.npages:
+                raise errors.ImmutableRegion(f"slot {name} has {old.size:#x} bytes and cannot have {size:#x}")
+            if wanted.userspace_addr != old.userspace_addr:
+                raise errors.ImmutableRegion(f"slot {name} is at hva {old.userspace_addr:#x} and cannot be at {hva:#x}")
+            if (wanted.flags ^ old.flags) & READONLY:
+                raise errors.ImmutableRegion(f"slot {name} cannot change READONLY (flags {old.flags:#x} to {flags:#x})")
+            if wanted.base_gfn != old.base_gfn:
+                kind = ChangeKind.MOVE
+            elif wanted.flags != old.flags:
+                kind = ChangeKind.FLAGS_ONLY
+            else:
+                return None
+        if kind in (ChangeKind.CREATE, ChangeKind.MOVE):
+            other = self.active(number >> 16).overlapping(wanted.base_gfn, wanted.end_gfn, slot_number)
+            if other is not None:
+                raise errors.GfnOverlap(f"{wanted} meets {other}")
+        return SlotChange(kind, wanted)
+
+
+def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> None:
+    """The rules that need no other slot."""
+    for what, value in (("slot number", number), ("gpa", gpa), ("size", size), ("hva", hva)):
+        if not 0 <= value < ADDRESS_LIMIT:
+            raise errors.WrappedRegion(f"{what} {value:#x} is not an unsigned 64-bit value")
+    if number >> 16 >= ADDRESS_SPACES:
+        raise errors.BadAddressSpace(f"address space {number >> 16} of slot number {number:#x} is not below {ADDRESS_SPACES}")
+    if number & 0xFFFF >= USER_SLOTS:
+        raise errors.BadSlotId(f"slot id {number & 0xFFFF} is not below {USER_SLOTS}")
+    for what, value in (("gpa", gpa), ("size", size), ("hva", hva)):
+        if value % PAGE_SIZE:
+            raise errors.UnalignedRegion(f"{what} {value:#x} of slot {describe_number(number)} is not a multiple of 4096")
+    if flags & ~(LOG_DIRTY_PAGES | READONLY):
+        raise errors.BadFlags(f"flags {flags:#x} of slot {describe_number(number)} hold more than LOG_DIRTY_PAGES and READONLY")
+    if gpa + size >= ADDRESS_LIMIT:
+        raise errors.WrappedRegion(f"gpa {gpa:#x} + size {size:#x} wraps")
+    if hva + size >= ADDRESS_LIMIT:
+        raise errors.WrappedRegion(f"hva {hva:#x} + size {size:#x} wraps")
+    if size and hva + size > USER_ADDRESS_LIMIT:
+        raise errors.InaccessibleHva(f"hva {hva:#x} + size {size:#x} is outside user memory")
+    if size >> PAGE_SHIFT > MAX_PAGES:
+        raise errors.TooManyPages(f"slot {describe_number(number)} has {size >> PAGE_SHIFT:,} pages, more than {MAX_PAGES:,}")
+
+
+def make_memslot(number: int, gpa: int, size: int, hva: int, flags: int = 0) -> Memslot:
+    """A slot from byte addresses, held to the rules that need no other slot. Raises RegionError."""
+    _check_values(number, gpa, size, hva, flags)
+    if size == 0:
+        raise errors.ZeroSizeRegion(f"slot {describe_number(number)} at gpa {gpa:#x} has no pages")
+    return Memslot(SlotNumber(number), gpa_to_gfn(Gpa(gpa)), size >> PAGE_SHIFT, Hva(hva), flags)
+
+
+def with_flags(slot: Memslot, flags: int) -> Memslot:
+    """The same slot with other flags."""
+    return replace(slot, flags=flags)
+
+
+def find_aliased(slots: Iterable[Memslot]) -> set[SlotNumber]:
+    """The slots whose host memory meets another's: one sweep over the starts."""
+    aliased: set[SlotNumber] = set()
+    furthest: Memslot | None = None
+    for slot in sorted(slots, key=lambda s: s.userspace_addr):
+        if furthest is not None and slot.userspace_addr < furthest.userspace_end:
+            aliased |= {furthest.number, slot.number}
+        if furthest is None or slot.userspace_end > furthest.userspace_end:
+            furthest = slot
+    return aliased

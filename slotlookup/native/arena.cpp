@@ -1,0 +1,103 @@
+#include "slotlookup/native/arena.hpp"
+
+#include <sys/mman.h>
+
+#include <utility>
+
+#include "slotlookup/native/probe.hpp"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
+namespace slotlookup {
+namespace {
+
+// Address space, not memory: the largest table (32,764 slots) takes about 5 % of it, and arrays that double leave the
+// rest for their predecessors.
+constexpr std::size_t kReserve = std::size_t{512} << 20;
+constexpr std::size_t kBlockObjects = 512;
+
+std::size_t round_to_line(std::size_t bytes) { return (bytes + kLineBytes - 1) / kLineBytes * kLineBytes; }
+
+// splitmix64: the same sequence from the same seed with every compiler and library.
+std::uint64_t next_random(std::uint64_t& state) {
+  std::uint64_t z = (state += 0x9e3779b97f4a7c15ull);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+Arena::Arena(Placement placement, std::uint64_t seed) : placement_(placement), random_state_(seed) {
+  void* p = mmap(nullptr, kReserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) throw ArenaFull("cannot reserve 512 MiB of address space for a strategy's slots");
+  base_ = static_cast<char*>(p);
+  ASAN_POISON_MEMORY_REGION(base_, kReserve);
+}
+
+Arena::~Arena() {
+  ASAN_UNPOISON_MEMORY_REGION(base_, kReserve);
+  munmap(base_, kReserve);
+}
+
+char* Arena::take(std::size_t bytes) {
+  if (bytes > kReserve - used_) throw ArenaFull("a strategy's slots and arrays exceed 512 MiB");
+  char* p = base_ + used_;
+  used_ += bytes;
+  return p;
+}
+
+void Arena::refill(std::size_t bytes) {
+  auto& free = free_objects_[bytes];
+  const std::size_t count = placement_ == Placement::packed ? 1 : kBlockObjects;
+  char* block = take(bytes * count);
+  for (std::size_t i = count; i-- > 0;) free.push_back(block + i * bytes);
+  for (std::size_t i = count; i-- > 1;) std::swap(free[i], free[next_random(random_state_) % (i + 1)]);
+}
+
+void* Arena::allocate_object(std::size_t bytes) {
+  bytes = round_to_line(bytes);
+  if (free_objects_[bytes].empty()) refill(bytes);
+  auto& free = free_objects_[bytes];
+  void* p = free.back();
+  free.pop_back();
+  in_use_ += bytes;
+  ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+  return p;
+}
+
+void Arena::free_object(void* p, std::size_t bytes) {
+  bytes = round_to_line(bytes);
+  in_use_ -= bytes;
+  ASAN_POISON_MEMORY_REGION(p, bytes);
+  free_objects_[bytes].push_back(p);
+}
+
+void* Arena::allocate_array(std::size_t bytes) {
+  bytes = round_to_line(bytes);
+  auto& free = free_arrays_[bytes];
+  void* p;
+  if (free.empty()) {
+    p = take(bytes);
+  } else {
+    p = free.back();
+    free.pop_back();
+  }
+  in_use_ += bytes;
+  ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+  return p;
+}
+
+void Arena::free_array(void* p, std::size_t bytes) {
+  bytes = round_to_line(bytes);
+  in_use_ -= bytes;
+  ASAN_POISON_MEMORY_REGION(p, bytes);
+  free_arrays_[bytes].push_back(p);
+}
+
+}  // namespace slotlookup

@@ -1,0 +1,28 @@
+// A structure that holds nothing and finds nothing. What it costs to replay a trace through it is what the loop costs.
+#include "slotlookup/native/structure.hpp"
+
+namespace slotlookup {
+namespace {
+
+template <class Role, class Probe>
+class Empty {
+ public:
+  using Node = NoNode;
+  Empty(const Home&, Probe) {}
+  void insert(Slot&) { ++size_; }
+  void erase(Slot&) { --size_; }
+  void replace(Slot&, Slot&) {}
+  Slot* find(std::uint64_t) { return nullptr; }
+  template <class Visit>
+  void visit(std::uint64_t, std::uint64_t, Visit&&) {}
+  void check() const {}
+  std::size_t size() const { return size_; }
+
+ private:
+  std::size_t size_ = 0;
+};
+
+SLOTLOOKUP_STRUCTURE("empty", Empty)
+
+}  // namespace
+}  // namespace slotlookup

@@ -1,0 +1,228 @@
+// The Python face of the native core.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+#include <tuple>
+
+#include "slotlookup/native/replay.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using slotlookup::Change;
+using slotlookup::Segment;
+using slotlookup::Strategy;
+
+using Words = nb::ndarray<const std::uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using SegmentTable = nb::ndarray<const std::uint64_t, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
+using ChangeTable = nb::ndarray<const std::uint64_t, nb::shape<-1, 6>, nb::c_contig, nb::device::cpu>;
+using Numbers = nb::ndarray<nb::numpy, std::int32_t, nb::ndim<1>>;
+using Counts = nb::ndarray<nb::numpy, std::uint64_t, nb::ndim<1>>;
+
+template <class T>
+nb::ndarray<nb::numpy, T, nb::ndim<1>> hand_over(std::vector<T>&& values) {
+  auto* kept = new std::vector<T>(std::move(values));
+  nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+  return {kept->data(), {kept->size()}, owner};
+}
+
+const Change* rows(const ChangeTable& table) { return reinterpret_cast<const Change*>(table.data()); }
+
+slotlookup::Timeline timeline(const SegmentTable& segments, const ChangeTable& changes, std::size_t questions) {
+  const slotlookup::Timeline made{reinterpret_cast<const Segment*>(segments.data()), segments.shape(0), rows(changes),
+                                  changes.shape(0)};
+  slotlookup::validate(made, questions);
+  return made;
+}
+
+void require_ranges(const Words& start, const Words& end) {
+  if (start.shape(0) != end.shape(0)) throw std::invalid_argument("as many starts as ends are needed");
+  for (std::size_t i = 0; i < start.shape(0); ++i) {
+    if (start.data()[i] >= end.data()[i]) {
+      throw std::invalid_argument("range " + std::to_string(i) + " is empty");
+    }
+  }
+}
+
+void require_kinds(const ChangeTable& changes) {
+  for (std::size_t i = 0; i < changes.shape(0); ++i) {
+    if (static_cast<std::uint64_t>(rows(changes)[i].kind) > 3) {
+      throw std::invalid_argument("change " + std::to_string(i) + " is of no known kind");
+    }
+  }
+}
+
+slotlookup::StrategySpec make_spec(const std::string& gfn, const std::string& hva, const std::string& cache,
+                                   const std::string& update, bool counted, const std::string& placement,
+                                   std::uint64_t seed) {
+  slotlookup::StrategySpec spec;
+  spec.gfn = gfn;
+  spec.hva = hva;
+  spec.counted = counted;
+  spec.seed = seed;
+  if (cache == "last-used") {
+    spec.cache = slotlookup::CacheKind::last_used;
+  } else if (cache != "none") {
+    throw std::invalid_argument("no cache is called '" + cache + "'");
+  }
+  if (update == "two-sets") {
+    spec.discipline = slotlookup::Discipline::two_sets;
+  } else if (update != "in-place") {
+    throw std::invalid_argument("no update discipline is called '" + update + "'");
+  }
+  if (placement == "scattered") {
+    spec.placement = slotlookup::Placement::scattered;
+  } else if (placement != "packed") {
+    throw std::invalid_argument("no placement is called '" + placement + "'");
+  }
+  return spec;
+}
+
+}  // namespace
+
+NB_MODULE(_slotlookup_native, m) {
+  m.doc() = "Native structures and replay loops of slotlookup.";
+
+  nb::exception<slotlookup::BrokenInvariant>(m, "BrokenInvariant", PyExc_AssertionError);
+
+  m.def(
+      "structures",
+      [] {
+        std::vector<std::tuple<std::string, bool, bool>> found;
+        for (const auto& entry : slotlookup::structure_registry()) {
+          found.emplace_back(entry.name, entry.make_gfn != nullptr, entry.make_hva != nullptr);
+        }
+        return found;
+      },
+      "Every structure linked in: (name, serves gfn lookups, serves hva visits).");
+  m.def(
+      "build", [] { return std::make_tuple(std::string(SLOTLOOKUP_COMPILER), std::string(SLOTLOOKUP_FLAGS)); },
+      "The compiler and the flags this module was built with.");
+
+  nb::class_<Strategy>(m, "Strategy", "One native strategy over its own arena. Ranges are half-open, unsigned 64-bit.")
+      .def(
+          "__init__",
+          [](Strategy* self, const std::string& gfn, const std::string& hva, const std::string& cache,
+             const std::string& update, bool counted, const std::string& placement, std::uint64_t seed) {
+            new (self) Strategy(make_spec(gfn, hva, cache, update, counted, placement, seed));
+          },
+          "gfn"_a, "hva"_a, "cache"_a = "none", "update"_a = "in-place", "counted"_a = false, "placement"_a = "packed",
+          "seed"_a = 0)
+      .def(
+          "stage",
+          [](Strategy& s, const ChangeTable& change) {
+            if (change.shape(0) != 1) throw std::invalid_argument("one change is staged at a time");
+            require_kinds(change);
+            s.stage(rows(change)[0]);
+          },
+          "change"_a, "Prepare one change (uint64[1, 6]); in-place strategies show it at once.")
+      .def("publish", &Strategy::publish, "Let readers see the staged change.")
+      .def(
+          "apply",
+          [](Strategy& s, const ChangeTable& changes) {
+            require_kinds(changes);
+            for (std::size_t i = 0; i < changes.shape(0); ++i) s.apply(rows(changes)[i]);
+          },
+          "changes"_a, "Stage and publish each change (uint64[n, 6]).")
+      .def(
+          "find",
+          [](Strategy& s, unsigned as_id, std::uint64_t gfn) {
+            std::int32_t number;
+            s.gfn(as_id).answer(&gfn, 1, &number);
+            return number;
+          },
+          "as_id"_a, "gfn"_a, "The number of the slot that holds gfn, or -1.")
+      .def(
+          "visit",
+          [](Strategy& s, std::uint64_t start, std::uint64_t end) {
+            std::vector<std::int32_t> numbers;
+            std::uint64_t count = 0;
+            if (start < end) {
+              for (unsigned as_id = 0; as_id < slotlookup::kAddressSpaces; ++as_id) {
+                s.hva(as_id).answer(&start, &end, 1, numbers, &count);
+              }
+            }
+            return numbers;
+          },
+          "start"_a, "end"_a, "The numbers of all slots that meet [start, end), in the structure's order.")
+      .def(
+          "answer_gfn",
+          [](Strategy& s, const Words& gfn, const SegmentTable& segments, const ChangeTable& changes) {
+            require_kinds(changes);
+            const auto line = timeline(segments, changes, gfn.shape(0));
+            std::vector<std::int32_t> out(gfn.shape(0));
+            {
+              nb::gil_scoped_release free;
+              slotlookup::answer_gfn(s, line, gfn.data(), gfn.shape(0), out.data());
+            }
+            return hand_over(std::move(out));
+          },
+          "gfn"_a, "segments"_a, "changes"_a, "The slot number of each gfn (int32[n]), -1 for a hole.")
+      .def(
+          "answer_hva",
+          [](Strategy& s, const Words& start, const Words& end, const SegmentTable& segments,
+             const ChangeTable& changes) {
+            require_ranges(start, end);
+            require_kinds(changes);
+            const auto line = timeline(segments, changes, start.shape(0));
+            std::vector<std::uint64_t> count(start.shape(0));
+            std::vector<std::int32_t> numbers;
+            {
+              nb::gil_scoped_release free;
+              slotlookup::answer_hva(s, line, start.data(), end.data(), start.shape(0), numbers, count.data());
+            }
+            return std::make_tuple(hand_over(std::move(count)), hand_over(std::move(numbers)));
+          },
+          "start"_a, "end"_a, "segments"_a, "changes"_a,
+          "How many slots each range meets (uint64[n]) and their numbers, range after range (int32[sum]).")
+      .def(
+          "replay_gfn",
+          [](Strategy& s, const Words& gfn, const SegmentTable& segments, const ChangeTable& changes) {
+            require_kinds(changes);
+            const auto line = timeline(segments, changes, gfn.shape(0));
+            nb::gil_scoped_release free;
+            const auto timed = slotlookup::replay_gfn(s, line, gfn.data(), gfn.shape(0));
+            return std::make_tuple(timed.nanoseconds, timed.checksum);
+          },
+          "gfn"_a, "segments"_a, "changes"_a,
+          "(nanoseconds spent in lookups, sum of number + 1 over the slots found).")
+      .def(
+          "replay_hva",
+          [](Strategy& s, const Words& start, const Words& end, const SegmentTable& segments,
+             const ChangeTable& changes) {
+            require_ranges(start, end);
+            require_kinds(changes);
+            const auto line = timeline(segments, changes, start.shape(0));
+            nb::gil_scoped_release free;
+            const auto timed = slotlookup::replay_hva(s, line, start.data(), end.data(), start.shape(0));
+            return std::make_tuple(timed.nanoseconds, timed.checksum);
+          },
+          "start"_a, "end"_a, "segments"_a, "changes"_a,
+          "(nanoseconds spent in visits, sum of number + 1 over the slots visited).")
+      .def(
+          "replay_changes",
+          [](Strategy& s, const ChangeTable& changes) {
+            require_kinds(changes);
+            nb::gil_scoped_release free;
+            return slotlookup::replay_changes(s, rows(changes), changes.shape(0));
+          },
+          "changes"_a, "Nanoseconds spent in applying the changes.")
+      .def(
+          "counters",
+          [](const Strategy& s) {
+            const auto& c = s.counters();
+            return std::make_tuple(c.slots_examined, c.compares, c.hops, c.lines);
+          },
+          "(slots examined, compares, hops, lines) since the last reset; zero unless counted.")
+      .def("reset_counters", [](Strategy& s) { s.set_counters({}); })
+      .def("check", &Strategy::check, "Raise BrokenInvariant where a structure's own invariants do not hold.")
+      .def_prop_ro("bytes", &Strategy::bytes, "Bytes in use for slots, nodes, arrays and tables.")
+      .def_prop_ro("generation", &Strategy::generation, "Changes published so far.")
+      .def("__len__", &Strategy::slots);
+}

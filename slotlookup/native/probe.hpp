@@ -1,0 +1,96 @@
+// Counting hooks: one structure source, instantiated with NoProbe for timing and with CountProbe for counting.
+//
+// A structure owns a member `probe_` and writes the hooks below where the event happens. They never alter control flow.
+//   EXAMINE()      a slot's range is tested against the question ("lookups" in the 2008 thread)
+//   COMPARE(expr)  one key comparison; yields expr
+//   HOP()          one dereference of a pointer that was itself loaded from memory
+//   TOUCH(p, n)    the n bytes at p are read or written; the meter counts distinct 64-byte lines an operation
+// With SLOTLOOKUP_STRIP_HOOKS the hooks vanish from the source altogether, so that a test can compare the machine code
+// of the timed instance with code that never had them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace slotlookup {
+
+inline constexpr std::size_t kLineBytes = 64;
+
+struct Counters {
+  std::uint64_t slots_examined = 0;
+  std::uint64_t compares = 0;
+  std::uint64_t hops = 0;
+  std::uint64_t lines = 0;
+};
+
+// Counts events and distinct lines. Lines are numbered from the start of the strategy's own arena, where the declared
+// placement put everything, so that no address of the host's allocator can enter a count.
+class Meter {
+ public:
+  explicit Meter(const void* arena_base) : base_(reinterpret_cast<std::uintptr_t>(arena_base)) {}
+
+  // Lines are distinct within one operation.
+  void begin_operation() { ++stamp_; }
+
+  void touch(const void* p, std::size_t bytes) {
+    const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(p) - base_;
+    const std::size_t last = (offset + bytes - 1) / kLineBytes;
+    if (last >= seen_.size()) seen_.resize(last + 1 + last / 2, 0);
+    for (std::size_t line = offset / kLineBytes; line <= last; ++line) {
+      if (seen_[line] != stamp_) {
+        seen_[line] = stamp_;
+        ++counters.lines;
+      }
+    }
+  }
+
+  Counters counters;
+
+ private:
+  std::uintptr_t base_;
+  std::uint64_t stamp_ = 0;
+  std::vector<std::uint64_t> seen_;
+};
+
+struct NoProbe {
+  static constexpr bool counting = false;
+  explicit NoProbe(Meter*) {}
+  void begin_operation() const {}
+  bool compare(bool outcome) const { return outcome; }
+  void examine() const {}
+  void hop() const {}
+  void touch(const void*, std::size_t) const {}
+};
+
+struct CountProbe {
+  static constexpr bool counting = true;
+  explicit CountProbe(Meter* meter) : meter_(meter) {}
+  void begin_operation() const { meter_->begin_operation(); }
+  bool compare(bool outcome) const {
+    ++meter_->counters.compares;
+    return outcome;
+  }
+  void examine() const { ++meter_->counters.slots_examined; }
+  void hop() const { ++meter_->counters.hops; }
+  void touch(const void* p, std::size_t bytes) const { meter_->touch(p, bytes); }
+
+ private:
+  Meter* meter_;
+};
+
+}  // namespace slotlookup
+
+#ifdef SLOTLOOKUP_STRIP_HOOKS
+#define EXAMINE() ((void)0)
+#define COMPARE(expr) (expr)
+#define HOP() ((void)0)
+#define TOUCH(p, n) ((void)0)
+#define BEGIN_OPERATION() ((void)0)
+#else
+#define EXAMINE() probe_.examine()
+#define COMPARE(expr) probe_.compare(expr)
+#define HOP() probe_.hop()
+#define TOUCH(p, n) probe_.touch(p, n)
+#define BEGIN_OPERATION() probe_.begin_operation()
+#endif

@@ -1,0 +1,278 @@
+// Red-black balancing for trees whose nodes lie inside slots. Shared by every tree of the house; it knows no keys.
+//
+// Invariants, checked by check_balance():
+//   1. the root is black; a red node has no red child
+//   2. every path from the root to a null link passes the same number of black nodes
+//   3. a child's parent link points at its parent
+//   4. where the tree is augmented, every node's summary is what its own key and its children's summaries make
+// From the textbook algorithm (Guibas and Sedgewick 1978; Cormen et al., chapter 13), with null leaves and the colour in
+// the low bit of the parent link, as a node of 24 bytes asks for.
+#pragma once
+
+#include <cstdint>
+
+#include "slotlookup/native/structure.hpp"
+
+namespace slotlookup {
+
+struct RbNode {
+  std::uintptr_t parent_and_colour;  // low bit set: black
+  RbNode* left;
+  RbNode* right;
+
+  RbNode* parent() const { return reinterpret_cast<RbNode*>(parent_and_colour & ~std::uintptr_t{1}); }
+  bool black() const { return parent_and_colour & 1; }
+  void set_parent(RbNode* p) { parent_and_colour = reinterpret_cast<std::uintptr_t>(p) | (parent_and_colour & 1); }
+  void set_black(bool b) { parent_and_colour = (parent_and_colour & ~std::uintptr_t{1}) | (b ? 1u : 0u); }
+};
+
+struct NoSummary {
+  static constexpr bool augmented = false;
+  static void refresh(RbNode*) {}
+};
+
+// Summary::refresh(node) recomputes a node's summary from its own key and its children.
+template <class Summary, class Probe>
+class RbTree {
+ public:
+  explicit RbTree(Probe probe) : probe_(probe) {}
+
+  RbNode* root() const {
+    TOUCH(&root_, sizeof root_);
+    return root_;
+  }
+
+  // Hangs `node` below `parent` at `link`, where the caller's descent ended, and restores the balance.
+  void insert(RbNode* node, RbNode* parent, bool left) {
+    node->parent_and_colour = reinterpret_cast<std::uintptr_t>(parent);  // red
+    node->left = node->right = nullptr;
+    see(node);
+    (parent ? (left ? parent->left : parent->right) : root_) = node;
+    refresh_upwards(node);
+    after_insert(node);
+  }
+
+  void erase(RbNode* node) {
+    see(node);
+    RbNode* child;
+    RbNode* parent;
+    bool removed_black;
+    if (node->left && node->right) {
+      RbNode* next = node->right;
+      see(next);
+      while (next->left) {
+        next = next->left;
+        see(next);
+      }
+      removed_black = next->black();
+      child = next->right;
+      if (next->parent() == node) {
+        parent = next;
+      } else {
+        parent = next->parent();
+        link(parent, next, child);
+        next->right = node->right;
+        next->right->set_parent(next);
+      }
+      link(node->parent(), node, next);
+      next->left = node->left;
+      next->left->set_parent(next);
+      next->set_black(node->black());
+    } else {
+      child = node->left ? node->left : node->right;
+      parent = node->parent();
+      removed_black = node->black();
+      link(parent, node, child);
+    }
+    if (parent) refresh_upwards(parent);
+    if (removed_black) after_erase(child, parent);
+  }
+
+  // Puts `by` where `node` was: the same place in the order, so no balancing.
+  void replace(RbNode* node, RbNode* by) {
+    see(node);
+    by->left = node->left;
+    by->right = node->right;
+    by->set_black(node->black());
+    see(by);
+    link(node->parent(), node, by);
+    if (by->left) {
+      see(by->left);
+      by->left->set_parent(by);
+    }
+    if (by->right) {
+      see(by->right);
+      by->right->set_parent(by);
+    }
+  }
+
+  RbNode* first() const {
+    RbNode* node = root();
+    if (!node) return nullptr;
+    see(node);
+    while (node->left) {
+      node = node->left;
+      see(node);
+    }
+    return node;
+  }
+
+  RbNode* next(RbNode* node) const {
+    if (node->right) {
+      node = node->right;
+      see(node);
+      while (node->left) {
+        node = node->left;
+        see(node);
+      }
+      return node;
+    }
+    RbNode* parent = node->parent();
+    while (parent) {
+      see(parent);
+      if (parent->left == node) break;
+      node = parent;
+      parent = node->parent();
+    }
+    return parent;
+  }
+
+  void check_balance() const {
+    require(!root_ || (root_->black() && !root_->parent()), "red-black: the root is black and has no parent");
+    black_height(root_);
+  }
+
+ private:
+  void see([[maybe_unused]] const RbNode* node) const {
+    HOP();
+    TOUCH(node, sizeof *node);
+  }
+
+  void link(RbNode* parent, RbNode* old_child, RbNode* by) {
+    if (!parent) {
+      TOUCH(&root_, sizeof root_);
+      root_ = by;
+    } else {
+      see(parent);
+      (parent->left == old_child ? parent->left : parent->right) = by;
+    }
+    if (by) by->set_parent(parent);
+  }
+
+  void refresh_upwards(RbNode* node) {
+    if constexpr (Summary::augmented) {
+      for (; node; node = node->parent()) {
+        see(node);
+        Summary::refresh(node);
+      }
+    }
+  }
+
+  // Turns x down and its child on the other side up. Only the two change what lies below them.
+  void rotate(RbNode* x, bool to_left) {
+    RbNode* y = to_left ? x->right : x->left;
+    see(y);
+    RbNode* middle = to_left ? y->left : y->right;
+    (to_left ? x->right : x->left) = middle;
+    if (middle) {
+      see(middle);
+      middle->set_parent(x);
+    }
+    link(x->parent(), x, y);
+    (to_left ? y->left : y->right) = x;
+    x->set_parent(y);
+    Summary::refresh(x);
+    Summary::refresh(y);
+  }
+
+  void after_insert(RbNode* node) {
+    while (true) {
+      RbNode* parent = node->parent();
+      if (!parent) {
+        node->set_black(true);
+        return;
+      }
+      see(parent);
+      if (parent->black()) return;
+      RbNode* grand = parent->parent();  // there is one: a red node is not the root
+      see(grand);
+      const bool parent_is_left = grand->left == parent;
+      RbNode* uncle = parent_is_left ? grand->right : grand->left;
+      if (uncle) see(uncle);
+      if (uncle && !uncle->black()) {
+        parent->set_black(true);
+        uncle->set_black(true);
+        grand->set_black(false);
+        node = grand;
+        continue;
+      }
+      if ((parent->left == node) != parent_is_left) {
+        rotate(parent, parent_is_left);
+        parent = node;
+      }
+      rotate(grand, !parent_is_left);
+      parent->set_black(true);
+      grand->set_black(false);
+      return;
+    }
+  }
+
+  static bool is_black(const RbNode* node) { return !node || node->black(); }
+
+  // `node` (possibly null) below `parent` is short of one black node.
+  void after_erase(RbNode* node, RbNode* parent) {
+    while (parent && is_black(node)) {
+      see(parent);
+      const bool left = parent->left == node;
+      RbNode* sibling = left ? parent->right : parent->left;  // there is one: its side is a black node longer
+      see(sibling);
+      if (!sibling->black()) {
+        rotate(parent, left);
+        sibling->set_black(true);
+        parent->set_black(false);
+        sibling = left ? parent->right : parent->left;
+        see(sibling);
+      }
+      RbNode* near = left ? sibling->left : sibling->right;
+      RbNode* far = left ? sibling->right : sibling->left;
+      if (near) see(near);
+      if (far) see(far);
+      if (is_black(near) && is_black(far)) {
+        sibling->set_black(false);
+        node = parent;
+        parent = node->parent();
+        continue;
+      }
+      if (is_black(far)) {
+        rotate(sibling, !left);
+        near->set_black(true);
+        sibling->set_black(false);
+        far = sibling;
+        sibling = near;
+      }
+      rotate(parent, left);
+      sibling->set_black(parent->black());
+      parent->set_black(true);
+      far->set_black(true);
+      return;
+    }
+    if (node) node->set_black(true);
+  }
+
+  static int black_height(const RbNode* node) {
+    if (!node) return 0;
+    for (const RbNode* child : {node->left, node->right}) {
+      if (!child) continue;
+      require(child->parent() == node, "red-black: a child's parent link points at its parent");
+      require(node->black() || child->black(), "red-black: a red node has no red child");
+    }
+    const int left = black_height(node->left);
+    require(left == black_height(node->right), "red-black: both sides of a node are equally black");
+    return left + (node->black() ? 1 : 0);
+  }
+
+  RbNode* root_ = nullptr;
+  [[no_unique_address]] Probe probe_;
+};
+
+}  // namespace slotlookup

@@ -1,0 +1,45 @@
+// Whole traces through a strategy: answers to check, and replays to time.
+//
+// A stream is one kind of question taken out of a trace, in order, cut into segments in which neither the slots nor the
+// address space asked change. Slot changes between segments are applied outside the clock and outside the counts.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "slotlookup/native/strategy.hpp"
+
+namespace slotlookup {
+
+// A row of the segment table: three unsigned 64-bit columns.
+struct Segment {
+  std::uint64_t end;      // one past the segment's last question
+  std::uint64_t as_id;    // the address space asked; hva visits ask both and ignore it
+  std::uint64_t changes;  // how many changes of the trace precede the segment
+};
+static_assert(sizeof(Segment) == 3 * sizeof(std::uint64_t));
+
+struct Timeline {
+  const Segment* segments;
+  std::size_t segment_count;
+  const Change* changes;
+  std::size_t change_count;
+};
+
+struct Timed {
+  std::uint64_t nanoseconds = 0;
+  std::uint64_t checksum = 0;  // sum of (number + 1) over all slots found
+};
+
+// Throws std::invalid_argument where the tables do not describe `questions` questions.
+void validate(const Timeline&, std::size_t questions);
+
+void answer_gfn(Strategy&, const Timeline&, const std::uint64_t* gfn, std::size_t n, std::int32_t* out);
+void answer_hva(Strategy&, const Timeline&, const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
+                std::vector<std::int32_t>& numbers, std::uint64_t* count);
+
+Timed replay_gfn(Strategy&, const Timeline&, const std::uint64_t* gfn, std::size_t n);
+Timed replay_hva(Strategy&, const Timeline&, const std::uint64_t* start, const std::uint64_t* end, std::size_t n);
+std::uint64_t replay_changes(Strategy&, const Change* changes, std::size_t n);
+
+}  // namespace slotlookup

@@ -1,0 +1,110 @@
+// A native strategy: one structure finds slots by gfn, one visits them by hva, for each address space and slot set.
+//
+// Slots are created, deleted, moved and re-flagged by changes that the memslot rules have already accepted. A change is
+// staged and then published; what readers see in between tells the update disciplines apart:
+//   in_place   the one set is edited when the change is staged
+//   two_sets   the inactive set is edited, then swapped in, then the other set follows; slot objects are shared and carry
+//              a node for each set. DELETE and MOVE first swap in a copy that is marked invalid, as Linux 5.17 does.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "slotlookup/native/structure.hpp"
+
+namespace slotlookup {
+
+inline constexpr unsigned kAddressSpaces = 2;
+
+enum class Discipline { in_place, two_sets };
+enum class ChangeKind : std::uint64_t { create = 0, erase = 1, move = 2, flags = 3 };
+
+// A row of the change table that Python hands over: six unsigned 64-bit columns.
+struct Change {
+  ChangeKind kind;
+  std::uint64_t number;
+  std::uint64_t base_gfn;
+  std::uint64_t npages;
+  std::uint64_t userspace_addr;
+  std::uint64_t flags;
+};
+static_assert(sizeof(Change) == 6 * sizeof(std::uint64_t));
+
+struct BadChange : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+struct StrategySpec {
+  std::string gfn;
+  std::string hva;
+  CacheKind cache = CacheKind::none;
+  Discipline discipline = Discipline::in_place;
+  bool counted = false;
+  Placement placement = Placement::packed;
+  std::uint64_t seed = 0;
+};
+
+class Strategy {
+ public:
+  explicit Strategy(StrategySpec spec);
+  ~Strategy();
+  Strategy(const Strategy&) = delete;
+  Strategy& operator=(const Strategy&) = delete;
+
+  void stage(const Change&);
+  void publish();
+  void apply(const Change& change) {
+    stage(change);
+    publish();
+  }
+
+  GfnIndex& gfn(unsigned as_id) { return *space(as_id).gfn[space(as_id).active]; }
+  HvaIndex& hva(unsigned as_id) { return *space(as_id).hva[space(as_id).active]; }
+
+  void check() const;
+  std::size_t slots() const { return slots_; }
+  std::uint64_t generation() const { return generation_; }
+  std::size_t bytes() const { return arena_.bytes_in_use() + table_bytes(); }
+  const Counters& counters() const { return meter_.counters; }
+  void set_counters(const Counters& counters) { meter_.counters = counters; }
+
+ private:
+  struct Space {
+    GfnIndex* gfn[2] = {nullptr, nullptr};
+    HvaIndex* hva[2] = {nullptr, nullptr};
+    unsigned active = 0;
+    std::vector<Slot*> by_id;  // id -> slot
+  };
+
+  unsigned sets() const { return spec_.discipline == Discipline::two_sets ? 2 : 1; }
+  Space& space(unsigned as_id);
+  Slot* slot_of(const Change&);
+  std::size_t bytes_before_slot() const;
+  Slot* create_slot(const Change&);
+  void free_slot(Slot*);
+  void edit(Space&, unsigned set, Slot* old_slot, Slot* by);
+  void through_both_sets(Space&, Slot* old_slot, Slot* by);
+  std::size_t table_bytes() const;
+
+  StrategySpec spec_;
+  const StructureEntry* gfn_structure_;
+  const StructureEntry* hva_structure_;
+  Arena arena_;
+  Meter meter_;
+  std::size_t gfn_node_bytes_;
+  std::size_t hva_node_bytes_;
+  Space spaces_[kAddressSpaces];
+  std::size_t slots_ = 0;
+  std::uint64_t generation_ = 0;
+
+  struct Staged {
+    bool pending = false;
+    unsigned as_id = 0;
+    Slot* old_slot = nullptr;
+    Slot* by = nullptr;
+  } staged_;
+};
+
+}  // namespace slotlookup

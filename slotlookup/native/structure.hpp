@@ -1,0 +1,112 @@
+// What a structure is, how a strategy drives it, and how a source file under strategies/native/ announces itself.
+//
+// A structure is a class template over the key it indexes and the probe it reports to:
+//
+//   template <class Role, class Probe>
+//   class MyTree {
+//    public:
+//     using Node = ...;                       // embedded in every slot; NoNode where there is none
+//     MyTree(const Home& home, Probe probe);
+//     void insert(Slot&);                     // the slot is not in the structure
+//     void erase(Slot&);                      // the slot is in the structure, with the range it was inserted with
+//     void replace(Slot& old_slot, Slot& by); // same range, other object
+//     Slot* find(std::uint64_t point);        // gfn role: at most one slot holds it
+//     template <class Visit> void visit(std::uint64_t start, std::uint64_t last, Visit&&);  // hva role: all, each once
+//     void check() const;                     // throws BrokenInvariant
+//     std::size_t size() const;
+//   };
+//   SLOTLOOKUP_STRUCTURE("my-tree", MyTree)
+//
+// Everything a structure owns comes from home.arena. `start` and `last` are inclusive and never empty.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "slotlookup/native/arena.hpp"
+#include "slotlookup/native/probe.hpp"
+#include "slotlookup/native/slot.hpp"
+
+namespace slotlookup {
+
+struct BrokenInvariant : std::logic_error {
+  using std::logic_error::logic_error;
+};
+
+inline void require(bool holds, const char* invariant) {
+  if (!holds) throw BrokenInvariant(invariant);
+}
+
+// Where a structure lives: its memory, and where its node lies in front of a slot.
+struct Home {
+  Arena& arena;
+  std::ptrdiff_t node_before_slot;
+};
+
+enum class CacheKind { none, last_used };
+
+// A structure at work in one role, for one address space and one slot set. Virtual calls are paid once a batch.
+class Index {
+ public:
+  virtual ~Index() = default;
+  virtual void insert(Slot&) = 0;
+  virtual void erase(Slot&) = 0;
+  virtual void replace(Slot& old_slot, Slot& by) = 0;
+  virtual void check() const = 0;
+  virtual std::size_t size() const = 0;
+  virtual std::size_t object_bytes() const = 0;  // of the index itself, for its return to the arena
+};
+
+inline constexpr std::int32_t kHole = -1;
+
+class GfnIndex : public Index {
+ public:
+  // Writes the slot number, or kHole, of each gfn.
+  virtual void answer(const std::uint64_t* gfn, std::size_t n, std::int32_t* out) = 0;
+  // Looks every gfn up and returns the sum of (number + 1) over the slots found.
+  virtual std::uint64_t replay(const std::uint64_t* gfn, std::size_t n) = 0;
+};
+
+class HvaIndex : public Index {
+ public:
+  // Appends the numbers of the slots that meet [start[i], end[i]), in the structure's own order, and their count.
+  virtual void answer(const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
+                      std::vector<std::int32_t>& numbers, std::uint64_t* count) = 0;
+  virtual std::uint64_t replay(const std::uint64_t* start, const std::uint64_t* end, std::size_t n) = 0;
+};
+
+// How to make a structure. A null maker means that the structure does not serve that role.
+struct StructureEntry {
+  const char* name;
+  std::size_t gfn_node_bytes;
+  std::size_t hva_node_bytes;
+  GfnIndex* (*make_gfn)(const Home&, Meter*, CacheKind, bool counted);
+  HvaIndex* (*make_hva)(const Home&, Meter*, bool counted);
+};
+
+std::vector<StructureEntry>& structure_registry();
+const StructureEntry* find_structure(const std::string& name);
+
+struct StructureRegistration {
+  explicit StructureRegistration(StructureEntry entry) { structure_registry().push_back(entry); }
+};
+
+}  // namespace slotlookup
+
+#include "slotlookup/native/index.hpp"
+
+#define SLOTLOOKUP_STRUCTURE(name, Template)                                                              \
+  static const ::slotlookup::StructureRegistration slotlookup_registration_##Template(                    \
+      {name, ::slotlookup::kNodeBytes<typename Template<::slotlookup::GfnRole, ::slotlookup::NoProbe>::Node>, \
+       ::slotlookup::kNodeBytes<typename Template<::slotlookup::HvaRole, ::slotlookup::NoProbe>::Node>,   \
+       &::slotlookup::make_gfn_index<Template>, &::slotlookup::make_hva_index<Template>});
+
+// A variant that only makes sense for hva visits.
+#define SLOTLOOKUP_HVA_STRUCTURE(name, Template)                                                        \
+  static const ::slotlookup::StructureRegistration slotlookup_registration_##Template(                  \
+      {name, 0, ::slotlookup::kNodeBytes<typename Template<::slotlookup::HvaRole, ::slotlookup::NoProbe>::Node>, \
+       nullptr, &::slotlookup::make_hva_index<Template>});

@@ -1,0 +1,98 @@
+"""Strategies whose structures are C++: a thin face over the native module."""
+
+from __future__ import annotations
+
+import _slotlookup_native as native
+
+from slotlookup.memslots import SlotChange
+from slotlookup.spec import StrategySpec
+from slotlookup.strategy import Capabilities, Counters, Strategy
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_table
+from slotlookup.structure import Family, NativeStructure
+
+ALL_COUNTS = ("slots_examined", "compares", "hops", "lines")
+
+
+class NativeStrategy(Strategy):
+    """A native strategy, timed (no hooks in its machine code) or counted."""
+
+    def __init__(
+        self,
+        name: str,
+        spec: StrategySpec,
+        structures: tuple[NativeStructure, NativeStructure],
+        *,
+        counted: bool = False,
+        placement: str = "packed",
+        seed: int = 0,
+    ) -> None:
+        """`structures` are the declarations that serve gfn lookups and hva visits, in that order."""
+        self.name = name
+        self.spec = str(spec)
+        self.note = ""
+        self.counted = counted
+        self.capabilities = Capabilities(
+            Family.NATIVE,
+            spec.update,
+            kernel=all(s.kernel for s in structures),
+            simd=any(s.simd for s in structures),
+            counts=ALL_COUNTS,
+        )
+        hva = f"{spec.hva}+unaliased" if spec.unaliased else spec.hva
+        self.native = native.Strategy(
+            spec.gfn, hva, cache=spec.cache, update=spec.update, counted=counted, placement=placement, seed=seed
+        )
+
+    def stage(self, change: SlotChange) -> None:
+        self.native.stage(change_table([change]))
+
+    def publish(self) -> None:
+        self.native.publish()
+
+    def apply_table(self, changes: Words) -> None:
+        self.native.apply(changes)
+
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        return self.native.find(as_id, gfn)
+
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return self.native.visit(start, end)
+
+    def answer_gfns(self, stream: GfnStream) -> Numbers:
+        line = stream.timeline
+        return self.native.answer_gfn(stream.gfns, line.segments, line.changes)
+
+    def answer_hvas(self, stream: HvaStream) -> HvaAnswers:
+        line = stream.timeline
+        return HvaAnswers(*self.native.answer_hva(stream.starts, stream.ends, line.segments, line.changes))
+
+    def replay_gfns(self, stream: GfnStream) -> tuple[int, int]:
+        """(nanoseconds in lookups, sum of number + 1 over the slots found)."""
+        line = stream.timeline
+        return self.native.replay_gfn(stream.gfns, line.segments, line.changes)
+
+    def replay_hvas(self, stream: HvaStream) -> tuple[int, int]:
+        """(nanoseconds in visits, sum of number + 1 over the slots visited)."""
+        line = stream.timeline
+        return self.native.replay_hva(stream.starts, stream.ends, line.segments, line.changes)
+
+    def replay_changes(self, changes: Words) -> int:
+        """Nanoseconds spent in staging and publishing `changes` (uint64[n, 6])."""
+        return self.native.replay_changes(changes)
+
+    def counters(self) -> Counters:
+        if not self.counted:
+            return Counters(None, None, None, None)
+        return Counters(*self.native.counters())
+
+    def reset_counters(self) -> None:
+        self.native.reset_counters()
+
+    def check(self) -> None:
+        self.native.check()
+
+    def bytes(self) -> int:
+        return self.native.bytes
+
+    def __len__(self) -> int:
+        return len(self.native)

@@ -1,0 +1,162 @@
+"""Strategies whose structures are Python: the generic part that every RangeIndex shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from slotlookup.address import ADDRESS_LIMIT, HOLE
+from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange
+from slotlookup.spec import StrategySpec
+from slotlookup.strategy import Capabilities, Counters, Strategy
+from slotlookup.structure import Family, PythonStructure
+
+
+class _Tally:
+    """How many comparisons counting keys have made."""
+
+    def __init__(self) -> None:
+        self.compares = 0
+
+
+def counting_key(tally: _Tally) -> type[int]:
+    """An int that reports each of its comparisons, so that a library's own code can be counted from outside."""
+
+    class CountingKey(int):
+        def __lt__(self, other: int) -> bool:
+            tally.compares += 1
+            return int.__lt__(self, other)
+
+        def __le__(self, other: int) -> bool:
+            tally.compares += 1
+            return int.__le__(self, other)
+
+        def __gt__(self, other: int) -> bool:
+            tally.compares += 1
+            return int.__gt__(self, other)
+
+        def __ge__(self, other: int) -> bool:
+            tally.compares += 1
+            return int.__ge__(self, other)
+
+        def __eq__(self, other: object) -> bool:
+            tally.compares += 1
+            return int.__eq__(self, other)  # type: ignore[arg-type]
+
+        def __ne__(self, other: object) -> bool:
+            tally.compares += 1
+            return int.__ne__(self, other)  # type: ignore[arg-type]
+
+        __hash__ = int.__hash__
+
+    return CountingKey
+
+
+class PythonStrategy(Strategy):
+    """Two Python structures for each address space, with an optional last-used slot in front of gfn lookups.
+
+    When `counted`, keys count their comparisons (the cache's own included); nothing else is known.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spec: StrategySpec,
+        structures: tuple[PythonStructure, PythonStructure],
+        *,
+        counted: bool = False,
+    ) -> None:
+        """`structures` are the declarations that serve gfn lookups and hva visits, in that order."""
+        self.name = name
+        self.spec = str(spec)
+        self.note = "; ".join(dict.fromkeys(note for s in structures if (note := s.note())))
+        self.counted = counted
+        self.capabilities = Capabilities(Family.PYTHON, "in-place", kernel=False, simd=False, counts=("compares",))
+        self._gfn = [structures[0].make() for _ in range(ADDRESS_SPACES)]
+        self._hva = [structures[1].make() for _ in range(ADDRESS_SPACES)]
+        self._caching = spec.cache == "last-used"
+        self._last: list[tuple[int, int, int] | None] = [None] * ADDRESS_SPACES
+        self._slots: dict[int, Memslot] = {}
+        self._staged = False
+        self._tally = _Tally()
+        self._key: Callable[[int], int] = counting_key(self._tally) if counted else int
+
+    def stage(self, change: SlotChange) -> None:
+        if self._staged:
+            raise ValueError("a change is staged already; publish it first")
+        self._staged = True
+        slot = change.slot
+        if change.kind is ChangeKind.CREATE:
+            self._insert(slot)
+        elif change.kind is ChangeKind.DELETE:
+            self._remove(slot.number)
+        elif change.kind is ChangeKind.MOVE:
+            self._remove(slot.number)
+            self._insert(slot)
+        else:
+            self._slots[slot.number] = slot
+
+    def publish(self) -> None:
+        if not self._staged:
+            raise ValueError("no change is staged")
+        self._staged = False
+
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        if not 0 <= as_id < ADDRESS_SPACES:
+            raise ValueError(f"address space {as_id} does not exist")
+        if not 0 <= gfn < ADDRESS_LIMIT:
+            raise ValueError(f"gfn {gfn:#x} is not an unsigned 64-bit value")
+        key = self._key(gfn)
+        if not self._caching:
+            return self._gfn[as_id].find(key)
+        last = self._last[as_id]
+        if last is not None and key >= last[0] and key <= last[1]:
+            return last[2]
+        number = self._gfn[as_id].find(key)
+        if number != HOLE:
+            slot = self._slots[number]
+            self._last[as_id] = (slot.base_gfn, slot.end_gfn - 1, number)
+        return number
+
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        if start >= end:
+            return []
+        first, last = self._key(start), self._key(end - 1)
+        met: list[int] = []
+        for index in self._hva:
+            if len(index):
+                met.extend(index.visit(first, last))
+        return met
+
+    def counters(self) -> Counters:
+        return Counters(None, self._tally.compares if self.counted else None, None, None)
+
+    def reset_counters(self) -> None:
+        self._tally.compares = 0
+
+    def check(self) -> None:
+        for as_id in range(ADDRESS_SPACES):
+            held = sum(1 for slot in self._slots.values() if slot.as_id == as_id)
+            for index in (self._gfn[as_id], self._hva[as_id]):
+                index.check()
+                assert len(index) == held, f"the structure holds {len(index)} ranges of {held} slots"
+
+    def bytes(self) -> None:
+        return None
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def _insert(self, slot: Memslot) -> None:
+        key = self._key
+        self._slots[slot.number] = slot
+        self._gfn[slot.as_id].insert(key(slot.base_gfn), key(slot.end_gfn - 1), slot.number)
+        self._hva[slot.as_id].insert(key(slot.userspace_addr), key(slot.userspace_end - 1), slot.number)
+
+    def _remove(self, number: int) -> None:
+        key = self._key
+        slot = self._slots.pop(number)
+        self._gfn[slot.as_id].remove(key(slot.base_gfn), key(slot.end_gfn - 1), slot.number)
+        self._hva[slot.as_id].remove(key(slot.userspace_addr), key(slot.userspace_end - 1), slot.number)
+        last = self._last[slot.as_id]
+        if last is not None and last[2] == number:
+            self._last[slot.as_id] = None

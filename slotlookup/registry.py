@@ -1,0 +1,166 @@
+"""The one table of names: strategies, workloads and importers, found by folder and by entry point.
+
+A module of `slotlookup.strategies` or `slotlookup.workloads` (or of another package's entry point in the groups of the
+same names) is imported, and its module-level declarations are collected. Nothing else lists them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import TypeVar
+
+from slotlookup.errors import SpecError, UsageError
+from slotlookup.importing import Importer
+from slotlookup.native_strategy import NativeStrategy
+from slotlookup.python_strategy import PythonStrategy
+from slotlookup.spec import CACHES, UPDATES, StrategySpec
+from slotlookup.strategy import Strategy
+from slotlookup.structure import Family, NativeStructure, Preset, PythonStructure, Structure
+from slotlookup.workload import Workload
+
+T = TypeVar("T")
+
+_KEYS = ("gfn", "hva", "cache", "update", "unaliased")
+
+
+def _modules(group: str) -> Iterator[ModuleType]:
+    """The modules of a folder package, then those of other packages' entry points, in name order."""
+    package = importlib.import_module(group)
+    for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+        if not found.ispkg and not found.name.startswith("_"):
+            yield importlib.import_module(f"{group}.{found.name}")
+    for entry in sorted(entry_points(group=group), key=lambda e: e.name):
+        loaded = entry.load()
+        if not isinstance(loaded, ModuleType):
+            raise UsageError(f"entry point {entry.name} of {group} is not a module; point it at one that declares")
+        yield loaded
+
+
+def _declared(group: str, kinds: tuple[type[T], ...]) -> dict[str, T]:
+    """Module-level instances of `kinds` by name. Two of one name are refused."""
+    found: dict[str, T] = {}
+    origin: dict[str, str] = {}
+    for module in _modules(group):
+        for value in vars(module).values():
+            for item in value if isinstance(value, tuple | list) else (value,):
+                if not isinstance(item, kinds) or found.get(item.name) is item:  # type: ignore[attr-defined]
+                    continue
+                name: str = item.name  # type: ignore[attr-defined]
+                if name in found:
+                    raise UsageError(f"{module.__name__} declares '{name}', which {origin[name]} has declared already")
+                found[name] = item
+                origin[name] = module.__name__
+    return found
+
+
+@cache
+def structures() -> dict[str, Structure]:
+    """Every structure, by name."""
+    return _declared("slotlookup.strategies", (NativeStructure, PythonStructure))
+
+
+@cache
+def presets() -> dict[str, Preset]:
+    """Every preset, by name."""
+    return _declared("slotlookup.strategies", (Preset,))
+
+
+@cache
+def workloads() -> dict[str, Workload]:
+    """Every workload, by name."""
+    return _declared("slotlookup.workloads", (Workload,))
+
+
+@cache
+def importers() -> dict[str, Importer]:
+    """Every importer of recordings, by name."""
+    return _declared("slotlookup.workloads", (Importer,))
+
+
+def unknown(what: str, name: str, known: Iterator[str] | list[str] | tuple[str, ...]) -> str:
+    """The words for a name that does not exist: the nearest one, or all."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
+    return f"no {what} is called '{name}'; {hint}"
+
+
+def find_workload(name: str) -> Workload:
+    """The workload of that name. Raises UsageError."""
+    found = workloads().get(name)
+    if found is None:
+        raise UsageError(unknown("workload", name, list(workloads())))
+    return found
+
+
+def strategy_names() -> list[str]:
+    """Every name that `make_strategy` takes as it stands: structures, then presets."""
+    return [*structures(), *presets()]
+
+
+def parse_spec(text: str) -> StrategySpec:
+    """Take a spec apart and check every part of it. Raises SpecError."""
+    items = [item.strip() for item in text.split(",")]
+    spec: StrategySpec | None = None
+    if items[0] in presets():
+        spec = parse_spec(presets()[items[0]].spec)
+        items = items[1:]
+    elif items[0] in structures():
+        spec = StrategySpec(items[0], items[0])
+        items = items[1:]
+    given: dict[str, str] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if key not in _KEYS or (key == "unaliased") == bool(equals):
+            if equals:
+                raise SpecError(f"strategy '{text}': {unknown('key', key, _KEYS)}")
+            raise SpecError(f"strategy '{text}': {unknown('strategy', item, strategy_names())}")
+        if key in given:
+            raise SpecError(f"strategy '{text}': '{key}' is given twice")
+        given[key] = value
+    if spec is None:
+        missing = [role for role in ("gfn", "hva") if role not in given]
+        if missing:
+            raise SpecError(f"strategy '{text}': {' and '.join(missing)} not given; write gfn=STRUCTURE,hva=STRUCTURE")
+        spec = StrategySpec(given["gfn"], given["hva"])
+    for key, value in given.items():
+        known = {"gfn": list(structures()), "hva": list(structures()), "cache": CACHES, "update": UPDATES}.get(key)
+        if known is not None and value not in known:
+            raise SpecError(f"strategy '{text}': {unknown(key, value, list(known))}")
+        spec = spec.with_item(key, value)
+    _check_combination(text, spec)
+    return spec
+
+
+def _check_combination(text: str, spec: StrategySpec) -> None:
+    gfn, hva = structures()[spec.gfn], structures()[spec.hva]
+    if gfn.family is not hva.family:
+        raise SpecError(f"strategy '{text}': {spec.gfn} is {gfn.family} and {spec.hva} is {hva.family}; take one family")
+    if gfn.family is Family.PYTHON and spec.update != "in-place":
+        raise SpecError(f"strategy '{text}': Python strategies update in place only")
+    if spec.unaliased and not (isinstance(hva, NativeStructure) and hva.unaliased):
+        able = [s.name for s in structures().values() if isinstance(s, NativeStructure) and s.unaliased]
+        raise SpecError(f"strategy '{text}': {spec.hva} has no unaliased variant; {', '.join(able)} have")
+
+
+def make_strategy(text: str, *, counted: bool = False, placement: str = "packed", seed: int = 0) -> Strategy:
+    """A new, empty strategy from a name or a spec. Raises SpecError.
+
+    `counted` makes the instance that counts instead of the one that is timed; `placement` and `seed` say where a native
+    strategy's slots lie in memory.
+    """
+    if text.startswith((".", "/")):
+        raise SpecError(f"strategy '{text}': strategies are taken by name or spec, not from files")
+    spec = parse_spec(text)
+    gfn, hva = structures()[spec.gfn], structures()[spec.hva]
+    if isinstance(gfn, NativeStructure) and isinstance(hva, NativeStructure):
+        return NativeStrategy(text, spec, (gfn, hva), counted=counted, placement=placement, seed=seed)
+    assert isinstance(gfn, PythonStructure) and isinstance(hva, PythonStructure)
+    return PythonStrategy(text, spec, (gfn, hva), counted=counted)
+

@@ -1,0 +1,50 @@
+"""Strategy specs: the text that says which structure serves which role.
+
+    linear                                       one structure for both roles
+    kvm-5.17                                     a preset
+    gfn=rbtree,hva=interval-tree,cache=last-used
+    size-sorted,unaliased                        a name first, then what differs from it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+CACHES = ("none", "last-used")
+UPDATES = ("in-place", "two-sets")
+
+
+@dataclass(frozen=True, slots=True)
+class StrategySpec:
+    """A spec taken apart. `update` is how slot sets are edited: in place, or two sets that share slot objects."""
+
+    gfn: str
+    hva: str
+    cache: str = "none"
+    update: str = "in-place"
+    unaliased: bool = False
+
+    def __str__(self) -> str:
+        """The canonical text: every key that differs from its default."""
+        parts = [f"gfn={self.gfn}", f"hva={self.hva}"]
+        if self.cache != "none":
+            parts.append(f"cache={self.cache}")
+        if self.update != "in-place":
+            parts.append(f"update={self.update}")
+        if self.unaliased:
+            parts.append("unaliased")
+        return ",".join(parts)
+
+    def with_item(self, key: str, value: str) -> StrategySpec:
+        """The spec with one `key=value` put in; the values have been checked."""
+        match key:
+            case "gfn":
+                return replace(self, gfn=value)
+            case "hva":
+                return replace(self, hva=value)
+            case "cache":
+                return replace(self, cache=value)
+            case "update":
+                return replace(self, update=value)
+            case _:
+                return replace(self, unaliased=True)

@@ -1,0 +1,128 @@
+"""The strategy interface: what every strategy, native or Python, shipped or the user's own, must do.
+
+A strategy holds the slots of a VM, follows accepted slot changes and answers two questions: which slot holds this gfn
+(one or none), and which slots meet this range of hvas (all, each once, in the structure's own order). Batches over
+streams are the primary form; scalar methods serve tests and closed-loop use.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from slotlookup.memslots import SlotChange
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_at
+from slotlookup.structure import Family
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Declared facts about a strategy.
+
+    `update` is "in-place" where readers see a change as soon as it is staged, otherwise the discipline that hides it
+    until it is published. `counts` names the counters the strategy can give.
+    """
+
+    family: Family
+    update: str
+    kernel: bool
+    simd: bool
+    counts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Sums over all operations since the last reset; None where a strategy cannot tell."""
+
+    slots_examined: int | None
+    compares: int | None
+    hops: int | None
+    lines: int | None
+
+
+class Strategy(ABC):
+    """A structure at work. `name` is what was asked for, `spec` the canonical text, `note` what the row must say."""
+
+    name: str
+    spec: str
+    note: str
+    capabilities: Capabilities
+
+    @abstractmethod
+    def stage(self, change: SlotChange) -> None:
+        """Prepare one accepted change. In-place strategies show it at once, others after `publish`."""
+
+    @abstractmethod
+    def publish(self) -> None:
+        """Let readers see the staged change."""
+
+    def apply(self, change: SlotChange) -> None:
+        """Stage and publish one change."""
+        self.stage(change)
+        self.publish()
+
+    def apply_table(self, changes: Words) -> None:
+        """Stage and publish every change of a table (uint64[n, 6])."""
+        for row in range(len(changes)):
+            self.apply(change_at(changes, row))
+
+    @abstractmethod
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        """The number of the slot of address space `as_id` that holds `gfn`, or -1."""
+
+    @abstractmethod
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        """The numbers of all slots that meet [start, end), each once; none for an empty range."""
+
+    def answer_gfns(self, stream: GfnStream) -> Numbers:
+        """The answer to each lookup of a stream, following its slot changes. int32[n]."""
+        out = np.empty(len(stream), dtype=np.int32)
+        gfns = stream.gfns.tolist()
+        applied = begin = 0
+        for end, as_id, changes in stream.timeline.segments.tolist():
+            for row in range(applied, changes):
+                self.apply(change_at(stream.timeline.changes, row))
+            applied = changes
+            for i in range(begin, end):
+                out[i] = self.lookup_gfn(gfns[i], as_id)
+            begin = end
+        return out
+
+    def answer_hvas(self, stream: HvaStream) -> HvaAnswers:
+        """The answer to each visit of a stream, following its slot changes."""
+        counts = np.empty(len(stream), dtype=np.uint64)
+        numbers: list[int] = []
+        starts, ends = stream.starts.tolist(), stream.ends.tolist()
+        applied = begin = 0
+        for end, _, changes in stream.timeline.segments.tolist():
+            for row in range(applied, changes):
+                self.apply(change_at(stream.timeline.changes, row))
+            applied = changes
+            for i in range(begin, end):
+                met = self.visit_hva(starts[i], ends[i])
+                counts[i] = len(met)
+                numbers.extend(met)
+            begin = end
+        return HvaAnswers(counts, np.array(numbers, dtype=np.int32))
+
+    @abstractmethod
+    def counters(self) -> Counters:
+        """Events since the last reset. All None unless the strategy was made to count."""
+
+    @abstractmethod
+    def reset_counters(self) -> None:
+        """Start counting from zero."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise AssertionError where an invariant of a structure does not hold."""
+
+    @abstractmethod
+    def bytes(self) -> int | None:
+        """Bytes in use for slots, nodes, arrays and tables; None where that is not known."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Slots held."""

@@ -1,0 +1,117 @@
+"""The forms in which questions and slot changes reach a strategy: NumPy tables that a native strategy takes as they are.
+
+A stream is one kind of question taken out of a trace, in order, cut into segments in which neither the slots nor the
+address space asked change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.address import Gfn, Hva, SlotNumber
+from slotlookup.memslots import ChangeKind, Memslot, SlotChange
+
+Words = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.int32]
+
+CHANGE_COLUMNS = 6
+"""kind, slot number, base_gfn, npages, userspace_addr, flags."""
+SEGMENT_COLUMNS = 3
+"""end (one past the last question), as_id asked, changes that precede."""
+
+
+def change_table(changes: Iterable[SlotChange]) -> Words:
+    """Accepted changes as uint64[n, 6]."""
+    rows = [
+        (c.kind, c.slot.number, c.slot.base_gfn, c.slot.npages, c.slot.userspace_addr, c.slot.flags) for c in changes
+    ]
+    return np.array(rows, dtype=np.uint64).reshape(-1, CHANGE_COLUMNS)
+
+
+def creation_table(slots: Iterable[Memslot]) -> Words:
+    """The changes that create `slots`, in order, as uint64[n, 6]."""
+    return change_table(SlotChange(ChangeKind.CREATE, slot) for slot in slots)
+
+
+def change_at(table: Words, row: int) -> SlotChange:
+    """One row of a change table, as the core writes it."""
+    kind, number, base_gfn, npages, hva, flags = (int(v) for v in table[row])
+    return SlotChange(ChangeKind(kind), Memslot(SlotNumber(number), Gfn(base_gfn), npages, Hva(hva), flags))
+
+
+def one_segment(questions: int, as_id: int = 0) -> Words:
+    """The segment table of a stream in which nothing changes."""
+    return np.array([[questions, as_id, 0]], dtype=np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Segments (uint64[m, 3]) and the changes between them (uint64[k, 6])."""
+
+    segments: Words
+    changes: Words
+
+    @property
+    def static(self) -> bool:
+        """Whether the slots never change, so that a replay leaves a strategy as it found it."""
+        return not len(self.segments) or int(self.segments[-1, 2]) == 0
+
+    def limited(self, questions: int) -> Timeline:
+        """The timeline of the first `questions` questions alone."""
+        keep = int(np.searchsorted(self.segments[:, 0], questions, side="left")) + 1
+        segments = self.segments[:keep].copy()
+        if len(segments):
+            segments[-1, 0] = min(int(segments[-1, 0]), questions)
+        return Timeline(segments, self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class GfnStream:
+    """gfn lookups: `gfns` is uint64[n]."""
+
+    gfns: Words
+    timeline: Timeline
+
+    def __len__(self) -> int:
+        return len(self.gfns)
+
+    def limited(self, questions: int) -> GfnStream:
+        """The first `questions` lookups."""
+        if questions >= len(self):
+            return self
+        return GfnStream(self.gfns[:questions], self.timeline.limited(questions))
+
+
+@dataclass(frozen=True, slots=True)
+class HvaStream:
+    """hva visits: `starts` and `ends` are uint64[n], half-open and never empty."""
+
+    starts: Words
+    ends: Words
+    timeline: Timeline
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def limited(self, questions: int) -> HvaStream:
+        """The first `questions` visits."""
+        if questions >= len(self):
+            return self
+        return HvaStream(self.starts[:questions], self.ends[:questions], self.timeline.limited(questions))
+
+
+@dataclass(frozen=True, slots=True)
+class HvaAnswers:
+    """`counts` (uint64[n]) slots met by each range; `numbers` (int32[sum]) theirs, range after range."""
+
+    counts: Words
+    numbers: Numbers
+
+    def ordered(self) -> HvaAnswers:
+        """The same answers with the slots of each range in ascending order, for comparison."""
+        question = np.repeat(np.arange(len(self.counts)), self.counts.astype(np.int64))
+        return HvaAnswers(self.counts, self.numbers[np.lexsort((self.numbers, question))])

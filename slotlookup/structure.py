@@ -1,0 +1,115 @@
+"""What a file in the strategies folder declares: a native structure, a Python structure, or a preset.
+
+A structure indexes ranges by start and inclusive last. The registry finds module-level instances of the declarations
+below; the name in the declaration is the only name there is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Family(StrEnum):
+    """Native and Python structures answer different questions and are never ranked together."""
+
+    NATIVE = "native"
+    PYTHON = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Complexity by operation, in n slots and k slots met, as documentation writes it."""
+
+    gfn: str
+    hva: str
+    update: str
+
+
+@dataclass(frozen=True, slots=True)
+class NativeStructure:
+    """A structure whose code is a C++ source registered under the same `name`.
+
+    `kernel` says whether a kernel could use it as it is; `simd` whether it needs vector instructions;
+    `unaliased` whether a variant `NAME+unaliased` visits hvas with the early stop.
+    """
+
+    name: str
+    summary: str
+    costs: Costs
+    source: str
+    kernel: bool = True
+    simd: bool = False
+    unaliased: bool = False
+
+    @property
+    def family(self) -> Family:
+        """Native."""
+        return Family.NATIVE
+
+
+class RangeIndex(ABC):
+    """A Python structure at work in one role. Keys are ints or, when counting, ints that count their comparisons.
+
+    `start` and `last` are inclusive; the number identifies the range. Ranges of the hva role may overlap.
+    """
+
+    @abstractmethod
+    def insert(self, start: int, last: int, number: int) -> None:
+        """Add a range that is not in the structure."""
+
+    @abstractmethod
+    def remove(self, start: int, last: int, number: int) -> None:
+        """Take out a range that is in the structure."""
+
+    @abstractmethod
+    def find(self, point: int) -> int:
+        """The number of the range that holds `point`, or -1. Only asked where ranges do not overlap."""
+
+    @abstractmethod
+    def visit(self, start: int, last: int) -> Iterable[int]:
+        """The numbers of all ranges that meet [start, last], each once."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise AssertionError where an invariant of the structure does not hold."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PythonStructure:
+    """A structure written in Python or taken from a library.
+
+    `make` returns an empty index; `note` says, for the machine at hand, which implementation runs (or "").
+    `own_code` is False for other people's libraries, of which only `compares` is known.
+    """
+
+    name: str
+    summary: str
+    costs: Costs
+    source: str
+    make: Callable[[], RangeIndex]
+    note: Callable[[], str] = lambda: ""
+    own_code: bool = False
+
+    @property
+    def family(self) -> Family:
+        """Python."""
+        return Family.PYTHON
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named combination: what a real system does, or what somebody proposed."""
+
+    name: str
+    spec: str
+    summary: str
+    source: str
+
+
+Structure = NativeStructure | PythonStructure

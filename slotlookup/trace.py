@@ -1,0 +1,307 @@
+"""Traces: the slots a VM starts with and every event that concerns them, in order, in one Parquet file.
+
+Columns, one row an event:
+
+    kind   uint8   EventKind
+    vcpu   uint16  the vCPU that asked (0 where unknown)
+    a, b   uint64  gfn lookup: gfn, address space. hva visit: start, end (half-open). slot change: gpa, size in bytes
+    slot   uint32  slot change: the slot number (as_id << 16 | id)
+    hva    uint64  slot change: userspace_addr
+    flags  uint32  slot change: flags
+
+The schema's metadata holds the starting slots, the name and the provenance as JSON under the key `slotlookup`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.errors import InputFileError, RegionError
+from slotlookup.memslots import Memslot, Memslots, SlotChange, make_memslot
+from slotlookup.stream import GfnStream, HvaStream, Timeline, Words, change_table, creation_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+SCHEMA_VERSION = 1
+ROW_GROUP = 1 << 20
+
+
+class EventKind(IntEnum):
+    """What a row of a trace is."""
+
+    GFN_LOOKUP = 0
+    HVA_VISIT = 1
+    SLOT_CHANGE = 2
+
+
+EVENT_DTYPE = np.dtype(
+    [
+        ("kind", np.uint8),
+        ("vcpu", np.uint16),
+        ("a", np.uint64),
+        ("b", np.uint64),
+        ("slot", np.uint32),
+        ("hva", np.uint64),
+        ("flags", np.uint32),
+    ]
+)
+Events = npt.NDArray[np.void]
+"""A structured array of EVENT_DTYPE, one element an event."""
+
+
+def empty_events(n: int) -> Events:
+    """`n` events, all fields zero."""
+    return np.zeros(n, dtype=EVENT_DTYPE)
+
+
+def gfn_events(gfns: npt.ArrayLike, as_id: int = 0) -> Events:
+    """A gfn lookup for each of `gfns`."""
+    values = np.asarray(gfns, dtype=np.uint64)
+    events = empty_events(len(values))
+    events["kind"] = EventKind.GFN_LOOKUP
+    events["a"] = values
+    events["b"] = as_id
+    return events
+
+
+def hva_events(starts: npt.ArrayLike, ends: npt.ArrayLike) -> Events:
+    """An hva visit for each half-open range."""
+    first = np.asarray(starts, dtype=np.uint64)
+    events = empty_events(len(first))
+    events["kind"] = EventKind.HVA_VISIT
+    events["a"] = first
+    events["b"] = np.asarray(ends, dtype=np.uint64)
+    return events
+
+
+def slot_events(calls: Iterable[tuple[int, int, int, int, int]]) -> Events:
+    """A slot change for each (slot number, gpa, size, hva, flags)."""
+    rows = list(calls)
+    events = empty_events(len(rows))
+    events["kind"] = EventKind.SLOT_CHANGE
+    for i, (number, gpa, size, hva, flags) in enumerate(rows):
+        events[i] = (EventKind.SLOT_CHANGE, 0, gpa, size, number, hva, flags)
+    return events
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The starting slots and the events of one VM.
+
+    `provenance` tells in words where each part comes from; its keys `gfn`, `hva` and `update` label the streams.
+    """
+
+    name: str
+    start: tuple[Memslot, ...]
+    events: Events
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What the trace asks, as 16 hex digits: equal for equal slots and events, whatever the file's encoding."""
+        digest = hashlib.sha256()
+        digest.update(creation_table(self.start).tobytes())
+        for column in EVENT_DTYPE.names or ():
+            digest.update(np.ascontiguousarray(self.events[column]).tobytes())
+        return digest.hexdigest()[:16]
+
+    @cached_property
+    def _accepted(self) -> tuple[tuple[SlotChange, ...], Words]:
+        """The accepted slot changes, and the event index of each."""
+        where = np.flatnonzero(self.events["kind"] == EventKind.SLOT_CHANGE)
+        memslots = Memslots(self.start)
+        changes: list[SlotChange] = []
+        kept: list[int] = []
+        for i in where.tolist():
+            row = self.events[i]
+            try:
+                change = memslots.set_user_memory_region(
+                    int(row["slot"]), int(row["a"]), int(row["b"]), int(row["hva"]), int(row["flags"])
+                )
+            except RegionError as error:
+                raise InputFileError(self.name, None, f"event {i}: {error}") from None
+            if change is not None:
+                changes.append(change)
+                kept.append(i)
+        return tuple(changes), np.array(kept, dtype=np.uint64)
+
+    @property
+    def changes(self) -> tuple[SlotChange, ...]:
+        """The slot changes, classified. Raises InputFileError where KVM would refuse one."""
+        return self._accepted[0]
+
+    @cached_property
+    def change_table(self) -> Words:
+        """The slot changes as uint64[n, 6]."""
+        return change_table(self.changes)
+
+    def final_slots(self) -> Memslots:
+        """The slots after the last event."""
+        memslots = Memslots(self.start)
+        for change in self.changes:
+            slot = change.slot
+            size = 0 if change.kind == change.kind.DELETE else slot.size
+            memslots.set_user_memory_region(slot.number, slot.gpa, size, slot.userspace_addr, slot.flags)
+        return memslots
+
+    def gfn_stream(self) -> GfnStream:
+        """The gfn lookups."""
+        where = np.flatnonzero(self.events["kind"] == EventKind.GFN_LOOKUP)
+        return GfnStream(
+            np.ascontiguousarray(self.events["a"][where]), self._timeline(where, self.events["b"][where])
+        )
+
+    def hva_stream(self) -> HvaStream:
+        """The hva visits."""
+        where = np.flatnonzero(self.events["kind"] == EventKind.HVA_VISIT)
+        return HvaStream(
+            np.ascontiguousarray(self.events["a"][where]),
+            np.ascontiguousarray(self.events["b"][where]),
+            self._timeline(where, np.zeros(len(where), dtype=np.uint64)),
+        )
+
+    def _timeline(self, where: npt.NDArray[np.intp], as_ids: Words) -> Timeline:
+        precede = np.searchsorted(self._accepted[1], where.astype(np.uint64)).astype(np.uint64)
+        if not len(where):
+            return Timeline(np.zeros((0, 3), dtype=np.uint64), self.change_table)
+        cut = np.flatnonzero((np.diff(precede) != 0) | (np.diff(as_ids.astype(np.int64)) != 0))
+        ends = np.append(cut + 1, len(where))
+        last = ends - 1
+        return Timeline(
+            np.ascontiguousarray(np.column_stack([ends.astype(np.uint64), as_ids[last], precede[last]])),
+            self.change_table,
+        )
+
+
+def _schema(trace_metadata: Mapping[str, Any]) -> pa.Schema:
+    import pyarrow as pa
+
+    fields = [(name, pa.from_numpy_dtype(EVENT_DTYPE[name])) for name in EVENT_DTYPE.names or ()]
+    return pa.schema(fields, metadata={"slotlookup": json.dumps(trace_metadata, sort_keys=True)})
+
+
+def _to_batch(events: Events, schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({name: np.ascontiguousarray(events[name]) for name in schema.names}, schema=schema)
+
+
+def write_trace(trace: Trace, path: Path | str) -> None:
+    """Write a trace beside its place and rename it there, so that no half-written file is ever seen.
+
+    Raises InputFileError where the file cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    target = Path(path)
+    schema = _schema(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "name": trace.name,
+            "provenance": dict(trace.provenance),
+            "slots": [[s.number, s.gpa, s.size, s.userspace_addr, s.flags] for s in trace.start],
+        }
+    )
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        with pq.ParquetWriter(beside, schema, compression="zstd", compression_level=19, version="2.6") as writer:
+            for begin in range(0, max(len(trace.events), 1), ROW_GROUP):
+                writer.write_table(_to_batch(trace.events[begin : begin + ROW_GROUP], schema))
+        os.replace(beside, target)
+    except OSError as error:
+        raise InputFileError(target, None, f"cannot be written: {error.strerror or error}") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _open(path: Path) -> tuple[pq.ParquetFile, dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        raw = (file.schema_arrow.metadata or {}).get(b"slotlookup")
+        metadata = json.loads(raw) if raw is not None else None
+    except FileNotFoundError:
+        raise InputFileError(path, None, "no such file") from None
+    except (OSError, pa.ArrowException, ValueError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputFileError(path, None, f"not a readable Parquet file: {first}") from None
+    if not isinstance(metadata, dict):
+        raise InputFileError(path, None, "not a slotlookup trace; make one with `slotlookup import`")
+    version = metadata.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise InputFileError(path, None, f"trace schema {version}; this slotlookup reads schema {SCHEMA_VERSION}")
+    missing = [name for name in EVENT_DTYPE.names or () if name not in file.schema_arrow.names]
+    if missing:
+        raise InputFileError(path, None, f"the trace lacks the columns {', '.join(missing)}")
+    return file, metadata
+
+
+def _read_group(file: pq.ParquetFile, group: int, path: Path) -> Events:
+    import pyarrow as pa
+
+    try:
+        table = file.read_row_group(group, columns=list(EVENT_DTYPE.names or ()))
+        events = empty_events(table.num_rows)
+        for name in EVENT_DTYPE.names or ():
+            column = table.column(name)
+            if column.null_count:
+                raise InputFileError(path, None, f"column {name} holds nulls in row group {group}")
+            events[name] = column.cast(pa.from_numpy_dtype(EVENT_DTYPE[name])).to_numpy()
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise InputFileError(path, None, f"row group {group} cannot be read: {str(error).splitlines()[0]}") from None
+    _validate(events, path, group)
+    return events
+
+
+def _validate(events: Events, path: Path, group: int) -> None:
+    kinds = events["kind"]
+    if len(kinds) and int(kinds.max()) > max(EventKind):
+        raise InputFileError(path, None, f"row group {group} holds an event of unknown kind {int(kinds.max())}")
+    empty = np.flatnonzero((kinds == EventKind.HVA_VISIT) & (events["a"] >= events["b"]))
+    if len(empty):
+        raise InputFileError(path, None, f"row group {group}, row {empty[0]}: an hva range that is empty or reversed")
+    outside = np.flatnonzero((kinds == EventKind.GFN_LOOKUP) & (events["b"] > 1))
+    if len(outside):
+        raise InputFileError(path, None, f"row group {group}, row {outside[0]}: a lookup in no known address space")
+
+
+def iterate_trace(path: Path | str) -> Iterator[Events]:
+    """The events of a trace, a row group at a time, so that a trace larger than memory streams."""
+    source = Path(path)
+    file, _ = _open(source)
+    for group in range(file.num_row_groups):
+        yield _read_group(file, group, source)
+
+
+def read_trace(path: Path | str) -> Trace:
+    """Read a whole trace. Raises InputFileError where it is not one or is damaged."""
+    source = Path(path)
+    _, metadata = _open(source)
+    try:
+        start = tuple(make_memslot(*(int(v) for v in row)) for row in metadata["slots"])
+        Memslots(start)
+        provenance = {str(k): str(v) for k, v in metadata["provenance"].items()}
+        name = str(metadata["name"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputFileError(source, None, f"the trace's metadata is damaged: {error!r}") from None
+    except RegionError as error:
+        raise InputFileError(source, None, f"the trace's starting slots break KVM's rules: {error}") from None
+    groups = list(iterate_trace(source))
+    events = np.concatenate(groups) if groups else empty_events(0)
+    return Trace(name, start, events, provenance)

@@ -1,0 +1,184 @@
+// A flat array of {start, last, slot}, scanned from the front: what `linear` and `size-sorted` share.
+//
+// Invariants:
+//   1. the array holds one entry a slot, with the slot's own range
+//   2. Order::before(entry, next) never says that `next` belongs before `entry`
+//   3. with the unaliased flag, an entry carries it exactly when no other entry's range meets its own
+// The range stands beside the pointer, as the kernel's arrays of whole slots had it, so a scan follows no pointer until
+// it has found its slot. Bytes a slot: 24 in the array, doubling as it grows, nothing in the slot.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "slotlookup/native/structure.hpp"
+
+namespace slotlookup {
+
+template <class Order, bool unaliased, class Role, class Probe>
+class RangeArray {
+ public:
+  using Node = NoNode;
+
+  RangeArray(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) {}
+
+  void insert(Slot& slot) {
+    const Entry entry{Role::start(slot), Role::last(slot), tagged(&slot, true)};
+    if (size_ == capacity_) grow();
+    TOUCH(&size_, sizeof size_);
+    HOP();
+    std::size_t at = size_;
+    if constexpr (Order::sorted) {
+      for (; at > 0; --at) {
+        TOUCH(&entries_[at - 1], sizeof(Entry));
+        EXAMINE();
+        if (!COMPARE(Order::before(entry, entries_[at - 1]))) break;
+        entries_[at] = entries_[at - 1];
+      }
+    }
+    TOUCH(&entries_[at], sizeof(Entry));
+    entries_[at] = entry;
+    ++size_;
+    if constexpr (unaliased) {
+      for_each_meeting(entry, at, [&](std::size_t i) {
+        entries_[i].slot = tagged(pointer(entries_[i].slot), false);
+        entries_[at].slot = tagged(&slot, false);
+      });
+    }
+  }
+
+  void erase(Slot& slot) {
+    const std::size_t at = position(slot);
+    const Entry gone = entries_[at];
+    TOUCH(&entries_[at], (size_ - at) * sizeof(Entry));
+    std::memmove(&entries_[at], &entries_[at + 1], (size_ - at - 1) * sizeof(Entry));
+    --size_;
+    if constexpr (unaliased) {
+      if (is_unaliased(gone)) return;
+      for_each_meeting(gone, size_, [&](std::size_t i) {
+        bool alone = true;
+        for_each_meeting(entries_[i], i, [&](std::size_t) { alone = false; });
+        entries_[i].slot = tagged(pointer(entries_[i].slot), alone);
+      });
+    }
+  }
+
+  void replace(Slot& old_slot, Slot& by) {
+    Entry& entry = entries_[position(old_slot)];
+    entry.slot = tagged(&by, is_unaliased(entry));
+  }
+
+  Slot* find(std::uint64_t point) {
+    TOUCH(&size_, sizeof size_);
+    if (size_ == 0) return nullptr;
+    HOP();
+    for (const Entry *entry = entries_, *stop = entries_ + size_; entry != stop; ++entry) {
+      EXAMINE();
+      TOUCH(entry, sizeof *entry);
+      if (COMPARE(point >= entry->start) && COMPARE(point <= entry->last)) {
+        HOP();
+        return pointer(entry->slot);
+      }
+    }
+    return nullptr;
+  }
+
+  template <class Visit>
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
+    TOUCH(&size_, sizeof size_);
+    if (size_ == 0) return;
+    HOP();
+    for (const Entry *entry = entries_, *stop = entries_ + size_; entry != stop; ++entry) {
+      EXAMINE();
+      TOUCH(entry, sizeof *entry);
+      if (COMPARE(last >= entry->start) && COMPARE(start <= entry->last)) {
+        HOP();
+        visit(*pointer(entry->slot));
+        if constexpr (unaliased) {
+          if (is_unaliased(*entry) && COMPARE(start >= entry->start) && COMPARE(last <= entry->last)) return;
+        }
+      }
+    }
+  }
+
+  void check() const {
+    for (std::size_t i = 0; i < size_; ++i) {
+      const Entry& entry = entries_[i];
+      const Slot& slot = *pointer(entry.slot);
+      require(entry.start == Role::start(slot) && entry.last == Role::last(slot),
+              "array: an entry has its slot's range");
+      if constexpr (Order::sorted) {
+        require(i == 0 || !Order::before(entry, entries_[i - 1]), "array: entries stand in order");
+      }
+      if constexpr (unaliased) {
+        bool alone = true;
+        for (std::size_t j = 0; j < size_; ++j) alone &= j == i || !meet(entry, entries_[j]);
+        require(alone == is_unaliased(entry), "array: the unaliased flag is set exactly where no other slot meets");
+      }
+    }
+  }
+
+  std::size_t size() const { return size_; }
+
+ private:
+  struct Entry {
+    std::uint64_t start;
+    std::uint64_t last;
+    std::uintptr_t slot;  // low bit: the unaliased flag
+
+    std::uint64_t length() const { return last - start; }
+  };
+  friend Order;
+
+  static std::uintptr_t tagged(Slot* slot, bool flag) {
+    return reinterpret_cast<std::uintptr_t>(slot) | (unaliased && flag ? 1u : 0u);
+  }
+  static Slot* pointer(std::uintptr_t slot) {
+    return reinterpret_cast<Slot*>(slot & ~std::uintptr_t{unaliased ? 1u : 0u});
+  }
+  static bool is_unaliased(const Entry& entry) { return entry.slot & 1; }
+  static bool meet(const Entry& a, const Entry& b) { return a.start <= b.last && b.start <= a.last; }
+
+  std::size_t position(const Slot& slot) const {
+    TOUCH(&size_, sizeof size_);
+    HOP();
+    for (std::size_t i = 0; i < size_; ++i) {
+      TOUCH(&entries_[i].slot, sizeof entries_[i].slot);
+      EXAMINE();
+      if (COMPARE(pointer(entries_[i].slot) == &slot)) return i;
+    }
+    throw BrokenInvariant("array: the slot to remove is not in the array");
+  }
+
+  template <class Each>
+  void for_each_meeting(const Entry& entry, std::size_t except, Each&& each) {
+    const Entry range = entry;
+    for (std::size_t i = 0; i < size_; ++i) {
+      if (i == except) continue;
+      EXAMINE();
+      TOUCH(&entries_[i], sizeof(Entry));
+      if (COMPARE(range.start <= entries_[i].last) && COMPARE(entries_[i].start <= range.last)) each(i);
+    }
+  }
+
+  void grow() {
+    const std::size_t wanted = capacity_ ? capacity_ * 2 : 8;
+    Entry* wider = static_cast<Entry*>(arena_.allocate_array(wanted * sizeof(Entry)));
+    if (size_) {
+      TOUCH(entries_, size_ * sizeof(Entry));
+      TOUCH(wider, size_ * sizeof(Entry));
+      std::memcpy(wider, entries_, size_ * sizeof(Entry));
+      arena_.free_array(entries_, capacity_ * sizeof(Entry));
+    }
+    entries_ = wider;
+    capacity_ = wanted;
+  }
+
+  Arena& arena_;
+  Entry* entries_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+  [[no_unique_address]] Probe probe_;
+};
+
+}  // namespace slotlookup
