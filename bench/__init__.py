@@ -1,1 +1,1 @@
-"""x"""
+"""The bench: replays a workload through strategies, checks, counts, times and reports."""

@@ -1,4 +1,4 @@
-"""Address types, told apart: a gfn is a page number of the guest, a gpa and an hva are byte addresses, all unsigned 64-bit.
+"""Address types, told apart: a gfn is a guest page number, a gpa and an hva are byte addresses; all unsigned 64-bit.
 
 `start`/`end` are half-open throughout; `last` is inclusive. Pages are 4 KiB.
 """

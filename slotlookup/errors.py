@@ -1,4 +1,4 @@
-"""Every error that reaches a user: one line that names the place and the remedy, and the exit code that goes with it."""
+"""Every error that reaches a user: one line that names place and remedy, and the exit code that goes with it."""
 
 from __future__ import annotations
 

@@ -132,12 +132,23 @@ class SlotSet:
 
     def apply(self, change: SlotChange) -> None:
         """Carry out an accepted change."""
+        if change.kind is ChangeKind.FLAGS_ONLY:
+            self._by_number[change.slot.number] = change.slot
+            self._by_gfn[change.slot.base_gfn] = change.slot
+            return
         old = self._by_number.pop(change.slot.number, None)
         if old is not None:
             del self._by_gfn[old.base_gfn]
         if change.kind is not ChangeKind.DELETE:
             self._by_number[change.slot.number] = change.slot
             self._by_gfn[change.slot.base_gfn] = change.slot
+
+    def copy(self) -> SlotSet:
+        """Another set of the same slots."""
+        other = SlotSet()
+        other._by_number.update(self._by_number)
+        other._by_gfn.update(self._by_gfn)
+        return other
 
     def __iter__(self) -> Iterator[Memslot]:
         return iter(self._by_gfn.values())
@@ -204,6 +215,34 @@ class Memslots:
         pending = self.prepare(number, gpa, size, hva, flags)
         return None if pending is None else pending.publish()
 
+    def play(self, calls: Iterable[tuple[int, int, int, int, int]]) -> Iterator[SlotChange | None]:
+        """Carry out (slot number, gpa, size, hva, flags) calls that no reader watches: what each one changed, or None.
+
+        The outcome is that of set_user_memory_region on each, at half the price: the inactive sets follow once, at the
+        end. A refusal raises RegionError and leaves what came before it in force. No other method may be called until
+        the iterator is exhausted or closed.
+        """
+        if any(generation & GENERATION_IN_PROGRESS for generation in self._generations):
+            raise RuntimeError("a change is pending")
+        played = [0] * ADDRESS_SPACES
+        try:
+            for number, gpa, size, hva, flags in calls:
+                change = self._classify(number, gpa, size, hva, flags)
+                if change is not None:
+                    as_id = number >> 16
+                    self.active(as_id).apply(change)
+                    self._count_pages(change)
+                    played[as_id] += 1
+                yield change
+        finally:
+            for as_id, times in enumerate(played):
+                if times:
+                    self._generations[as_id] += times * ADDRESS_SPACES
+                    pair = (self.active(as_id), self.active(as_id).copy())
+                    self._active[as_id] = (self._active[as_id] + times) % 2
+                    self._sets[as_id] = pair if self._active[as_id] == 0 else (pair[1], pair[0])
+                    self._aliased = None
+
     def aliased(self) -> frozenset[SlotNumber]:
         """The slots whose host memory another slot maps too, in whichever address space."""
         if self._aliased is None:
@@ -225,30 +264,37 @@ class Memslots:
 
     def _publish(self, change: SlotChange) -> None:
         as_id = change.slot.as_id
+        if not self._generations[as_id] & GENERATION_IN_PROGRESS:
+            raise RuntimeError(f"no change of address space {as_id} is pending")
         self._active[as_id] ^= 1
         self.inactive(as_id).apply(change)
         self._generations[as_id] = (self._generations[as_id] & ~GENERATION_IN_PROGRESS) + ADDRESS_SPACES
+        self._count_pages(change)
+        self._aliased = None
+
+    def _count_pages(self, change: SlotChange) -> None:
         if change.kind is ChangeKind.CREATE:
             self._pages += change.slot.npages
         elif change.kind is ChangeKind.DELETE:
             self._pages -= change.slot.npages
-        self._aliased = None
 
     def _classify(self, number: int, gpa: int, size: int, hva: int, flags: int) -> SlotChange | None:
         _check_values(number, gpa, size, hva, flags)
         slot_number = SlotNumber(number)
         old = self.active(number >> 16).get(slot_number)
-        name = describe_number(number)
         if size == 0:
             if old is None:
+                name = describe_number(number)
                 raise errors.UnknownSlot(f"slot {name} does not exist, so size 0 cannot delete it")
             return SlotChange(ChangeKind.DELETE, old)
         wanted = Memslot(slot_number, gpa_to_gfn(Gpa(gpa)), size >> PAGE_SHIFT, Hva(hva), flags)
         if old is None:
             if self._pages + wanted.npages >= ADDRESS_LIMIT:
+                name = describe_number(number)
                 raise errors.TooManyPages(f"slot {name} brings the VM to {self._pages + wanted.npages:,} pages")
             kind = ChangeKind.CREATE
         else:
+            name = describe_number(number)
             if wanted.npages != old.npages:
                 raise errors.ImmutableRegion(f"slot {name} has {old.size:#x} bytes and cannot have {size:#x}")
             if wanted.userspace_addr != old.userspace_addr:
@@ -270,6 +316,16 @@ class Memslots:
 
 def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> None:
     """The rules that need no other slot."""
+    if (
+        0 <= number < ADDRESS_SPACES << 16
+        and number & 0xFFFF < USER_SLOTS
+        and 0 <= gpa < ADDRESS_LIMIT - size
+        and 0 <= hva <= USER_ADDRESS_LIMIT - size
+        and 0 <= size <= MAX_PAGES << PAGE_SHIFT
+        and not (gpa | size | hva) & (PAGE_SIZE - 1)
+        and not flags & ~(LOG_DIRTY_PAGES | READONLY)
+    ):
+        return  # what nearly every call is; the rest of this function tells which rule a bad one breaks
     for what, value in (("slot number", number), ("gpa", gpa), ("size", size), ("hva", hva)):
         if not 0 <= value < ADDRESS_LIMIT:
             raise errors.WrappedRegion(f"{what} {value:#x} is not an unsigned 64-bit value")

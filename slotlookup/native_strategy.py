@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import _slotlookup_native as native
 
 from slotlookup.memslots import SlotChange
@@ -20,7 +22,7 @@ class NativeStrategy(Strategy):
         self,
         name: str,
         spec: StrategySpec,
-        structures: tuple[NativeStructure, NativeStructure],
+        structures: Sequence[NativeStructure],
         *,
         counted: bool = False,
         placement: str = "packed",

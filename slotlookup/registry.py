@@ -141,7 +141,9 @@ def parse_spec(text: str) -> StrategySpec:
 def _check_combination(text: str, spec: StrategySpec) -> None:
     gfn, hva = structures()[spec.gfn], structures()[spec.hva]
     if gfn.family is not hva.family:
-        raise SpecError(f"strategy '{text}': {spec.gfn} is {gfn.family} and {spec.hva} is {hva.family}; take one family")
+        raise SpecError(
+            f"strategy '{text}': {spec.gfn} is {gfn.family} and {spec.hva} is {hva.family}; take one family"
+        )
     if gfn.family is Family.PYTHON and spec.update != "in-place":
         raise SpecError(f"strategy '{text}': Python strategies update in place only")
     if spec.unaliased and not (isinstance(hva, NativeStructure) and hva.unaliased):
@@ -163,4 +165,3 @@ def make_strategy(text: str, *, counted: bool = False, placement: str = "packed"
         return NativeStrategy(text, spec, (gfn, hva), counted=counted, placement=placement, seed=seed)
     assert isinstance(gfn, PythonStructure) and isinstance(hva, PythonStructure)
     return PythonStrategy(text, spec, (gfn, hva), counted=counted)
-

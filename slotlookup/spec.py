@@ -1,9 +1,9 @@
 """Strategy specs: the text that says which structure serves which role.
 
-    linear                                       one structure for both roles
-    kvm-5.17                                     a preset
-    gfn=rbtree,hva=interval-tree,cache=last-used
-    size-sorted,unaliased                        a name first, then what differs from it
+linear                                       one structure for both roles
+kvm-5.17                                     a preset
+gfn=rbtree,hva=interval-tree,cache=last-used
+size-sorted,unaliased                        a name first, then what differs from it
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The forms in which questions and slot changes reach a strategy: NumPy tables that a native strategy takes as they are.
+"""The forms in which questions and slot changes reach a strategy: NumPy tables, which native strategies take as they are.
 
 A stream is one kind of question taken out of a trace, in order, cut into segments in which neither the slots nor the
 address space asked change.
@@ -60,12 +60,12 @@ class Timeline:
         """Whether the slots never change, so that a replay leaves a strategy as it found it."""
         return not len(self.segments) or int(self.segments[-1, 2]) == 0
 
-    def limited(self, questions: int) -> Timeline:
-        """The timeline of the first `questions` questions alone."""
-        keep = int(np.searchsorted(self.segments[:, 0], questions, side="left")) + 1
-        segments = self.segments[:keep].copy()
-        if len(segments):
-            segments[-1, 0] = min(int(segments[-1, 0]), questions)
+    def part(self, begin: int, end: int) -> Timeline:
+        """The timeline of questions [begin, end) alone; the changes before them come first."""
+        ends = np.clip(self.segments[:, 0].astype(np.int64), begin, end) - begin
+        kept = np.diff(ends, prepend=0) > 0
+        segments = self.segments[kept].copy()
+        segments[:, 0] = ends[kept]
         return Timeline(segments, self.changes)
 
 
@@ -79,11 +79,11 @@ class GfnStream:
     def __len__(self) -> int:
         return len(self.gfns)
 
-    def limited(self, questions: int) -> GfnStream:
-        """The first `questions` lookups."""
-        if questions >= len(self):
+    def part(self, begin: int, end: int) -> GfnStream:
+        """The lookups [begin, end), in the slots that they meet."""
+        if begin == 0 and end >= len(self):
             return self
-        return GfnStream(self.gfns[:questions], self.timeline.limited(questions))
+        return GfnStream(self.gfns[begin:end], self.timeline.part(begin, min(end, len(self))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,11 @@ class HvaStream:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def limited(self, questions: int) -> HvaStream:
-        """The first `questions` visits."""
-        if questions >= len(self):
+    def part(self, begin: int, end: int) -> HvaStream:
+        """The visits [begin, end), in the slots that they meet."""
+        if begin == 0 and end >= len(self):
             return self
-        return HvaStream(self.starts[:questions], self.ends[:questions], self.timeline.limited(questions))
+        return HvaStream(self.starts[begin:end], self.ends[begin:end], self.timeline.part(begin, min(end, len(self))))
 
 
 @dataclass(frozen=True, slots=True)

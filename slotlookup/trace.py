@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -93,9 +93,42 @@ def slot_events(calls: Iterable[tuple[int, int, int, int, int]]) -> Events:
     rows = list(calls)
     events = empty_events(len(rows))
     events["kind"] = EventKind.SLOT_CHANGE
-    for i, (number, gpa, size, hva, flags) in enumerate(rows):
-        events[i] = (EventKind.SLOT_CHANGE, 0, gpa, size, number, hva, flags)
+    if rows:
+        for column, values in zip(("slot", "a", "b", "hva", "flags"), zip(*rows, strict=True), strict=True):
+            events[column] = np.array(values, dtype=EVENT_DTYPE[column])
     return events
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Slot changes taken through the rules: those that changed something, the event index of each, and the outcome."""
+
+    changes: tuple[SlotChange, ...]
+    where: Words
+    final: Memslots
+
+
+def replay_changes(start: Iterable[Memslot], events: Events, refused: Callable[[int, RegionError], Exception]) -> Replayed:
+    """Play the slot changes among `events` on the slots `start`.
+
+    Where KVM would refuse one, raises what `refused` makes of the event's index and the error.
+    """
+    memslots = Memslots(start)
+    where = np.flatnonzero(events["kind"] == EventKind.SLOT_CHANGE)
+    rows = events[where]
+    calls = zip(*(rows[column].tolist() for column in ("slot", "a", "b", "hva", "flags")), strict=True)
+    changes: list[SlotChange] = []
+    kept: list[int] = []
+    at = 0
+    try:
+        for change in memslots.play(calls):
+            if change is not None:
+                changes.append(change)
+                kept.append(at)
+            at += 1
+    except RegionError as error:
+        raise refused(int(where[at]), error) from None
+    return Replayed(tuple(changes), where[np.array(kept, dtype=np.intp)].astype(np.uint64), memslots)
 
 
 @dataclass(frozen=True)
@@ -122,22 +155,15 @@ class Trace:
     @cached_property
     def _accepted(self) -> tuple[tuple[SlotChange, ...], Words]:
         """The accepted slot changes, and the event index of each."""
-        where = np.flatnonzero(self.events["kind"] == EventKind.SLOT_CHANGE)
-        memslots = Memslots(self.start)
-        changes: list[SlotChange] = []
-        kept: list[int] = []
-        for i in where.tolist():
-            row = self.events[i]
-            try:
-                change = memslots.set_user_memory_region(
-                    int(row["slot"]), int(row["a"]), int(row["b"]), int(row["hva"]), int(row["flags"])
-                )
-            except RegionError as error:
-                raise InputFileError(self.name, None, f"event {i}: {error}") from None
-            if change is not None:
-                changes.append(change)
-                kept.append(i)
-        return tuple(changes), np.array(kept, dtype=np.uint64)
+        replayed = replay_changes(
+            self.start, self.events, lambda i, error: InputFileError(self.name, None, f"event {i}: {error}")
+        )
+        return replayed.changes, replayed.where
+
+    def knowing(self, replayed: Replayed) -> Trace:
+        """This trace, spared from taking its changes through the rules again: `replayed` must be of its own events."""
+        self.__dict__["_accepted"] = (replayed.changes, replayed.where)
+        return self
 
     @property
     def changes(self) -> tuple[SlotChange, ...]:

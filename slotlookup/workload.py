@@ -1,4 +1,4 @@
-"""What a file in the workloads folder declares: slots plus activity, as a trace that can be made again from its seed."""
+"""What a file in the workloads folder declares: slots plus activity, as a trace that its seed makes again."""
 
 from __future__ import annotations
 

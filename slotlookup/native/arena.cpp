@@ -8,7 +8,9 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
+#define RED_ZONE ::slotlookup::kLineBytes
 #else
+#define RED_ZONE 0
 #define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #endif
@@ -20,6 +22,9 @@ namespace {
 // rest for their predecessors.
 constexpr std::size_t kReserve = std::size_t{512} << 20;
 constexpr std::size_t kBlockObjects = 512;
+
+// Behind each piece when AddressSanitizer watches, so that running over its end meets no neighbour.
+constexpr std::size_t kRedZone = RED_ZONE;
 
 std::size_t round_to_line(std::size_t bytes) { return (bytes + kLineBytes - 1) / kLineBytes * kLineBytes; }
 
@@ -55,19 +60,20 @@ char* Arena::take(std::size_t bytes) {
 void Arena::refill(std::size_t bytes) {
   auto& free = free_objects_[bytes];
   const std::size_t count = placement_ == Placement::packed ? 1 : kBlockObjects;
-  char* block = take(bytes * count);
-  for (std::size_t i = count; i-- > 0;) free.push_back(block + i * bytes);
+  const std::size_t stride = bytes + kRedZone;
+  char* block = take(stride * count);
+  for (std::size_t i = count; i-- > 0;) free.push_back(block + i * stride);
   for (std::size_t i = count; i-- > 1;) std::swap(free[i], free[next_random(random_state_) % (i + 1)]);
 }
 
-void* Arena::allocate_object(std::size_t bytes) {
-  bytes = round_to_line(bytes);
+void* Arena::allocate_object(std::size_t wanted) {
+  const std::size_t bytes = round_to_line(wanted);
   if (free_objects_[bytes].empty()) refill(bytes);
   auto& free = free_objects_[bytes];
   void* p = free.back();
   free.pop_back();
   in_use_ += bytes;
-  ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+  ASAN_UNPOISON_MEMORY_REGION(p, wanted);
   return p;
 }
 
@@ -78,18 +84,18 @@ void Arena::free_object(void* p, std::size_t bytes) {
   free_objects_[bytes].push_back(p);
 }
 
-void* Arena::allocate_array(std::size_t bytes) {
-  bytes = round_to_line(bytes);
+void* Arena::allocate_array(std::size_t wanted) {
+  const std::size_t bytes = round_to_line(wanted);
   auto& free = free_arrays_[bytes];
   void* p;
   if (free.empty()) {
-    p = take(bytes);
+    p = take(bytes + kRedZone);
   } else {
     p = free.back();
     free.pop_back();
   }
   in_use_ += bytes;
-  ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+  ASAN_UNPOISON_MEMORY_REGION(p, wanted);
   return p;
 }
 

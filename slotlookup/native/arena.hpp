@@ -1,7 +1,7 @@
 // Where slots, nodes and arrays lie. Addresses follow from the declared placement and the order of the calls alone, so
 // that line counts are the same on every machine and timings do not depend on what malloc did earlier in the process.
 //
-//   packed     slots follow one another in the order of creation, each on a line boundary, as a fresh slab hands them out
+//   packed     slots follow one another in the order of creation, each on a line boundary, as a fresh slab hands out
 //   scattered  slots come from 512-slot blocks in an order drawn from the seed, as an aged slab hands them out
 // A freed piece is the next one handed out for its size (last in, first out, like SLUB's free list).
 #pragma once

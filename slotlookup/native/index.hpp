@@ -36,9 +36,11 @@ class LastUsed {
   }
   void store(Slot* slot) { slot_ = slot; }
   void drop(const Slot& slot) {
+    TOUCH(&slot_, sizeof slot_);
     if (slot_ == &slot) slot_ = nullptr;
   }
   void follow(const Slot& old_slot, Slot& by) {
+    TOUCH(&slot_, sizeof slot_);
     if (slot_ == &old_slot) slot_ = &by;
   }
 
@@ -50,8 +52,7 @@ class LastUsed {
 template <template <class, class> class Structure, class Probe, class Cache>
 class GfnIndexOf final : public GfnIndex {
  public:
-  GfnIndexOf(const Home& home, Meter* meter)
-      : structure_(home, Probe(meter)), cache_(Probe(meter)), probe_(meter) {}
+  GfnIndexOf(const Home& home, Meter* meter) : structure_(home, Probe(meter)), cache_(Probe(meter)), probe_(meter) {}
 
   void insert(Slot& slot) override { structure_.insert(slot); }
   void erase(Slot& slot) override {

@@ -109,9 +109,8 @@ NB_MODULE(_slotlookup_native, m) {
       .def(
           "__init__",
           [](Strategy* self, const std::string& gfn, const std::string& hva, const std::string& cache,
-             const std::string& update, bool counted, const std::string& placement, std::uint64_t seed) {
-            new (self) Strategy(make_spec(gfn, hva, cache, update, counted, placement, seed));
-          },
+             const std::string& update, bool counted, const std::string& placement,
+             std::uint64_t seed) { new (self) Strategy(make_spec(gfn, hva, cache, update, counted, placement, seed)); },
           "gfn"_a, "hva"_a, "cache"_a = "none", "update"_a = "in-place", "counted"_a = false, "placement"_a = "packed",
           "seed"_a = 0)
       .def(
@@ -145,7 +144,8 @@ NB_MODULE(_slotlookup_native, m) {
             std::uint64_t count = 0;
             if (start < end) {
               for (unsigned as_id = 0; as_id < slotlookup::kAddressSpaces; ++as_id) {
-                s.hva(as_id).answer(&start, &end, 1, numbers, &count);
+                auto& index = s.hva(as_id);
+                if (index.size()) index.answer(&start, &end, 1, numbers, &count);
               }
             }
             return numbers;
@@ -190,8 +190,7 @@ NB_MODULE(_slotlookup_native, m) {
             const auto timed = slotlookup::replay_gfn(s, line, gfn.data(), gfn.shape(0));
             return std::make_tuple(timed.nanoseconds, timed.checksum);
           },
-          "gfn"_a, "segments"_a, "changes"_a,
-          "(nanoseconds spent in lookups, sum of number + 1 over the slots found).")
+          "gfn"_a, "segments"_a, "changes"_a, "(nanoseconds spent in lookups, sum of number + 1 over the slots found).")
       .def(
           "replay_hva",
           [](Strategy& s, const Words& start, const Words& end, const SegmentTable& segments,

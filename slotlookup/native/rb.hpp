@@ -5,8 +5,8 @@
 //   2. every path from the root to a null link passes the same number of black nodes
 //   3. a child's parent link points at its parent
 //   4. where the tree is augmented, every node's summary is what its own key and its children's summaries make
-// From the textbook algorithm (Guibas and Sedgewick 1978; Cormen et al., chapter 13), with null leaves and the colour in
-// the low bit of the parent link, as a node of 24 bytes asks for.
+// From the textbook algorithm (Guibas and Sedgewick 1978; Cormen et al., chapter 13), with null leaves and the colour
+// in the low bit of the parent link, as a node of 24 bytes asks for.
 #pragma once
 
 #include <cstdint>
@@ -28,10 +28,11 @@ struct RbNode {
 
 struct NoSummary {
   static constexpr bool augmented = false;
-  static void refresh(RbNode*) {}
 };
 
-// Summary::refresh(node) recomputes a node's summary from its own key and its children.
+// An augmented tree's Summary gives own(node), the node's own value, and of(node), where the node keeps the largest own
+// value at or below it. Who inserts sets the new node's and raises those on the way down to it, as the kernel's interval
+// tree does; the rest is kept here.
 template <class Summary, class Probe>
 class RbTree {
  public:
@@ -47,13 +48,14 @@ class RbTree {
     node->parent_and_colour = reinterpret_cast<std::uintptr_t>(parent);  // red
     node->left = node->right = nullptr;
     see(node);
+    if (!parent) TOUCH(&root_, sizeof root_);
     (parent ? (left ? parent->left : parent->right) : root_) = node;
-    refresh_upwards(node);
     after_insert(node);
   }
 
   void erase(RbNode* node) {
     see(node);
+    RbNode* heir = nullptr;  // the successor, where it takes the node's place
     RbNode* child;
     RbNode* parent;
     bool removed_black;
@@ -66,25 +68,34 @@ class RbTree {
       }
       removed_black = next->black();
       child = next->right;
+      if (child) see(child);
       if (next->parent() == node) {
         parent = next;
       } else {
-        parent = next->parent();
-        link(parent, next, child);
+        parent = next->parent();  // seen on the way down, like everything on it
+        parent->left = child;
+        if (child) child->set_parent(parent);
         next->right = node->right;
         next->right->set_parent(next);
       }
       link(node->parent(), node, next);
       next->left = node->left;
+      see(next->left);
       next->left->set_parent(next);
       next->set_black(node->black());
+      heir = next;
     } else {
       child = node->left ? node->left : node->right;
+      if (child) see(child);
       parent = node->parent();
       removed_black = node->black();
       link(parent, node, child);
     }
-    if (parent) refresh_upwards(parent);
+    if constexpr (Summary::augmented) {
+      if (heir) Summary::of(heir) = Summary::of(node);  // so that an unchanged summary ends the way up
+      refresh_upwards(parent, heir);
+      if (heir) refresh_upwards(heir, nullptr);
+    }
     if (removed_black) after_erase(child, parent);
   }
 
@@ -143,11 +154,13 @@ class RbTree {
   }
 
  private:
+  // Stands where a link is followed to a node and the node's own links are read or written.
   void see([[maybe_unused]] const RbNode* node) const {
     HOP();
     TOUCH(node, sizeof *node);
   }
 
+  // `by`, which has been seen, takes the place of `old_child`.
   void link(RbNode* parent, RbNode* old_child, RbNode* by) {
     if (!parent) {
       TOUCH(&root_, sizeof root_);
@@ -159,19 +172,34 @@ class RbTree {
     if (by) by->set_parent(parent);
   }
 
-  void refresh_upwards(RbNode* node) {
-    if constexpr (Summary::augmented) {
-      for (; node; node = node->parent()) {
-        see(node);
-        Summary::refresh(node);
-      }
+  // Makes a node's summary anew and tells whether that changed it.
+  bool refresh(RbNode* node) {
+    auto largest = Summary::own(node);
+    TOUCH(&Summary::of(node), sizeof largest);
+    const auto take = [&](RbNode* child) {
+      HOP();
+      TOUCH(&Summary::of(child), sizeof largest);
+      if (COMPARE(Summary::of(child) > largest)) largest = Summary::of(child);
+    };
+    if (node->left) take(node->left);
+    if (node->right) take(node->right);
+    if (COMPARE(largest == Summary::of(node))) return false;
+    Summary::of(node) = largest;
+    return true;
+  }
+
+  // From `node`, which has been seen, to below `stop`, or to where nothing changes any more.
+  void refresh_upwards(RbNode* node, RbNode* stop) {
+    while (node != stop && refresh(node)) {
+      node = node->parent();
+      if (node != stop) see(node);
     }
   }
 
-  // Turns x down and its child on the other side up. Only the two change what lies below them.
+  // Turns x down and its child on the other side up, both of which have been seen. Only the two change what lies below
+  // them: the child inherits what lay below x.
   void rotate(RbNode* x, bool to_left) {
     RbNode* y = to_left ? x->right : x->left;
-    see(y);
     RbNode* middle = to_left ? y->left : y->right;
     (to_left ? x->right : x->left) = middle;
     if (middle) {
@@ -181,8 +209,11 @@ class RbTree {
     link(x->parent(), x, y);
     (to_left ? y->left : y->right) = x;
     x->set_parent(y);
-    Summary::refresh(x);
-    Summary::refresh(y);
+    if constexpr (Summary::augmented) {
+      TOUCH(&Summary::of(y), sizeof Summary::of(y));
+      Summary::of(y) = Summary::of(x);
+      refresh(x);
+    }
   }
 
   void after_insert(RbNode* node) {

@@ -11,8 +11,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 std::uint64_t nanoseconds_since(Clock::time_point begin) {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
 }
 
 // Brings the slots to where a segment needs them; what that costs is nobody's lookup.

@@ -2,8 +2,9 @@
 //
 // One allocation a slot, in this order:
 //   IdNode[2] | hva nodes, one a slot set | gfn nodes, one a slot set | Slot
-// The nodes belong to the structures in use and lie in front, as the kernel's id_node, hva_node and gfn_node do, so that
-// a gfn node shares its line with base_gfn and npages. A Slot* points at the last part; nodes lie at negative offsets.
+// The nodes belong to the structures in use and lie in front, as the kernel's id_node, hva_node and gfn_node do, so
+// that a gfn node shares its line with base_gfn and npages. A Slot* points at the last part; nodes lie at negative
+// offsets.
 #pragma once
 
 #include <cstddef>

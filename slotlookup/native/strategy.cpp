@@ -63,6 +63,9 @@ Strategy::Space& Strategy::space(unsigned as_id) {
 }
 
 Slot* Strategy::slot_of(const Change& change) {
+  if (change.number >> 16 >= kAddressSpaces) {
+    throw BadChange("slot number " + std::to_string(change.number) + " lies in no address space");
+  }
   Space& in = space(static_cast<unsigned>(change.number >> 16));
   const std::size_t id = change.number & 0xffff;
   if (id >= in.by_id.size()) in.by_id.resize(id + 1, nullptr);

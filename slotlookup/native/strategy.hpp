@@ -3,8 +3,9 @@
 // Slots are created, deleted, moved and re-flagged by changes that the memslot rules have already accepted. A change is
 // staged and then published; what readers see in between tells the update disciplines apart:
 //   in_place   the one set is edited when the change is staged
-//   two_sets   the inactive set is edited, then swapped in, then the other set follows; slot objects are shared and carry
-//              a node for each set. DELETE and MOVE first swap in a copy that is marked invalid, as Linux 5.17 does.
+//   two_sets   the inactive set is edited, then swapped in, then the other set follows; slot objects are shared and
+//              carry a node for each set. DELETE and MOVE first swap in a copy that is marked invalid, as Linux 5.17
+//              does.
 #pragma once
 
 #include <cstdint>

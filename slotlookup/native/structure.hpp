@@ -99,14 +99,14 @@ struct StructureRegistration {
 
 #include "slotlookup/native/index.hpp"
 
-#define SLOTLOOKUP_STRUCTURE(name, Template)                                                              \
-  static const ::slotlookup::StructureRegistration slotlookup_registration_##Template(                    \
+#define SLOTLOOKUP_STRUCTURE(name, Template)                                                                  \
+  static const ::slotlookup::StructureRegistration slotlookup_registration_##Template(                        \
       {name, ::slotlookup::kNodeBytes<typename Template<::slotlookup::GfnRole, ::slotlookup::NoProbe>::Node>, \
-       ::slotlookup::kNodeBytes<typename Template<::slotlookup::HvaRole, ::slotlookup::NoProbe>::Node>,   \
+       ::slotlookup::kNodeBytes<typename Template<::slotlookup::HvaRole, ::slotlookup::NoProbe>::Node>,       \
        &::slotlookup::make_gfn_index<Template>, &::slotlookup::make_hva_index<Template>});
 
 // A variant that only makes sense for hva visits.
-#define SLOTLOOKUP_HVA_STRUCTURE(name, Template)                                                        \
-  static const ::slotlookup::StructureRegistration slotlookup_registration_##Template(                  \
+#define SLOTLOOKUP_HVA_STRUCTURE(name, Template)                                                                 \
+  static const ::slotlookup::StructureRegistration slotlookup_registration_##Template(                           \
       {name, 0, ::slotlookup::kNodeBytes<typename Template<::slotlookup::HvaRole, ::slotlookup::NoProbe>::Node>, \
        nullptr, &::slotlookup::make_hva_index<Template>});

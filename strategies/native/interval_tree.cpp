@@ -26,7 +26,8 @@ std::uint64_t largest_last(const RbNode* node) {
 
 struct LargestLast {
   static constexpr bool augmented = true;
-  static void refresh(RbNode* node) { interval(node)->subtree_last = largest_last(node); }
+  static std::uint64_t own(RbNode* node) { return interval(node)->last; }
+  static std::uint64_t& of(RbNode* node) { return interval(node)->subtree_last; }
 };
 
 template <class Role, class Probe>
@@ -40,20 +41,35 @@ class IntervalTree {
     IntervalNode* fresh = embedded_.node(slot);
     fresh->start = Role::start(slot);
     fresh->last = fresh->subtree_last = Role::last(slot);
+    TOUCH(&fresh->start, 3 * sizeof fresh->start);
     RbNode* parent = nullptr;
     bool left = false;
+    bool leftmost = true;
     for (RbNode* node = tree_.root(); node; node = left ? node->left : node->right) {
       parent = node;
-      see(node);
+      IntervalNode* here = interval(node);
+      HOP();
       EXAMINE();
-      left = COMPARE(fresh->start < interval(node)->start);
+      TOUCH(node, sizeof *node);
+      TOUCH(&here->start, sizeof here->start);
+      TOUCH(&here->subtree_last, sizeof here->subtree_last);
+      if (COMPARE(here->subtree_last < fresh->last)) here->subtree_last = fresh->last;
+      left = COMPARE(fresh->start < here->start);
+      leftmost &= left;
+    }
+    if (leftmost) {
+      TOUCH(&leftmost_, sizeof leftmost_);
+      leftmost_ = fresh;
     }
     tree_.insert(fresh, parent, left);
     ++size_;
   }
 
   void erase(Slot& slot) {
-    tree_.erase(embedded_.node(slot));
+    RbNode* node = embedded_.node(slot);
+    TOUCH(&leftmost_, sizeof leftmost_);
+    if (leftmost_ == node) leftmost_ = interval(tree_.next(node));
+    tree_.erase(node);
     --size_;
   }
 
@@ -64,14 +80,14 @@ class IntervalTree {
   }
 
   Slot* find(std::uint64_t point) {
-    RbNode* node = enter(point);
+    RbNode* node = enter(point, point);
     node = node ? leftmost_meeting(node, point, point) : nullptr;
     return node ? &embedded_.slot(interval(node)) : nullptr;
   }
 
   template <class Visit>
   void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
-    RbNode* node = enter(start);
+    RbNode* node = enter(start, last);
     if (node) node = leftmost_meeting(node, start, last);
     while (node) {
       visit(embedded_.slot(interval(node)));
@@ -85,61 +101,67 @@ class IntervalTree {
     const IntervalNode* before = nullptr;
     check_order(tree_.root(), before, count);
     require(count == size_, "interval-tree: the tree holds as many nodes as were inserted");
+    require(leftmost_ == tree_.first(), "interval-tree: the leftmost node is known");
   }
 
   std::size_t size() const { return size_; }
 
  private:
-  void see([[maybe_unused]] const RbNode* node) const {
+  // Follows a link and tells whether something at or below the node ends at or after `start`.
+  bool reaches(const RbNode* node, std::uint64_t start) const {
     HOP();
-    TOUCH(node, sizeof(IntervalNode));
+    TOUCH(&interval(node)->subtree_last, sizeof(std::uint64_t));
+    return COMPARE(interval(node)->subtree_last >= start);
+  }
+  bool begins_by(const RbNode* node, std::uint64_t last) const {
+    TOUCH(&interval(node)->start, sizeof(std::uint64_t));
+    return COMPARE(interval(node)->start <= last);
+  }
+  bool ends_after(const RbNode* node, std::uint64_t start) const {
+    TOUCH(&interval(node)->last, sizeof(std::uint64_t));
+    return COMPARE(interval(node)->last >= start);
   }
 
-  // The root, unless everything ends before `start`.
-  RbNode* enter(std::uint64_t start) {
+  // The root, unless everything ends before `start` or begins behind `last`.
+  RbNode* enter(std::uint64_t start, std::uint64_t last) {
     RbNode* root = tree_.root();
-    if (!root) return nullptr;
-    see(root);
-    return COMPARE(interval(root)->subtree_last >= start) ? root : nullptr;
+    if (!root || !reaches(root, start)) return nullptr;
+    TOUCH(&leftmost_, sizeof leftmost_);
+    HOP();
+    return begins_by(leftmost_, last) ? root : nullptr;
   }
 
   // The leftmost node below `node` that meets [start, last], or null. Given: something below ends at or after `start`.
   // If a left subtree holds such an end, the leftmost answer is there or nowhere: its starts are the smaller ones.
   RbNode* leftmost_meeting(RbNode* node, std::uint64_t start, std::uint64_t last) {
     while (true) {
-      if (node->left) {
-        see(node->left);
-        if (COMPARE(interval(node->left)->subtree_last >= start)) {
-          node = node->left;
-          continue;
-        }
+      TOUCH(node, sizeof *node);
+      if (node->left && reaches(node->left, start)) {
+        node = node->left;
+        continue;
       }
       EXAMINE();
-      if (!COMPARE(interval(node)->start <= last)) return nullptr;
-      if (COMPARE(interval(node)->last >= start)) return node;
-      if (!node->right) return nullptr;
-      see(node->right);
-      if (!COMPARE(interval(node->right)->subtree_last >= start)) return nullptr;
+      if (!begins_by(node, last)) return nullptr;
+      if (ends_after(node, start)) return node;
+      if (!node->right || !reaches(node->right, start)) return nullptr;
       node = node->right;
     }
   }
 
   RbNode* next_meeting(RbNode* node, std::uint64_t start, std::uint64_t last) {
     while (true) {
-      if (node->right) {
-        see(node->right);
-        if (COMPARE(interval(node->right)->subtree_last >= start)) return leftmost_meeting(node->right, start, last);
-      }
+      if (node->right && reaches(node->right, start)) return leftmost_meeting(node->right, start, last);
       RbNode* child;
       do {
         child = node;
         node = node->parent();
         if (!node) return nullptr;
-        see(node);
+        HOP();
+        TOUCH(node, sizeof *node);
       } while (node->right == child);
       EXAMINE();
-      if (!COMPARE(interval(node)->start <= last)) return nullptr;
-      if (COMPARE(interval(node)->last >= start)) return node;
+      if (!begins_by(node, last)) return nullptr;
+      if (ends_after(node, start)) return node;
     }
   }
 
@@ -159,6 +181,7 @@ class IntervalTree {
 
   Embedded<IntervalNode> embedded_;
   RbTree<LargestLast, Probe> tree_;
+  IntervalNode* leftmost_ = nullptr;
   std::size_t size_ = 0;
   [[no_unique_address]] Probe probe_;
 };

@@ -33,6 +33,7 @@ class RangeArray {
         TOUCH(&entries_[at - 1], sizeof(Entry));
         EXAMINE();
         if (!COMPARE(Order::before(entry, entries_[at - 1]))) break;
+        TOUCH(&entries_[at], sizeof(Entry));
         entries_[at] = entries_[at - 1];
       }
     }

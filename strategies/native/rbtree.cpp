@@ -18,6 +18,7 @@ class RedBlack {
     for (RbNode* node = tree_.root(); node; node = left ? node->left : node->right) {
       parent = node;
       const Slot& here = look(node);
+      EXAMINE();
       left = COMPARE(start < Role::start(here));
     }
     tree_.insert(embedded_.node(slot), parent, left);
@@ -34,7 +35,9 @@ class RedBlack {
   Slot* find(std::uint64_t point) {
     for (RbNode* node = tree_.root(); node;) {
       Slot& here = look(node);
+      EXAMINE();
       if (COMPARE(point >= Role::start(here))) {
+        TOUCH(&here.npages, sizeof here.npages);
         if (COMPARE(point <= Role::last(here))) return &here;
         node = node->right;
       } else {
@@ -68,13 +71,12 @@ class RedBlack {
   std::size_t size() const { return size_; }
 
  private:
+  // Follows a link to a node, whose own links and slot's start are read.
   Slot& look(RbNode* node) {
     Slot& here = embedded_.slot(node);
     HOP();
-    EXAMINE();
     TOUCH(node, sizeof *node);
     TOUCH(Role::start_field(here), sizeof(std::uint64_t));
-    TOUCH(&here.npages, sizeof here.npages);
     return here;
   }
 

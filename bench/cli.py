@@ -1,0 +1,91 @@
+"""The command line. Commands are imported when they are called, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+
+import click
+
+from slotlookup import __version__
+from slotlookup.errors import EXIT_FAILED, EXIT_USAGE, SlotlookupError
+
+# name: (module, the line that `--help` shows)
+COMMANDS = {
+    "run": ("run", "Replay a workload through strategies: check, count and time them."),
+    "strategies": ("listing", "List the strategies there are."),
+    "workloads": ("listing", "List the workloads there are."),
+    "import": ("import_recordings", "Make a trace of recordings of a real VM."),
+    "verify": ("verify", "Put a strategy through the conformance suite."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".commands.{COMMANDS[cmd_name][0]}", __package__)
+        found = getattr(module, "commands", {}).get(cmd_name) or module.command
+        assert isinstance(found, click.Command)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from slotlookup.registry import unknown
+
+            raise click.UsageError(unknown("command", args[0], list(COMMANDS)), ctx) from None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="slotlookup")
+def cli() -> None:
+    """Which structure should find a virtual machine's memory slot? Settled by measurement.
+
+    Start with `slotlookup run`.
+    """
+
+
+def main() -> None:
+    """The console script. Exit codes: 0 fine, 1 failed, 2 bad usage or bad input."""
+    try:
+        code = cli.main(prog_name="slotlookup", standalone_mode=False)
+        sys.stdout.flush()
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else "slotlookup"
+        fail(f"{error.format_message()} (see `{where} --help`)", EXIT_USAGE)
+    except click.ClickException as error:
+        fail(error.format_message(), EXIT_USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        print("slotlookup: interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        # Whoever read us has gone, as `head` does; the interpreter must not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
+    except SlotlookupError as error:
+        fail(str(error), error.exit_code)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        fail(f"{place}{error.strerror or error}", EXIT_FAILED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def fail(message: str, code: int) -> None:
+    """One line on stderr, and the exit code."""
+    print(f"slotlookup: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,103 @@
+"""`slotlookup run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from slotlookup.config import load_config
+from slotlookup.errors import EXIT_FAILED, UsageError
+from slotlookup.registry import find_workload, strategy_names, workloads
+from slotlookup.structure import Family
+from slotlookup.trace import Trace, read_trace
+
+from ..results import to_json, write_text
+from ..runner import REFERENCES, RunOptions, run
+
+
+@click.command()
+@click.argument("workload", required=False)
+@click.option("-s", "--strategy", "strategies", multiple=True, help="A strategy's name or spec; repeat for more.")
+@click.option("--slots", type=int, help="How many slots, for workloads that come in any size.")
+@click.option(
+    "--events", type=click.IntRange(min=1), help="How many events, where fewer than the workload has will do."
+)
+@click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), help="Seed of everything drawn at random.")
+@click.option("--counts-only", is_flag=True, help="Check and count, without timing.")
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result as JSON here.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
+def command(
+    workload: str | None,
+    strategies: tuple[str, ...],
+    slots: int | None,
+    events: int | None,
+    seed: int | None,
+    counts_only: bool,
+    save: Path | None,
+    as_json: bool,
+) -> int:
+    """Replay WORKLOAD (a name or a TRACE.parquet) through strategies.
+
+    Every answer is compared with an independent oracle; a wrong one voids the strategy's row and makes the exit code 1.
+    """
+    settings = load_config().settings
+    seed = settings.seed if seed is None else seed
+    name = workload or settings.workload
+    trace = load_trace(name, slots, events, seed)
+    if save is not None and not save.parent.is_dir():
+        raise UsageError(f"{save.parent}: no such directory; --save needs one that exists")
+    texts = strategies or settings.strategies or default_strategies()
+    description = {
+        "name": trace.name,
+        "slots": most_slots(trace),
+        "events": len(trace.events),
+        "seed": seed,
+        "fingerprint": trace.fingerprint,
+    }
+    from ..console import output, progress_bar
+
+    with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
+        result = run(trace, description, texts, RunOptions(counts_only, seed), report)
+    if save is not None:
+        write_text(save, to_json(result))
+    if as_json:
+        click.echo(to_json(result), nl=False)
+    else:
+        from ..tables import print_run
+
+        print_run(result, output())
+    return 0 if all(row.verified for row in result.results) else EXIT_FAILED
+
+
+def load_trace(name: str, slots: int | None, events: int | None, seed: int) -> Trace:
+    """The trace of a workload's name or of a file. A name that is a path or ends in .parquet is a file."""
+    if name in workloads():
+        return find_workload(name).build(slots=slots, events=events, seed=seed)
+    path = Path(name)
+    if path.suffix == ".parquet" or "/" in name or path.exists():
+        if slots is not None:
+            raise UsageError(f"{name}: a recorded trace has the slots it has; leave --slots out")
+        trace = read_trace(path)
+        if events is not None and events < len(trace.events):
+            trace = Trace(trace.name, trace.start, trace.events[:events], trace.provenance)
+        return trace
+    find_workload(name)
+    raise AssertionError("find_workload raises for unknown names")
+
+
+def default_strategies() -> list[str]:
+    """Everything the registry found, the references first."""
+    names = strategy_names()
+    first = [REFERENCES[family] for family in Family if REFERENCES[family] in names]
+    return first + [name for name in names if name not in first]
+
+
+def most_slots(trace: Trace) -> int:
+    """The most slots that exist at one time."""
+    count = most = len(trace.start)
+    for change in trace.changes:
+        count += {change.kind.CREATE: 1, change.kind.DELETE: -1}.get(change.kind, 0)
+        most = max(most, count)
+    return most

@@ -1,0 +1,131 @@
+"""Results: what a run found, and its JSON form."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slotlookup.errors import UsageError
+
+from .statistics import Interval
+
+SCHEMA_VERSION = 1
+ROLES = ("gfn", "hva", "update")
+COUNTS = ("slots_examined", "compares", "hops", "lines")
+TIMES = ("throughput_hot", "throughput_cold", "latency_hot", "latency_cold")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Nanoseconds an operation, one sample a block.
+
+    `ratio` is to the family's reference in the same blocks; None where the reference is void.
+    """
+
+    samples: tuple[float, ...]
+    interval: Interval
+    ratio: Interval | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Median, interval and all samples."""
+        return {
+            **self.interval.as_json(),
+            "ratio": None if self.ratio is None else self.ratio.as_json(),
+            "samples": list(self.samples),
+        }
+
+
+@dataclass(slots=True)
+class RoleResult:
+    """One strategy in one role. Counts are means an operation; None where not known. `ns` is keyed by TIMES."""
+
+    operations: int
+    slots_examined: float | None = None
+    compares: float | None = None
+    hops: float | None = None
+    lines: float | None = None
+    ns: dict[str, Timing] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """All keys, null where nothing was measured."""
+        return {
+            "operations": self.operations,
+            **{name: getattr(self, name) for name in COUNTS},
+            "ns": {name: self.ns[name].as_json() if name in self.ns else None for name in TIMES},
+        }
+
+
+@dataclass(slots=True)
+class StrategyResult:
+    """One row. `fault` says why a row is void; `note` what its reader must know."""
+
+    strategy: str
+    spec: str
+    family: str
+    note: str = ""
+    fault: str | None = None
+    bytes_per_slot: float | None = None
+    roles: dict[str, RoleResult] = field(default_factory=dict)
+
+    @property
+    def verified(self) -> bool:
+        """Whether every answer agreed with the oracle."""
+        return self.fault is None
+
+    def as_json(self) -> dict[str, Any]:
+        """A void row keeps its name and its fault, and no figures."""
+        return {
+            "strategy": self.strategy,
+            "family": self.family,
+            "spec": self.spec,
+            "note": self.note,
+            "verified": self.verified,
+            "fault": self.fault,
+            "bytes_per_slot": self.bytes_per_slot if self.verified else None,
+            "ops": {
+                role: self.roles[role].as_json() if self.verified and role in self.roles else None for role in ROLES
+            },
+        }
+
+
+@dataclass(slots=True)
+class RunResult:
+    """A whole run. `empty_ns` is what an empty native strategy cost in each role, in nanoseconds an operation."""
+
+    workload: dict[str, Any]
+    machine: dict[str, object]
+    results: list[StrategyResult]
+    empty_ns: dict[str, Interval]
+    references: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The published form."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "machine": self.machine,
+            "workload": self.workload,
+            "references": self.references,
+            "empty_ns": {role: interval.as_json() for role, interval in self.empty_ns.items()},
+            "results": [row.as_json() for row in self.results],
+        }
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside and rename. Raises UsageError where that fails; nothing half written is left."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def to_json(result: RunResult) -> str:
+    """The JSON text of a run."""
+    return json.dumps(result.as_json(), indent=2, allow_nan=False) + "\n"

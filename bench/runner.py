@@ -1,0 +1,149 @@
+"""A run: one workload through many strategies, each answer checked, each operation counted and timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from slotlookup.errors import BrokenStrategy, UsageError
+from slotlookup.native_strategy import NativeStrategy
+from slotlookup.questions import Questions, questions_of
+from slotlookup.registry import make_strategy
+from slotlookup.spec import StrategySpec
+from slotlookup.strategy import Strategy
+from slotlookup.structure import Family
+from slotlookup.trace import Trace
+
+from .machine import describe_machine
+from .results import RunResult, StrategyResult, Timing
+from .statistics import Interval, median_interval, ratio_interval
+from .subjects import GfnTask, HvaTask, Task, UpdateTask
+from .timing import EMPTY, Make, Samples, time_task
+
+REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
+PYTHON_OPERATIONS = 50_000
+"""Python strategies replay at most this many operations of each role; their tables say how many."""
+NATIVE_SECONDS = 1.5
+PYTHON_SECONDS = 0.7
+
+Report = Callable[[str, float], None]
+"""Told what is going on and the share of the whole run that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run does besides verifying. `budget` scales the time spent on timing."""
+
+    counts_only: bool = False
+    seed: int = 0
+    budget: float = 1.0
+
+
+def run(
+    trace: Trace, workload: dict[str, object], texts: Sequence[str], options: RunOptions, report: Report
+) -> RunResult:
+    """Put `trace` through the strategies `texts`. Wrong answers void a row; they do not raise.
+
+    `workload` describes the workload for the result. Raises SpecError for a strategy that cannot be made.
+    """
+    report("deriving questions", 0.0)
+    questions = questions_of(trace, options.seed)
+    if not len(questions.gfn) and not len(questions.update):
+        raise UsageError(f"{trace.name}: there are no slots and nothing to ask")
+    rows: dict[str, StrategyResult] = {}
+    families: dict[Family, list[str]] = {Family.NATIVE: [], Family.PYTHON: []}
+    for text in dict.fromkeys(texts):
+        made = make_strategy(text)
+        families[made.capabilities.family].append(text)
+        rows[text] = StrategyResult(text, made.spec, str(made.capabilities.family), made.note)
+    empty: dict[str, Interval] = {}
+    steps = sum(1 for names in families.values() if names) * 3
+    done = 0
+    for family, names in families.items():
+        if not names:
+            continue
+        limit = PYTHON_OPERATIONS if family is Family.PYTHON else len(trace.events) + len(questions.gfn)
+        for make_task in (GfnTask, HvaTask, UpdateTask):
+            task = make_task(questions, limit)
+            share = done / steps
+
+            def tell(what: str, part: float, share: float = share, task: Task = task) -> None:
+                report(f"{what} {task.role}", share + part / steps)
+
+            if task.operations:
+                _run_task(task, [rows[name] for name in names], family, options, empty, tell)
+            done += 1
+    for row in rows.values():
+        if row.verified:
+            _measure_size(row, questions)
+    description = {**workload, "origin": questions.origin}
+    return RunResult(
+        description, describe_machine(), list(rows.values()), empty, {str(k): v for k, v in REFERENCES.items()}
+    )
+
+
+def _run_task(
+    task: Task,
+    rows: list[StrategyResult],
+    family: Family,
+    options: RunOptions,
+    empty: dict[str, Interval],
+    report: Report,
+) -> None:
+    for i, row in enumerate(rows):
+        report("checking and counting", 0.4 * i / len(rows))
+        if row.fault is None:
+            row.fault = _verify_and_count(task, row)
+    sound = [row for row in rows if row.fault is None]
+    if options.counts_only or not sound:
+        return
+    reference = REFERENCES[family]
+    texts = [row.strategy for row in sound]
+    # The reference and the empty loop take part even where nobody asked for their rows.
+    extra = [text for text in ([reference, EMPTY] if family is Family.NATIVE else [reference]) if text not in texts]
+    budget = (NATIVE_SECONDS if family is Family.NATIVE else PYTHON_SECONDS) * options.budget
+    make: Make = lambda text: _make_loaded(task, text)  # noqa: E731
+    samples = time_task(task, [*texts, *extra], make, budget, lambda part: report("timing", 0.4 + 0.6 * part))
+    for row in sound:
+        row.fault = samples.faults.get(row.strategy)
+        if row.fault is None:
+            row.roles[task.role].ns["throughput_hot"] = _timing(samples, row.strategy, reference)
+    if EMPTY in samples.ns:
+        empty[task.role] = median_interval(samples.ns[EMPTY])
+
+
+def _make_loaded(task: Task, text: str) -> Strategy:
+    if text != EMPTY:
+        return task.load(text)
+    strategy = NativeStrategy(EMPTY, StrategySpec(EMPTY, EMPTY), ())
+    strategy.apply_table(task.questions.start)
+    return strategy
+
+
+def _verify_and_count(task: Task, row: StrategyResult) -> str | None:
+    """The fault, if an answer of the timed or of the counting instance is wrong."""
+    try:
+        task.verify(task.load(row.strategy))
+        row.roles[task.role] = task.count(row.strategy)
+    except (BrokenStrategy, AssertionError) as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+def _timing(samples: Samples, text: str, reference: str) -> Timing:
+    values = samples.ns[text]
+    base = samples.ns.get(reference)
+    return Timing(tuple(values), median_interval(values), None if base is None else ratio_interval(values, base))
+
+
+def _measure_size(row: StrategyResult, questions: Questions) -> None:
+    """Bytes a slot with the most slots that the workload ever holds; the changes are replayed to find that moment."""
+    strategy = make_strategy(row.strategy)
+    strategy.apply_table(questions.start)
+    best = (len(strategy), strategy.bytes())
+    for i in range(len(questions.update) if not questions.update_is_closed else 0):
+        strategy.apply_table(questions.update[i : i + 1])
+        if len(strategy) > best[0]:
+            best = (len(strategy), strategy.bytes())
+    slots, size = best
+    row.bytes_per_slot = size / slots if size is not None and slots else None

@@ -1,0 +1,150 @@
+"""The questions a run asks: a trace's own streams, and labelled stand-ins where the trace recorded nothing of a kind.
+
+A recording of page accesses holds no notifier events, a recording of slot changes no accesses. Rather than leave a
+table empty, what is missing is derived from what is there by the rules below; every stream says which it is.
+
+    gfn lookups   skewed by slot size, drawn from the seed, as many after each slot change
+    hva visits    the host page behind each looked-up gfn is invalidated in turn, as reclaim in access order would
+    slot changes  slots (all, or every nth of many) are deleted and created again, in gfn order, as a VM's reset does
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from slotlookup.address import ADDRESS_LIMIT, HOLE, PAGE_SHIFT, PAGE_SIZE
+from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange
+from slotlookup.oracle import expected_gfns
+from slotlookup.stream import GfnStream, HvaStream, Timeline, Words, change_at, change_table, creation_table
+from slotlookup.trace import Trace
+
+DERIVED_LOOKUPS = 200_000
+DERIVED_VISITS = 200_000
+DERIVED_CHANGES = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """All that a run asks. `start` creates the starting slots; `origin` says where each role's stream comes from."""
+
+    start_slots: tuple[Memslot, ...]
+    start: Words
+    gfn: GfnStream
+    hva: HvaStream
+    update: Words
+    origin: dict[str, str]
+
+    @property
+    def update_is_closed(self) -> bool:
+        """Whether the slot changes end with the slots they began with, so that they can be replayed again at once."""
+        held = {slot.number: slot for slot in self.start_slots}
+        for row in range(len(self.update)):
+            change = change_at(self.update, row)
+            if change.kind is ChangeKind.DELETE:
+                del held[change.slot.number]
+            else:
+                held[change.slot.number] = change.slot
+        return held == {slot.number: slot for slot in self.start_slots}
+
+
+def questions_of(trace: Trace, seed: int) -> Questions:
+    """The streams of `trace`, with what it lacks derived from `seed`."""
+    origin = {role: trace.provenance.get(role, "recorded") for role in ("gfn", "hva", "update")}
+    gfn = trace.gfn_stream()
+    if not len(gfn):
+        gfn = _derive_gfns(trace, seed)
+        origin["gfn"] = "synthetic: a page drawn at random after each slot change; the trace holds no lookups"
+    hva = trace.hva_stream()
+    if not len(hva):
+        hva = _derive_hvas(trace, gfn)
+        origin["hva"] = "derived: the host page behind each lookup is invalidated; the trace holds no visits"
+    update = trace.change_table
+    if not len(update):
+        update = _derive_changes(trace.start)
+        origin["update"] = "derived: every slot is deleted and created again; the trace holds no slot changes"
+    return Questions(trace.start, creation_table(trace.start), gfn, hva, update, origin)
+
+
+def _states(trace: Trace) -> list[tuple[int, list[Memslot]]]:
+    """(changes that precede, slots in force) of every moment between changes that has slots."""
+    held = {slot.number: slot for slot in trace.start}
+    states = [(0, list(held.values()))] if held else []
+    for i, change in enumerate(trace.changes, 1):
+        if change.kind is ChangeKind.DELETE:
+            del held[change.slot.number]
+        else:
+            held[change.slot.number] = change.slot
+        if held:
+            states.append((i, list(held.values())))
+    return states
+
+
+def _derive_gfns(trace: Trace, seed: int) -> GfnStream:
+    states = _states(trace)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    each = max(DERIVED_LOOKUPS // max(len(states), 1), 1)
+    gfns: list[Words] = [np.zeros(0, dtype=np.uint64)]
+    segments: list[tuple[int, int, int]] = []
+    asked = 0
+    for precede, slots in states:
+        spaces = sorted({slot.as_id for slot in slots})
+        for as_id in spaces:
+            of_space = [slot for slot in slots if slot.as_id == as_id]
+            count = max(each // len(spaces), 1)
+            gfns.append(pages_by_size(of_space, count, rng))
+            asked += count
+            segments.append((asked, as_id, precede))
+    table = np.array(segments, dtype=np.uint64).reshape(-1, 3)
+    return GfnStream(np.concatenate(gfns), Timeline(table, trace.change_table))
+
+
+def pages_by_size(slots: list[Memslot], count: int, rng: np.random.Generator) -> Words:
+    """`count` gfns, each a page drawn uniformly from all pages of `slots`. uint64[count]."""
+    npages = np.array([slot.npages for slot in slots], dtype=np.uint64)
+    behind = np.cumsum(npages)
+    page = rng.integers(0, int(behind[-1]), size=count, dtype=np.uint64)
+    slot = np.searchsorted(behind, page, side="right")
+    base = np.array([s.base_gfn for s in slots], dtype=np.uint64)
+    return base[slot] + (page - (behind - npages)[slot])
+
+
+def _derive_hvas(trace: Trace, gfn: GfnStream) -> HvaStream:
+    asked = gfn.part(0, DERIVED_VISITS)
+    found = expected_gfns(trace.start, asked)
+    starts = np.zeros(len(asked), dtype=np.uint64)
+    # By slot number: the hva that page 0 of the guest would have if the slot reached that far. Modular, so it is exact.
+    origin = np.zeros(ADDRESS_SPACES << 16, dtype=np.uint64)
+
+    def enter(slot: Memslot) -> None:
+        origin[slot.number] = (slot.userspace_addr - slot.gpa) % ADDRESS_LIMIT
+
+    for slot in trace.start:
+        enter(slot)
+    begin = applied = 0
+    for end, _, changes in asked.timeline.segments.tolist():
+        for row in range(applied, changes):
+            enter(change_at(asked.timeline.changes, row).slot)
+        applied = changes
+        hits = begin + np.flatnonzero(found[begin:end] != HOLE)
+        starts[hits] = origin[found[hits]] + (asked.gfns[hits] << np.uint64(PAGE_SHIFT))
+        begin = end
+    keep = found != HOLE
+    kept_before = np.concatenate([[0], np.cumsum(keep)]).astype(np.uint64)
+    segments = asked.timeline.segments.copy()
+    if len(segments):
+        segments[:, 0] = kept_before[segments[:, 0].astype(np.int64)]
+        segments[:, 1] = 0
+    starts = starts[keep]
+    return HvaStream(starts, starts + np.uint64(PAGE_SIZE), Timeline(segments, asked.timeline.changes))
+
+
+def _derive_changes(start: tuple[Memslot, ...]) -> Words:
+    ordered = sorted(start, key=lambda s: (s.as_id, s.base_gfn))
+    chosen = ordered[:: -(-len(ordered) // DERIVED_CHANGES) or 1]
+    changes: list[SlotChange] = []
+    for slot in chosen:
+        changes.append(SlotChange(ChangeKind.DELETE, slot))
+        changes.append(SlotChange(ChangeKind.CREATE, slot))
+    return change_table(changes)

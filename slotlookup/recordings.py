@@ -1,0 +1,268 @@
+"""Putting recordings of one VM together: files of any form in, one trace and an account of what was read out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from slotlookup.address import HOLE
+from slotlookup.errors import InputFileError, RegionError, UnknownSlot, UsageError
+from slotlookup.importing import HEAD, Importer, Recording, Source, open_source
+from slotlookup.memslots import ChangeKind, Memslot, Memslots
+from slotlookup.oracle import expected_gfns
+from slotlookup.registry import importers
+from slotlookup.trace import Events, EventKind, Replayed, Trace, empty_events, replay_changes
+
+_STREAMS = {EventKind.GFN_LOOKUP: "gfn", EventKind.HVA_VISIT: "hva", EventKind.SLOT_CHANGE: "update"}
+_KEPT = {EventKind.GFN_LOOKUP: "gfn lookups", EventKind.HVA_VISIT: "hva visits", EventKind.SLOT_CHANGE: "slot changes"}
+_JUDGED = 256
+"""Lookups from which on a form without a mark of its own can be told from arbitrary bytes by where they fall."""
+
+
+@dataclass
+class FileSummary:
+    """What became of one file: its form, lines read, what was kept and counted, and remarks."""
+
+    path: Path
+    form: str
+    lines: int
+    kept: dict[str, int]
+    counted: dict[str, int]
+    remarks: list[str]
+
+    def text(self) -> list[str]:
+        """Plain lines for people."""
+        read = f" ({self.lines:,} lines)" if self.lines else ""
+        out = [f"{self.path}: {self.form}{read}"]
+        kept = ", ".join(f"{n:,} {what}" for what, n in self.kept.items() if n)
+        out.append(f"  kept: {kept or 'nothing'}")
+        if self.counted:
+            out.append(f"  counted: {', '.join(f'{n:,} {what}' for what, n in self.counted.items() if n)}")
+        return out + [f"  remark: {remark}" for remark in self.remarks]
+
+
+@dataclass
+class Summary:
+    """What was read and what came of it.
+
+    `final` are the slots at the end of the trace; `outside` the gfn lookups that no slot holds.
+    """
+
+    files: list[FileSummary]
+    final: Memslots
+    changes: Counter[ChangeKind] = field(default_factory=Counter)
+    lookups: int = 0
+    outside: int = 0
+    visits: int = 0
+
+    def text(self) -> list[str]:
+        """Plain lines for people."""
+        out = [line for file in self.files for line in file.text()]
+        out.append(f"slots at the end: {len(self.final):,}, {len(self.final.aliased()):,} of them aliased")
+        if self.changes:
+            kinds = (f"{self.changes[k]:,} {k.name.lower().replace('_', ' ')}" for k in ChangeKind if self.changes[k])
+            out.append(f"slot changes: {', '.join(kinds)}")
+        if self.lookups:
+            out.append(f"gfn lookups: {self.lookups:,}, {self.outside:,} of them outside every slot")
+        if self.visits:
+            out.append(f"hva visits: {self.visits:,}")
+        return out
+
+
+def recognise(source: Source, known: Sequence[Importer]) -> Importer:
+    """The importer whose lines the file holds. Raises InputFileError where there is none, or more than one."""
+    by_content = [importer for importer in known if importer.recognises(source.data[:HEAD])]
+    if not by_content and len(source.data) > HEAD:
+        by_content = [importer for importer in known if importer.recognises(source.data)]
+    found = by_content or [importer for importer in known if importer.recognises_name(source.name)]
+    if len(found) > 1:
+        titles = " and ".join(importer.title for importer in found)
+        line = _where_mixed(source, found)
+        raise source.fault(line, f"holds {titles} at once; give each recording its own file")
+    if not found:
+        titles = "; ".join(sorted(importer.title for importer in known))
+        raise source.fault(None, f"not a recording that is known; known are: {titles}")
+    return found[0]
+
+
+def _where_mixed(source: Source, found: Sequence[Importer]) -> int | None:
+    """The first line that belongs to another importer than the one before it."""
+    first: Importer | None = None
+    for number, line in enumerate(source.data[:HEAD].split(b"\n"), 1):
+        for importer in found:
+            if importer.recognises(line):
+                if first is not None and importer is not first:
+                    return number
+                first = importer
+    return None
+
+
+def read_recording(path: Path | str) -> Recording:
+    """Read one file with the importer that its content asks for. Raises InputFileError."""
+    source = open_source(path)
+    known = list(importers().values())
+    importer = recognise(source, known)
+    others = tuple(other for other in known if other is not importer)
+    return importer.read(replace(source, form=importer.title, others=others))
+
+
+@dataclass
+class _Part:
+    """A recording and the slots it ends with (None where it tells of none)."""
+
+    recording: Recording
+    replayed: Replayed | None = None
+    final: Memslots | None = None
+
+
+def _play(recording: Recording) -> _Part:
+    """Take what a recording tells of slots through the rules, once."""
+    if recording.table is not None:
+        return _Part(recording, final=Memslots(recording.table))
+    if not recording.changes:
+        return _Part(recording)
+
+    def refused(index: int, error: RegionError) -> InputFileError:
+        line = None if recording.event_lines is None else int(recording.event_lines[index])
+        if isinstance(error, UnknownSlot):
+            return InputFileError(
+                recording.path, line, f"{error}: the recording starts in mid-life or lacks lines; record from VM start"
+            )
+        return InputFileError(recording.path, line, f"recorded as successful, but KVM refuses it: {error}")
+
+    replayed = replay_changes((), recording.events, refused)
+    if not replayed.changes:
+        raise InputFileError(recording.path, None, "no slot change that succeeded; record from the VM's start")
+    return _Part(recording, replayed, replayed.final)
+
+
+def _ranges(slots: Memslots, complete: bool) -> list[tuple[int, int, int]]:
+    return [(s.as_id, s.gpa, s.size) for s in slots if complete or s.as_id == 0]
+
+
+def _must_agree(main: _Part, other: _Part) -> None:
+    """Both must end with the same ranges. Raises InputFileError at the first that differs."""
+    assert main.final is not None and other.final is not None
+    complete = main.recording.complete and other.recording.complete
+    ours, theirs = _ranges(main.final, complete), _ranges(other.final, complete)
+    differing = set(ours) ^ set(theirs)
+    if not differing:
+        return
+    as_id, gpa, size = first = min(differing)
+    where = f"[{gpa:#x}, {gpa + size:#x})" + (f" of address space {as_id}" if as_id else "")
+    has, lacks = (main, other) if first in ours else (other, main)
+    raise InputFileError(
+        other.recording.path,
+        None,
+        f"not the same VM: {has.recording.path.name} ends with a slot {where} that {lacks.recording.path.name} lacks; "
+        "import recordings of one VM at a time",
+    )
+
+
+def _without_idle_changes(part: _Part) -> tuple[Events, int]:
+    """The events less the calls that change nothing, and how many those were."""
+    events = part.recording.events
+    if part.replayed is None:
+        return events, 0
+    keep = events["kind"] != EventKind.SLOT_CHANGE
+    keep[part.replayed.where.astype(np.intp)] = True
+    idle = len(events) - int(np.count_nonzero(keep))
+    return (events[keep] if idle else events), idle
+
+
+def _provenance(parts: Sequence[_Part], kept: Sequence[Events]) -> dict[str, str]:
+    out = {"source": "; ".join(f"{part.recording.path.name} ({part.recording.form})" for part in parts)}
+    for kind, key in _STREAMS.items():
+        names = [p.recording.path.name for p, e in zip(parts, kept, strict=True) if bool((e["kind"] == kind).any())]
+        if names:
+            out[key] = f"recorded ({', '.join(names)})"
+    return out
+
+
+def _account(part: _Part, kept: Events, idle: int, gives_slots: bool) -> FileSummary:
+    recording = part.recording
+    counts = {what: int(np.count_nonzero(kept["kind"] == kind)) for kind, what in _KEPT.items()}
+    remarks = list(recording.remarks)
+    if part.final is not None and not gives_slots:
+        remarks.append("its slots agree with those already read and are not repeated")
+    elif recording.table is not None:
+        counts["slots"] = len(recording.table)
+    counted = {what: n for what, n in recording.counted.items() if n}
+    if idle:
+        counted["calls that change nothing"] = idle
+    return FileSummary(recording.path, recording.form, recording.lines, counts, counted, remarks)
+
+
+def import_files(paths: Iterable[Path | str], name: str | None = None) -> tuple[Trace, Summary]:
+    """Put recordings of one VM together.
+
+    One recording gives the slots: the first that tells their changes, else the first table (one with recorded host
+    addresses before others). What else tells of slots must end with the same ranges. Slot changes come first, lookups
+    and visits after them in the order of `paths`. Raises InputFileError, or UsageError where there are no files.
+    """
+    parts = [_play(read_recording(path)) for path in paths]
+    if not parts:
+        raise UsageError("no files to import")
+    telling = [part for part in parts if part.final is not None]
+    if not telling:
+        raise InputFileError(
+            parts[0].recording.path,
+            None,
+            "tells of accesses but of no slots; give the VM's slots too (a slot table, `info mtree -f` or a KVM trace)",
+        )
+    main = min(telling, key=lambda part: (not part.recording.changes, not part.recording.hva_recorded))
+    for other in telling:
+        if other is not main:
+            _must_agree(main, other)
+
+    kept: list[Events] = []
+    files: list[FileSummary] = []
+    for part in parts:
+        events, idle = _without_idle_changes(part)
+        if part is not main:
+            events = events[events["kind"] != EventKind.SLOT_CHANGE]
+        kept.append(events)
+        files.append(_account(part, events, idle, part is main))
+    order = sorted(range(len(parts)), key=lambda i: parts[i] is not main)
+    events = np.concatenate([empty_events(0), *(kept[i] for i in order)])
+    start: tuple[Memslot, ...] = main.recording.table or ()
+    label = name or _stem(parts[0].recording.path)
+    trace = Trace(label, start, events, _provenance(parts, kept))
+    assert main.final is not None
+    if main.replayed is not None:
+        where = np.flatnonzero(events["kind"] == EventKind.SLOT_CHANGE).astype(np.uint64)
+        trace = trace.knowing(replace(main.replayed, where=where))
+    outside = _outside(trace, [parts[i] for i in order], [kept[i] for i in order])
+    changes = Counter(change.kind for change in trace.changes)
+    kinds = np.bincount(events["kind"], minlength=len(EventKind))
+    lookups, visits = int(kinds[EventKind.GFN_LOOKUP]), int(kinds[EventKind.HVA_VISIT])
+    return trace, Summary(files, main.final, changes, lookups, outside, visits)
+
+
+def _outside(trace: Trace, parts: Sequence[_Part], kept: Sequence[Events]) -> int:
+    """The lookups outside every slot. Raises InputFileError where they show that a file is no gfn stream."""
+    stream = trace.gfn_stream()
+    if not len(stream):
+        return 0
+    misses = expected_gfns(trace.start, stream) == HOLE
+    begin = 0
+    for part, events in zip(parts, kept, strict=True):
+        end = begin + int(np.count_nonzero(events["kind"] == EventKind.GFN_LOOKUP))
+        missed = int(np.count_nonzero(misses[begin:end]))
+        if part.recording.doubtful and end - begin >= _JUDGED and missed * 10 > (end - begin) * 9:
+            raise InputFileError(
+                part.recording.path,
+                None,
+                f"{missed:,} of {end - begin:,} values lie outside every slot: not gfns, or those of another VM",
+            )
+        begin = end
+    return int(np.count_nonzero(misses))
+
+
+def _stem(path: Path) -> str:
+    """A file's name without its suffixes."""
+    return path.name.split(".")[0] or path.name

@@ -1,0 +1,238 @@
+"""A strategy and, beside it, the plainest model: scripts are played to both, and their answers compared.
+
+The model goes through all slots for every answer. It shares nothing with `slotlookup.oracle` nor with any structure.
+After every change the strategy checks its own invariants and the edges of the slot concerned are asked for. A failing
+script is cut down to the operations that it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from slotlookup.address import ADDRESS_LIMIT, GFN_LIMIT, HOLE, PAGE_SHIFT, PAGE_SIZE, Gfn, Hva, SlotNumber
+from slotlookup.errors import BrokenStrategy, SlotlookupError
+from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange
+from slotlookup.strategy import Strategy
+
+Make = Callable[[], Strategy]
+
+TOP = ADDRESS_LIMIT - 1
+HVA = 0x7F00_0000_0000
+"""Where the scripts' host memory lies."""
+
+FAILURES = (
+    SlotlookupError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+"""What a broken strategy may raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One step of a script. `what` is a method of `Tandem`."""
+
+    what: str
+    arguments: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.what}({', '.join(f'{a:#x}' if a > 9 else str(a) for a in self.arguments)})"
+
+
+def create(number: int, base_gfn: int, npages: int, hva: int, flags: int = 0) -> Operation:
+    """A new slot."""
+    return Operation("create", (number, base_gfn, npages, hva, flags))
+
+
+def delete(number: int) -> Operation:
+    """A slot goes."""
+    return Operation("delete", (number,))
+
+
+def move(number: int, base_gfn: int) -> Operation:
+    """A slot goes to another gfn."""
+    return Operation("move", (number, base_gfn))
+
+
+def flags(number: int, value: int) -> Operation:
+    """A slot gets other flags."""
+    return Operation("flags", (number, value))
+
+
+def gfn(point: int, as_id: int = 0) -> Operation:
+    """A lookup by gfn."""
+    return Operation("gfn", (point, as_id))
+
+
+def hva(start: int, end: int) -> Operation:
+    """A visit of [start, end)."""
+    return Operation("hva", (start, end))
+
+
+class Disagreement(BrokenStrategy):
+    """A strategy failed a script. `operations` is what was played, the failing operation last."""
+
+    def __init__(self, message: str, operations: Sequence[Operation]) -> None:
+        self.what = message
+        self.operations = tuple(operations)
+        lines = "".join(f"\n  {operation}" for operation in operations)
+        super().__init__(f"{message}; to see it, play (numbers are as_id << 16 | id):{lines}")
+
+
+class Model:
+    """The slots in force, asked in the plainest way."""
+
+    def __init__(self) -> None:
+        self.slots: dict[int, Memslot] = {}
+
+    def change(self, operation: Operation) -> SlotChange | None:
+        """The slot change that an operation asks for, or None where the rules would not let it pass."""
+        number, *rest = operation.arguments
+        old = self.slots.get(number)
+        if operation.what == "create":
+            base, npages, address, value = rest
+            slot = Memslot(SlotNumber(number), Gfn(base), npages, Hva(address), value)
+            return SlotChange(ChangeKind.CREATE, slot) if old is None and self._free(slot) else None
+        if old is None:
+            return None
+        if operation.what == "delete":
+            return SlotChange(ChangeKind.DELETE, old)
+        if operation.what == "move":
+            slot = replace(old, base_gfn=Gfn(rest[0]))
+            return SlotChange(ChangeKind.MOVE, slot) if rest[0] != old.base_gfn and self._free(slot) else None
+        slot = replace(old, flags=rest[0])
+        return SlotChange(ChangeKind.FLAGS_ONLY, slot) if rest[0] != old.flags else None
+
+    def follow(self, change: SlotChange) -> None:
+        """Carry out a change."""
+        self.slots.pop(change.slot.number, None)
+        if change.kind is not ChangeKind.DELETE:
+            self.slots[change.slot.number] = change.slot
+
+    def gfn(self, point: int, as_id: int) -> int:
+        """The slot that holds `point`, or -1."""
+        for number, slot in self.slots.items():
+            if number >> 16 == as_id and slot.base_gfn <= point < slot.base_gfn + slot.npages:
+                return number
+        return HOLE
+
+    def hva(self, start: int, end: int) -> list[int]:
+        """The slots that share a byte with [start, end), ascending."""
+        met = []
+        for number, slot in self.slots.items():
+            first, behind = slot.userspace_addr, slot.userspace_addr + slot.npages * PAGE_SIZE
+            if max(first, start) < min(behind, end):
+                met.append(number)
+        return sorted(met)
+
+    def _free(self, wanted: Memslot) -> bool:
+        for slot in self.slots.values():
+            if slot.number == wanted.number or slot.as_id != wanted.as_id:
+                continue
+            if max(slot.base_gfn, wanted.base_gfn) < min(slot.end_gfn, wanted.end_gfn):
+                return False
+        return wanted.end_gfn <= GFN_LIMIT
+
+
+class Tandem:
+    """A strategy and the model side by side, with what was played so far."""
+
+    def __init__(self, make: Make) -> None:
+        self.strategy = make()
+        self.model = Model()
+        self.played: list[Operation] = []
+
+    def play(self, operations: Iterable[Operation]) -> None:
+        """Play operations. Raises Disagreement; operations that the rules would refuse are passed over."""
+        for operation in operations:
+            self.played.append(operation)
+            try:
+                self._step(operation)
+            except BrokenStrategy as error:
+                raise Disagreement(str(error), self.played) from error
+            except FAILURES as error:
+                raise Disagreement(f"{type(error).__name__}: {error}", self.played) from error
+
+    def ask_everything(self) -> None:
+        """Ask for the edges of every slot."""
+        self.play([question for slot in list(self.model.slots.values()) for question in edges(slot)])
+
+    def ask(self, point: int, as_id: int) -> None:
+        """One lookup."""
+        found, right = self.strategy.lookup_gfn(point, as_id), self.model.gfn(point, as_id)
+        if found != right:
+            raise BrokenStrategy(f"lookup_gfn({point:#x}, as_id={as_id}) gave {found}; {right} is right")
+
+    def visit(self, start: int, end: int) -> None:
+        """One visit."""
+        met, right = list(self.strategy.visit_hva(start, end)), self.model.hva(start, end)
+        if sorted(met) != right:
+            raise BrokenStrategy(f"visit_hva({start:#x}, {end:#x}) gave {met}; {right} is right, in any order")
+
+    def _step(self, operation: Operation) -> None:
+        if operation.what == "gfn":
+            self.ask(*operation.arguments)
+        elif operation.what == "hva":
+            self.visit(*operation.arguments)
+        else:
+            change = self.model.change(operation)
+            if change is None:
+                return
+            self.strategy.apply(change)
+            self.model.follow(change)
+            self.strategy.check()
+            if len(self.strategy) != len(self.model.slots):
+                raise BrokenStrategy(f"the strategy holds {len(self.strategy)} slots of {len(self.model.slots)}")
+            for question in edges(change.slot):
+                self._step(question)
+
+
+def edges(slot: Memslot) -> Iterator[Operation]:
+    """Questions at, before and behind both ends of a slot, in every address space."""
+    for as_id in range(ADDRESS_SPACES):
+        for point in (slot.base_gfn - 1, slot.base_gfn, slot.end_gfn - 1, slot.end_gfn):
+            if point >= 0:
+                yield gfn(point, as_id)
+    start, end = slot.userspace_addr, slot.userspace_addr + (slot.npages << PAGE_SHIFT)
+    before, behind = max(0, start - PAGE_SIZE), end + PAGE_SIZE
+    for first, last in ((before, start), (start, start + 1), (start, end), (end - 1, end), (end, behind)):
+        yield hva(first, last)
+    yield hva(before, behind)
+    yield hva(0, TOP)
+
+
+def play(make: Make, operations: Sequence[Operation]) -> None:
+    """Play a script to a new strategy and ask for everything at its end; a failing one is cut down before it is raised."""
+    try:
+        tandem = Tandem(make)
+        tandem.play(operations)
+        tandem.ask_everything()
+    except Disagreement as error:
+        raise _cut_down(make, error) from None
+
+
+def _cut_down(make: Make, failure: Disagreement) -> Disagreement:
+    """The same failure, or another, from fewer operations: pieces are left out for as long as it still fails."""
+    piece = len(failure.operations) // 2
+    while piece:
+        begin = 0
+        while begin < len(failure.operations):
+            shorter = failure.operations[:begin] + failure.operations[begin + piece :]
+            try:
+                Tandem(make).play(shorter)
+            except Disagreement as error:
+                failure = error
+            else:
+                begin += piece
+        piece //= 2
+    return failure

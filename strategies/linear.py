@@ -1,0 +1,34 @@
+"""linear: an array of slots in the order of their creation, scanned from the front.
+
+Structure: a flat array of entries {start, last, pointer to the slot}, 24 bytes each. The range stands in the entry, as
+the kernel's arrays of whole slots had it, so that a scan follows no pointer until it has found its slot.
+
+Invariants:
+  1. The array holds one entry a slot, with the slot's own range.
+  2. A new slot goes to the end; removal closes the gap, and the order of the others stays.
+  3. In the variant `linear+unaliased` an entry is flagged exactly when no other entry's range meets its own.
+
+Costs, in n slots and k slots met:
+  gfn lookup   O(n): half the array on average for a hit, all of it for a hole
+  hva visit    O(n), always all of it; unaliased: O(n) until a flagged slot holds the whole range
+  update       insertion O(1), removal O(n); unaliased: O(n), and O(k n) where aliases go
+
+Bytes a slot: 24 in the array, which doubles as it grows; nothing inside the slot.
+
+Origin: the first KVM structure. With the MMU notifiers of Linux 2.6.27 (e930bffe95e1) every hva callback scanned every
+slot; gfn lookups were linear in creation order until Linux 3.3 and hva callbacks were linear until 5.17. The early stop
+is Avi Kivity's proposal of June 2008: mark slots without aliases, and a reverse lookup may end at the first match.
+
+Do not choose it for more than some tens of slots, for a VM whose busiest slot was created late, or where most notifier
+events miss guest memory: every miss pays for all slots.
+"""
+
+from slotlookup.structure import Costs, NativeStructure
+
+STRUCTURE = NativeStructure(
+    name="linear",
+    summary="array in order of creation, scanned from the front",
+    costs=Costs(gfn="O(n)", hva="O(n)", update="O(n)"),
+    source="Linux 2.6.27 (e930bffe95e1)",
+    unaliased=True,
+)

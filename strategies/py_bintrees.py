@@ -1,0 +1,106 @@
+"""py-bintrees: a red-black tree by start address, from the library bintrees.
+
+Structure: FastRBTree from each distinct start to the list of (last, number) that begin there.
+
+Invariants:
+  1. A start is in the tree exactly when a range begins there.
+  2. No range held is longer than `longest`, which falls back only when the structure empties.
+
+Costs, in n slots and k slots met:
+  gfn lookup   O(log n): the greatest start at or before the point, then one test
+  hva visit    O(m log n), where m ranges start within `longest` in front of the visit or inside it. The library's own
+               slices walk the whole tree whatever their bounds, so a visit steps from each start to the one before it
+  update       O(log n)
+
+Bytes a slot: a node, a list and a tuple, some 250 bytes in pure Python.
+
+Origin: bintrees by Manfred Moitzi, in maintenance only since 2015; its author recommends sortedcontainers. Where its
+extension was not compiled at installation, FastRBTree is silently the pure Python RBTree; the note says which ran.
+
+Do not choose it for new work, nor for hva visits where one range is much longer than the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import bintrees
+
+from slotlookup.address import HOLE
+from slotlookup.structure import Costs, PythonStructure, RangeIndex
+
+
+class RedBlackTreeIndex(RangeIndex):
+    """A FastRBTree from start to the (last, number) of the ranges that begin there."""
+
+    def __init__(self) -> None:
+        self._tree = bintrees.FastRBTree()
+        self._size = 0
+        self._longest = 0
+
+    def insert(self, start: int, last: int, number: int) -> None:
+        self._tree.set_default(start, []).append((last, number))
+        self._size += 1
+        self._longest = max(self._longest, last - start)
+
+    def remove(self, start: int, last: int, number: int) -> None:
+        here = self._tree.get_value(start)
+        here.remove((last, number))
+        if not here:
+            self._tree.remove(start)
+        self._size -= 1
+        if not self._size:
+            self._longest = 0
+
+    def find(self, point: int) -> int:
+        try:
+            _, here = self._tree.floor_item(point)
+        except KeyError:
+            return HOLE
+        for last, number in here:
+            if point <= last:
+                return int(number)
+        return HOLE
+
+    def visit(self, start: int, last: int) -> Iterable[int]:
+        # A difference of counting ints is a plain int; the comparison below must be one that counts.
+        earliest = type(start)(max(0, start - self._longest))
+        met: list[int] = []
+        try:
+            first, here = self._tree.floor_item(last)
+            while first >= earliest:
+                met.extend(number for end, number in here if end >= start)
+                first, here = self._tree.prev_item(first)
+        except KeyError:  # no start lies further left
+            pass
+        return met
+
+    def check(self) -> None:
+        held = 0
+        before = -1
+        for start, here in self._tree.items():
+            assert start > before, "py-bintrees: starts ascend"
+            assert here, f"py-bintrees: no range begins at {start:#x}, which is in the tree"
+            for last, _ in here:
+                assert 0 <= last - start <= self._longest, "py-bintrees: a range is longer than the longest known"
+            before = start
+            held += len(here)
+        assert held == self._size, f"py-bintrees: the tree holds {held} ranges of {self._size}"
+
+    def __len__(self) -> int:
+        return self._size
+
+
+def which_trees() -> str:
+    """Which implementation runs: an installation without a compiler has pure Python trees and does not say so."""
+    return "compiled trees" if bintrees.has_fast_tree_support() else "pure Python trees: no compiled extension"
+
+
+STRUCTURE = PythonStructure(
+    name="py-bintrees",
+    summary="red-black tree by start; visits look back as far as the longest range",
+    costs=Costs(gfn="O(log n)", hva="O(m log n), m starts within the longest range", update="O(log n)"),
+    source="bintrees",
+    make=RedBlackTreeIndex,
+    note=which_trees,
+)

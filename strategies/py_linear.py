@@ -1,0 +1,63 @@
+"""py-linear: a Python list in the order of creation, scanned from the front.
+
+Structure: a list of (start, last, number) tuples.
+
+Invariants:
+  1. The list holds one tuple a slot, in the order of insertion.
+
+Costs, in n slots and k slots met: gfn lookup O(n), hva visit O(n), insertion O(1), removal O(n).
+
+Bytes a slot: a tuple of three objects (64 bytes, and up to 32 for each number in it) and 8 in the list.
+
+Origin: what one writes first. It is the baseline of the Python family.
+
+Do not choose it for more than a few tens of ranges; a scan costs one interpreted step a range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from slotlookup.address import HOLE
+from slotlookup.structure import Costs, PythonStructure, RangeIndex
+
+
+class ListIndex(RangeIndex):
+    """A list of (start, last, number)."""
+
+    def __init__(self) -> None:
+        self._ranges: list[tuple[int, int, int]] = []
+
+    def insert(self, start: int, last: int, number: int) -> None:
+        self._ranges.append((start, last, number))
+
+    def remove(self, start: int, last: int, number: int) -> None:
+        self._ranges.remove((start, last, number))
+
+    def find(self, point: int) -> int:
+        for start, last, number in self._ranges:
+            if start <= point <= last:
+                return number
+        return HOLE
+
+    def visit(self, start: int, last: int) -> Iterable[int]:
+        return [number for first, end, number in self._ranges if first <= last and end >= start]
+
+    def check(self) -> None:
+        for start, last, _ in self._ranges:
+            assert start <= last, f"py-linear: the range [{start:#x}, {last:#x}] is empty"
+        numbers = [number for _, _, number in self._ranges]
+        assert len(numbers) == len(set(numbers)), "py-linear: a slot is in the list twice"
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+
+STRUCTURE = PythonStructure(
+    name="py-linear",
+    summary="plain list in order of creation, scanned from the front",
+    costs=Costs(gfn="O(n)", hva="O(n)", update="O(n)"),
+    source="Python's own list",
+    make=ListIndex,
+    own_code=True,
+)

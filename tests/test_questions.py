@@ -1,0 +1,87 @@
+"""What a run asks where a trace recorded nothing of a kind, checked against the slots in force at each moment."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slotlookup.address import PAGE_SIZE
+from slotlookup.memslots import Memslot, make_memslot
+from slotlookup.questions import questions_of
+from slotlookup.trace import EventKind, Trace, gfn_events, slot_events
+
+LOW = make_memslot(0, 0x0, 0x4000, 0x7000_0000_0000)
+HIGH = make_memslot(3, 0x10000, 0x8000, 0x6000_0000_0000)
+
+
+def trace(*parts: np.ndarray, start: tuple[Memslot, ...] = ()) -> Trace:
+    return Trace("t", start, np.concatenate(parts) if parts else gfn_events([]))
+
+
+def test_visits_follow_the_pages_that_were_looked_up() -> None:
+    asked = questions_of(trace(gfn_events([1, 0x12, 0x9999, 0x17]), start=(LOW, HIGH)), seed=0)
+    # gfn 1 is the second page of LOW, 0x12 and 0x17 the third and eighth of HIGH; 0x9999 lies in no slot.
+    expected = [0x7000_0000_1000, 0x6000_0000_2000, 0x6000_0000_7000]
+    assert asked.hva.starts.tolist() == expected
+    assert (asked.hva.ends - asked.hva.starts).tolist() == [PAGE_SIZE] * 3
+    assert asked.origin["gfn"] == "recorded"
+    assert asked.origin["hva"].startswith("derived")
+
+
+def test_visits_follow_slot_changes() -> None:
+    moved = (3, 0x40000, 0x8000, 0x6000_0000_0000, 0)
+    gone = (3, 0x40000, 0, 0x6000_0000_0000, 0)
+    asked = questions_of(
+        trace(
+            gfn_events([0x10]), slot_events([moved]), gfn_events([0x10, 0x41]), slot_events([gone]), start=(LOW, HIGH)
+        ),
+        seed=0,
+    )
+    assert asked.hva.starts.tolist() == [0x6000_0000_0000, 0x6000_0000_1000]
+    assert asked.hva.timeline.segments.tolist() == [[1, 0, 0], [2, 0, 1]]
+    assert asked.origin["update"] == "recorded"
+
+
+def test_lookups_are_drawn_from_the_slots_of_their_moment() -> None:
+    make = [(s.number, s.gpa, s.size, s.userspace_addr, 0) for s in (LOW, HIGH)]
+    asked = questions_of(trace(slot_events([*make, (0, 0, 0, LOW.userspace_addr, 0)])), seed=3)
+    begin = 0
+    held = {1: (LOW,), 2: (LOW, HIGH), 3: (HIGH,)}
+    for end, as_id, changes in asked.gfn.timeline.segments.tolist():
+        assert as_id == 0
+        gfns = asked.gfn.gfns[begin:end].tolist()
+        assert all(any(s.base_gfn <= g < s.end_gfn for s in held[changes]) for g in gfns)
+        assert {g for s in held[changes] for g in range(s.base_gfn, s.end_gfn)} == set(gfns)
+        begin = end
+    assert begin == len(asked.gfn)
+
+
+def test_the_same_seed_asks_the_same() -> None:
+    boot = slot_events([(s.number, s.gpa, s.size, s.userspace_addr, 0) for s in (LOW, HIGH)])
+    one, two, other = (questions_of(trace(boot), seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(one.gfn.gfns, two.gfn.gfns)
+    assert not np.array_equal(one.gfn.gfns, other.gfn.gfns)
+
+
+def test_every_slot_is_deleted_and_created_again() -> None:
+    asked = questions_of(trace(gfn_events([0]), start=(HIGH, LOW)), seed=0)
+    assert [(int(r[0]), int(r[1])) for r in asked.update] == [(1, 0), (0, 0), (1, 3), (0, 3)]
+    assert asked.update_is_closed
+
+
+def test_an_open_list_of_changes_is_told_from_a_closed_one() -> None:
+    grow = slot_events([(7, 0x100000, 0x1000, 0x5000_0000_0000, 0)])
+    shrink = slot_events([(7, 0x100000, 0, 0x5000_0000_0000, 0)])
+    flag = slot_events([(0, 0, 0x4000, LOW.userspace_addr, 1)])
+    assert not questions_of(trace(grow, start=(LOW,)), seed=0).update_is_closed
+    assert not questions_of(trace(grow, shrink, flag, start=(LOW,)), seed=0).update_is_closed
+    assert questions_of(trace(grow, shrink, start=(LOW,)), seed=0).update_is_closed
+
+
+def test_recorded_streams_are_asked_as_they_are() -> None:
+    events = gfn_events([5, 6])
+    events["kind"][1] = EventKind.HVA_VISIT
+    events["a"][1], events["b"][1] = 0x1000, 0x3000
+    asked = questions_of(trace(events, start=(LOW,)), seed=0)
+    assert asked.gfn.gfns.tolist() == [5]
+    assert (asked.hva.starts.tolist(), asked.hva.ends.tolist()) == ([0x1000], [0x3000])
+    assert asked.origin["hva"] == "recorded"

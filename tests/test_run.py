@@ -1,0 +1,250 @@
+"""The run as a user meets it: figures, JSON, verification that can fail, exit codes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from slotlookup import registry
+from slotlookup.address import HOLE
+from slotlookup.bench import runner as bench_runner
+from slotlookup.bench.cli import cli
+from slotlookup.bench.subjects import GfnTask
+from slotlookup.bench.timing import time_task
+from slotlookup.memslots import make_memslot
+from slotlookup.native_strategy import NativeStrategy
+from slotlookup.questions import questions_of
+from slotlookup.structure import Costs, PythonStructure, RangeIndex
+from slotlookup.trace import Trace, gfn_events, hva_events, slot_events, write_trace
+
+START = (
+    make_memslot(0, 0x0, 0x4000, 0x7000_0000_0000),
+    make_memslot(1, 0x10000, 0x20000, 0x6000_0000_0000),
+    make_memslot(2, 0x40000, 0x8000, 0x7000_0000_0000),
+)
+STEPS = np.concatenate(
+    [
+        gfn_events([0, 3, 0x11, 0x2F, 0x47, 0x30, 0x999]),
+        hva_events([0x7000_0000_0000, 0x6000_0000_1000], [0x7000_0000_1000, 0x6000_0000_3000]),
+        slot_events([(3, 0x80000, 0x1000, 0x5000_0000_0000, 0)]),
+        gfn_events([0x80, 0x81]),
+    ]
+)
+
+
+@pytest.fixture
+def trace_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.parquet"
+    write_trace(Trace("small", START, STEPS), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests look at figures, not at their precision; and no configuration of the surroundings may reach them."""
+    monkeypatch.setattr(bench_runner, "NATIVE_SECONDS", 0.0)
+    monkeypatch.setattr(bench_runner, "PYTHON_SECONDS", 0.0)
+    monkeypatch.chdir(tmp_path)
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, list(arguments), standalone_mode=False)
+
+
+def test_json_has_the_published_keys(trace_file: Path) -> None:
+    result = call("run", str(trace_file), "-s", "linear", "-s", "rbtree", "--json")
+    found = json.loads(result.stdout)
+    assert set(found) >= {"schema_version", "machine", "workload", "results"}
+    assert set(found["workload"]) >= {"name", "slots", "events", "seed", "fingerprint"}
+    assert found["workload"]["slots"] == 4
+    assert [row["strategy"] for row in found["results"]] == ["linear", "rbtree"]
+    for row in found["results"]:
+        assert set(row) >= {"strategy", "family", "spec", "verified", "bytes_per_slot", "ops"}
+        assert row["verified"] is True
+        for role, operations in (("gfn", 9), ("hva", 2), ("update", 1)):
+            ops = row["ops"][role]
+            assert ops["operations"] == operations
+            assert set(ops) >= {"slots_examined", "compares", "hops", "lines", "ns"}
+            assert set(ops["ns"]) == {"throughput_hot", "throughput_cold", "latency_hot", "latency_cold"}
+            assert ops["ns"]["throughput_hot"]["median"] > 0
+            assert ops["ns"]["latency_cold"] is None
+
+
+def test_linear_examines_as_many_slots_as_by_hand(trace_file: Path) -> None:
+    found = json.loads(call("run", str(trace_file), "-s", "linear", "--json", "--counts-only").stdout)
+    ops = found["results"][0]["ops"]
+    # gfn 0 and 3: first slot. 0x11, 0x2f: second. 0x47: third. 0x30 and 0x999: holes, all three. Then, with four slots,
+    # 0x80: the fourth; 0x81: a hole, all four.
+    assert ops["gfn"]["slots_examined"] == pytest.approx((1 + 1 + 2 + 2 + 3 + 3 + 3 + 4 + 4) / 9)
+    # Every visit looks at all three slots that there are at its time.
+    assert ops["hva"]["slots_examined"] == 3
+    assert ops["gfn"]["ns"]["throughput_hot"] is None
+
+
+def test_python_strategies_know_their_compares_only(trace_file: Path) -> None:
+    found = json.loads(call("run", str(trace_file), "-s", "py-sortedcontainers", "--json").stdout)
+    row = found["results"][0]
+    assert row["family"] == "python"
+    assert row["bytes_per_slot"] is None
+    assert row["ops"]["gfn"]["compares"] > 0
+    assert row["ops"]["gfn"]["slots_examined"] is None
+    assert row["ops"]["gfn"]["ns"]["throughput_hot"]["ratio"]["median"] > 0
+
+
+class OffByOne(RangeIndex):
+    """Right but for the last page of each range."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[int, int, int]] = []
+
+    def insert(self, start: int, last: int, number: int) -> None:
+        self.held.append((start, last, number))
+
+    def remove(self, start: int, last: int, number: int) -> None:
+        self.held.remove((start, last, number))
+
+    def find(self, point: int) -> int:
+        return next((n for s, e, n in self.held if s <= point < e), HOLE)
+
+    def visit(self, start: int, last: int) -> Iterable[int]:
+        return [n for s, e, n in self.held if s <= last and start <= e]
+
+    def check(self) -> None:
+        pass
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+
+def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = PythonStructure("off-by-one", "broken", Costs("?", "?", "?"), "a test", OffByOne)
+    known = {**registry.structures(), "off-by-one": broken}
+    monkeypatch.setattr(registry, "structures", lambda: known)
+
+
+def test_a_wrong_answer_voids_the_row_and_fails_the_run(trace_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    result = call("run", str(trace_file), "-s", "py-linear", "-s", "off-by-one", "--json")
+    assert result.return_value == 1
+    sound, broken = json.loads(result.stdout)["results"]
+    assert sound["verified"] and not broken["verified"]
+    assert broken["ops"] == {"gfn": None, "hva": None, "update": None}
+    # gfn 3 is the last page of slot 0.
+    assert "lookup 1 (0x3): answered slot -1, right is 0" in broken["fault"]
+
+
+def test_a_void_row_is_shown_as_void(trace_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    result = call("run", str(trace_file), "-s", "off-by-one", "--counts-only")
+    assert result.return_value == 1
+    assert "off-by-one is void" in result.stdout
+    assert "right is 0" in result.stdout
+
+
+def test_a_timed_block_that_answers_otherwise_is_caught() -> None:
+    task = GfnTask(questions_of(Trace("t", START, gfn_events([0, 0x11] * 500)), 0), 1000)
+
+    class Turncoat(NativeStrategy):
+        """Answers right when asked, and a slot short when timed."""
+
+        def replay_gfns(self, stream: object) -> tuple[int, int]:
+            return 10, 1
+
+    def make(text: str) -> NativeStrategy:
+        made = registry.make_strategy("linear")
+        assert isinstance(made, NativeStrategy)
+        if text == "turncoat":
+            made.__class__ = Turncoat
+        made.name = text
+        made.apply_table(task.questions.start)
+        return made
+
+    samples = time_task(task, ["linear", "turncoat"], make, 0.0, lambda part: None)
+    assert set(samples.ns) == {"linear"}
+    assert "in a timed block answered otherwise" in samples.faults["turncoat"]
+
+
+def test_samples_come_in_pairs_and_the_ratio_is_theirs(trace_file: Path) -> None:
+    found = json.loads(call("run", str(trace_file), "-s", "linear", "-s", "interval-tree", "--json").stdout)
+    base, tree = (row["ops"]["gfn"]["ns"]["throughput_hot"] for row in found["results"])
+    assert len(base["samples"]) == len(tree["samples"]) >= 7
+    logs = sorted(math.log(t / b) for t, b in zip(tree["samples"], base["samples"], strict=True))
+    middle = (logs[(len(logs) - 1) // 2] + logs[len(logs) // 2]) / 2
+    assert tree["ratio"]["median"] == pytest.approx(math.exp(middle))
+    assert base["ratio"]["median"] == 1
+
+
+def test_the_tables_name_every_strategy_and_close_with_a_sentence(trace_file: Path) -> None:
+    result = call("run", str(trace_file), "-s", "linear", "-s", "kvm-5.17", "-s", "py-bintrees")
+    assert result.return_value == 0
+    for word in ("gfn lookups", "hva visits", "slot changes", "linear", "kvm-5.17", "py-bintrees", "native", "python"):
+        assert word in result.stdout
+    assert result.stdout.rstrip().endswith(".")
+    assert "Cheapest here: for gfn lookups, " in result.stdout
+
+
+def test_an_empty_trace_is_refused(tmp_path: Path) -> None:
+    write_trace(Trace("nothing", (), gfn_events([])), tmp_path / "nothing.parquet")
+    result = call("run", str(tmp_path / "nothing.parquet"))
+    assert "no slots and nothing to ask" in str(result.exception)
+
+
+def test_one_slot_alone(tmp_path: Path) -> None:
+    write_trace(Trace("one", START[:1], gfn_events([0, 3, 4])), tmp_path / "one.parquet")
+    result = call("run", str(tmp_path / "one.parquet"), "--json")
+    rows = json.loads(result.stdout)["results"]
+    assert result.return_value == 0
+    assert {row["strategy"] for row in rows} == set(registry.strategy_names())
+
+
+def test_the_configuration_picks_the_strategies(trace_file: Path) -> None:
+    Path("slotlookup.toml").write_text('strategies = ["rbtree", "linear,cache=last-used"]\n')
+    found = json.loads(call("run", str(trace_file), "--json", "--counts-only").stdout)
+    assert [row["strategy"] for row in found["results"]] == ["rbtree", "linear,cache=last-used"]
+
+
+def test_the_result_is_saved_as_it_is_printed(trace_file: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "result.json"
+    result = call("run", str(trace_file), "-s", "linear", "--counts-only", "--json", "--save", str(saved))
+    assert saved.read_text() == result.stdout
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")] == []
+
+
+def test_two_address_spaces(tmp_path: Path) -> None:
+    smm = replace(START[0], number=(1 << 16) | 5, userspace_addr=0x4000_0000_0000)
+    events = np.concatenate([gfn_events([1, 2]), gfn_events([1, 0x11], as_id=1), gfn_events([0x11])])
+    write_trace(Trace("smm", (*START, smm), events), tmp_path / "smm.parquet")
+    result = call("run", str(tmp_path / "smm.parquet"), "--json", "--counts-only")
+    assert result.return_value == 0, result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "no-such-workload"], "no workload is called 'no-such-workload'"),
+        (["run", "there/is/no.parquet"], "no such file"),
+        (["run", "-s", "rbtre"], "did you mean 'rbtree'?"),
+        (["run", "-s", "gfn=rbtree,hva=py-linear"], "take one family"),
+        (["run", "--save", "no/dir/x.json"], "no such directory"),
+    ],
+)
+def test_bad_usage_is_one_line(arguments: list[str], words: str) -> None:
+    result = call(*arguments)
+    assert result.exception is not None
+    assert getattr(result.exception, "exit_code", None) == 2
+    assert words in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+def test_a_file_that_is_no_trace(tmp_path: Path) -> None:
+    for name, content in (("a.parquet", b""), ("b.parquet", b"PAR1 but no more PAR1"), ("c.parquet", bytes(1000))):
+        (tmp_path / name).write_bytes(content)
+        result = call("run", str(tmp_path / name))
+        assert "not a readable Parquet file" in str(result.exception), result.exception
