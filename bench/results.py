@@ -94,12 +94,16 @@ class StrategyResult:
 
 @dataclass(slots=True)
 class RunResult:
-    """A whole run. `empty_ns` is what an empty native strategy cost in each role, in nanoseconds an operation."""
+    """A whole run.
+
+    `empty_ns` is what an empty native strategy cost, in nanoseconds an operation, by role and timing: the loop itself,
+    and where caches were displaced the walk, which the cold figures do not contain.
+    """
 
     workload: dict[str, Any]
     machine: dict[str, object]
     results: list[StrategyResult]
-    empty_ns: dict[str, Interval]
+    empty_ns: dict[str, dict[str, Interval]]
     references: dict[str, str]
 
     def as_json(self) -> dict[str, Any]:
@@ -109,7 +113,10 @@ class RunResult:
             "machine": self.machine,
             "workload": self.workload,
             "references": self.references,
-            "empty_ns": {role: interval.as_json() for role, interval in self.empty_ns.items()},
+            "empty_ns": {
+                role: {mode: interval.as_json() for mode, interval in modes.items()}
+                for role, modes in self.empty_ns.items()
+            },
             "results": [row.as_json() for row in self.results],
         }
 

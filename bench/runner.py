@@ -18,13 +18,16 @@ from .machine import describe_machine
 from .results import RunResult, StrategyResult, Timing
 from .statistics import Interval, median_interval, ratio_interval
 from .subjects import GfnTask, HvaTask, Task, UpdateTask
-from .timing import EMPTY, Make, Samples, time_task
+from .timing import EMPTY, Make, Samples, native_mode, time_task
 
 REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
 PYTHON_OPERATIONS = 50_000
 """Python strategies replay at most this many operations of each role; their tables say how many."""
-NATIVE_SECONDS = 1.5
+NATIVE_SECONDS = 4.0
+"""For each role, shared by its timings."""
 PYTHON_SECONDS = 0.7
+DISPLACED = 64 << 10
+"""More than any first-level cache holds, less than a second-level one: what a fault's other work leaves behind."""
 
 Report = Callable[[str, float], None]
 """Told what is going on and the share of the whole run that is done."""
@@ -32,11 +35,17 @@ Report = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a run does besides verifying. `budget` scales the time spent on timing."""
+    """What a run does besides verifying.
+
+    `budget` scales the time spent on timing; `displaced` is how many bytes are walked between cold operations;
+    `placement` is where native strategies' slots lie (`packed` or `scattered`).
+    """
 
     counts_only: bool = False
     seed: int = 0
     budget: float = 1.0
+    displaced: int = DISPLACED
+    placement: str = "packed"
 
 
 def run(
@@ -56,7 +65,7 @@ def run(
         made = make_strategy(text)
         families[made.capabilities.family].append(text)
         rows[text] = StrategyResult(text, made.spec, str(made.capabilities.family), made.note)
-    empty: dict[str, Interval] = {}
+    empty: dict[str, dict[str, Interval]] = {}
     steps = sum(1 for names in families.values() if names) * 3
     done = 0
     for family, names in families.items():
@@ -64,7 +73,7 @@ def run(
             continue
         limit = PYTHON_OPERATIONS if family is Family.PYTHON else len(trace.events) + len(questions.gfn)
         for make_task in (GfnTask, HvaTask, UpdateTask):
-            task = make_task(questions, limit)
+            task = make_task(questions, limit, options.placement)
             share = done / steps
 
             def tell(what: str, part: float, share: float = share, task: Task = task) -> None:
@@ -87,7 +96,7 @@ def _run_task(
     rows: list[StrategyResult],
     family: Family,
     options: RunOptions,
-    empty: dict[str, Interval],
+    empty: dict[str, dict[str, Interval]],
     report: Report,
 ) -> None:
     for i, row in enumerate(rows):
@@ -100,16 +109,20 @@ def _run_task(
     reference = REFERENCES[family]
     texts = [row.strategy for row in sound]
     # The reference and the empty loop take part even where nobody asked for their rows.
-    extra = [text for text in ([reference, EMPTY] if family is Family.NATIVE else [reference]) if text not in texts]
-    budget = (NATIVE_SECONDS if family is Family.NATIVE else PYTHON_SECONDS) * options.budget
+    texts += [t for t in ([reference, EMPTY] if family is Family.NATIVE else [reference]) if t not in texts]
+    modes = task.modes if family is Family.NATIVE else task.modes[:1]
     make: Make = lambda text: _make_loaded(task, text)  # noqa: E731
-    samples = time_task(task, [*texts, *extra], make, budget, lambda part: report("timing", 0.4 + 0.6 * part))
-    for row in sound:
-        row.fault = samples.faults.get(row.strategy)
-        if row.fault is None:
-            row.roles[task.role].ns["throughput_hot"] = _timing(samples, row.strategy, reference)
-    if EMPTY in samples.ns:
-        empty[task.role] = median_interval(samples.ns[EMPTY])
+    for i, name in enumerate(modes):
+        seconds = (NATIVE_SECONDS if family is Family.NATIVE else PYTHON_SECONDS) * options.budget / len(modes)
+        part = 0.6 / len(modes)
+        tell = lambda share, i=i, name=name, part=part: report(f"timing {name}", 0.4 + part * (i + share))  # noqa: E731
+        samples = time_task(task, texts, make, seconds, tell, native_mode(name, options.displaced))
+        for row in sound:
+            row.fault = row.fault or samples.faults.get(row.strategy)
+            if row.fault is None:
+                row.roles[task.role].ns[name] = _timing(samples, row.strategy, reference, net=name.endswith("cold"))
+        if EMPTY in samples.ns:
+            empty.setdefault(task.role, {})[name] = median_interval(samples.ns[EMPTY])
 
 
 def _make_loaded(task: Task, text: str) -> Strategy:
@@ -130,10 +143,17 @@ def _verify_and_count(task: Task, row: StrategyResult) -> str | None:
     return None
 
 
-def _timing(samples: Samples, text: str, reference: str) -> Timing:
-    values = samples.ns[text]
-    base = samples.ns.get(reference)
-    return Timing(tuple(values), median_interval(values), None if base is None else ratio_interval(values, base))
+def _timing(samples: Samples, text: str, reference: str, *, net: bool) -> Timing:
+    """One strategy's samples as a timing. Cold ones are taken net of the walk, which the empty strategy paid too."""
+    walk = samples.ns.get(EMPTY) if net else None
+    values = _without(samples.ns[text], walk)
+    base = _without(samples.ns[reference], walk) if reference in samples.ns else []
+    paired = bool(base) and min(values) > 0 and min(base) > 0
+    return Timing(tuple(values), median_interval(values), ratio_interval(values, base) if paired else None)
+
+
+def _without(values: list[float], walk: list[float] | None) -> list[float]:
+    return values if walk is None else [value - paid for value, paid in zip(values, walk, strict=True)]
 
 
 def _measure_size(row: StrategyResult, questions: Questions) -> None:

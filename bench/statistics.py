@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A median and its two-sided sign-test interval. `low` and `high` are None where the samples are too few for one."""
+    """A median and its two-sided sign-test interval; `low` and `high` are None where samples are too few for one."""
 
     median: float
     low: float | None

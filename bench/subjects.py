@@ -12,7 +12,7 @@ from time import perf_counter_ns
 import numpy as np
 
 from slotlookup.errors import BrokenStrategy
-from slotlookup.native_strategy import NativeStrategy
+from slotlookup.native_strategy import Mode, NativeStrategy
 from slotlookup.oracle import expected_gfns, expected_hvas
 from slotlookup.questions import Questions
 from slotlookup.registry import make_strategy
@@ -20,33 +20,40 @@ from slotlookup.strategy import Strategy
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_at, one_segment
 from slotlookup.stream import Timeline as StreamTimeline
 
-from .results import COUNTS, RoleResult
+from .results import COUNTS, TIMES, RoleResult
 
 
 class Task(ABC):
     """A role's questions with their right answers, common to all strategies."""
 
     role: str
+    modes: tuple[str, ...] = TIMES
+    """The timings that make sense in this role."""
     operations: int
     sliceable: bool
     """Whether any stretch of the operations can be asked on its own; if not, all of them, in order."""
     restarts: bool
     """Whether the operations leave other slots behind, so that each pass needs a strategy made anew."""
 
-    def __init__(self, questions: Questions) -> None:
+    def __init__(self, questions: Questions, placement: str) -> None:
+        """`placement` is where native strategies' slots lie in memory, drawn from seed 0 where it is scattered."""
         self.questions = questions
+        self.placement = placement
 
     @abstractmethod
     def verify(self, strategy: Strategy) -> None:
         """Put every question to a freshly loaded strategy. Raises BrokenStrategy at the first wrong answer."""
 
     @abstractmethod
-    def time(self, strategy: Strategy, begin: int, end: int) -> int:
-        """Nanoseconds for operations [begin, end). Raises BrokenStrategy where the answers' checksum is wrong."""
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
+        """Nanoseconds for operations [begin, end), which Python strategies always do hot.
+
+        Raises BrokenStrategy where the answers' checksum is wrong.
+        """
 
     def load(self, text: str, *, counted: bool = False) -> Strategy:
         """A new strategy that holds the starting slots."""
-        strategy = make_strategy(text, counted=counted)
+        strategy = make_strategy(text, counted=counted, placement=self.placement)
         strategy.apply_table(self.questions.start)
         return strategy
 
@@ -73,8 +80,8 @@ def _first_difference(strategy: Strategy, what: str, got: Numbers, expected: Num
     if len(wrong):
         i = int(wrong[0])
         raise BrokenStrategy(
-            f"{strategy.name}: {what} {i} ({int(asked[i]):#x}): answered slot {int(got[i])}, right is {int(expected[i])}; "
-            f"{len(wrong):,} of {len(expected):,} are wrong"
+            f"{strategy.name}: {what} {i} ({int(asked[i]):#x}): answered slot {int(got[i])}, right is "
+            f"{int(expected[i])}; {len(wrong):,} of {len(expected):,} are wrong"
         )
 
 
@@ -83,8 +90,8 @@ class GfnTask(Task):
 
     role = "gfn"
 
-    def __init__(self, questions: Questions, limit: int) -> None:
-        super().__init__(questions)
+    def __init__(self, questions: Questions, limit: int, placement: str = "packed") -> None:
+        super().__init__(questions, placement)
         self.stream = questions.gfn.part(0, limit)
         self.operations = len(self.stream)
         self.sliceable = self.stream.timeline.static
@@ -96,10 +103,10 @@ class GfnTask(Task):
         got = strategy.answer_gfns(self.stream)
         _first_difference(strategy, "gfn lookup", got, self.expected, self.stream.gfns)
 
-    def time(self, strategy: Strategy, begin: int, end: int) -> int:
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
         stream = self.stream.part(begin, end)
         if isinstance(strategy, NativeStrategy):
-            ns, checksum = strategy.replay_gfns(stream)
+            ns, checksum = strategy.replay_gfns(stream, mode)
         else:
             started = perf_counter_ns()
             answers = strategy.answer_gfns(stream)
@@ -114,8 +121,8 @@ class HvaTask(Task):
 
     role = "hva"
 
-    def __init__(self, questions: Questions, limit: int) -> None:
-        super().__init__(questions)
+    def __init__(self, questions: Questions, limit: int, placement: str = "packed") -> None:
+        super().__init__(questions, placement)
         self.stream = questions.hva.part(0, limit)
         self.operations = len(self.stream)
         self.sliceable = self.stream.timeline.static
@@ -129,16 +136,16 @@ class HvaTask(Task):
         if not np.array_equal(got.counts, self.expected.counts):
             i = int(np.flatnonzero(got.counts != self.expected.counts)[0])
             raise BrokenStrategy(
-                f"{strategy.name}: hva visit {i} ({int(self.stream.starts[i]):#x} to {int(self.stream.ends[i]):#x}): met "
-                f"{int(got.counts[i])} slots, right is {int(self.expected.counts[i])}"
+                f"{strategy.name}: hva visit {i} ({int(self.stream.starts[i]):#x} to {int(self.stream.ends[i]):#x}): "
+                f"met {int(got.counts[i])} slots, right is {int(self.expected.counts[i])}"
             )
         question = np.repeat(self.stream.starts, got.counts.astype(np.int64))
         _first_difference(strategy, "slot of an hva visit", got.numbers, self.expected.numbers, question)
 
-    def time(self, strategy: Strategy, begin: int, end: int) -> int:
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
         stream = self.stream.part(begin, end)
         if isinstance(strategy, NativeStrategy):
-            ns, checksum = strategy.replay_hvas(stream)
+            ns, checksum = strategy.replay_hvas(stream, mode)
         else:
             started = perf_counter_ns()
             answers = strategy.answer_hvas(stream)
@@ -152,9 +159,11 @@ class UpdateTask(Task):
     """Slot changes. After them, every slot's edges are looked up, so that a lost slot cannot pass."""
 
     role = "update"
+    # A change returns nothing that the next could wait for.
+    modes = ("throughput_hot", "throughput_cold")
 
-    def __init__(self, questions: Questions, limit: int) -> None:
-        super().__init__(questions)
+    def __init__(self, questions: Questions, limit: int, placement: str = "packed") -> None:
+        super().__init__(questions, placement)
         self.changes = questions.update[:limit]
         self.operations = len(self.changes)
         self.sliceable = False
@@ -205,10 +214,10 @@ class UpdateTask(Task):
         if not (np.array_equal(met.counts, self._met.counts) and np.array_equal(met.numbers, self._met.numbers)):
             raise BrokenStrategy(f"{strategy.name}: hva visits after the changes meet other slots than there are")
 
-    def time(self, strategy: Strategy, begin: int, end: int) -> int:
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
         changes = self.changes[begin:end]
         if isinstance(strategy, NativeStrategy):
-            return strategy.replay_changes(changes)
+            return strategy.replay_changes(changes, mode)
         accepted = [change_at(changes, row) for row in range(len(changes))]
         started = perf_counter_ns()
         for change in accepted:

@@ -48,22 +48,27 @@ def _ratio_style(ratio: Interval) -> str:
 
 WIDE = 105
 """From this many columns on, the ratio's interval has room too."""
+WIDEST = 130
+"""From here on, the other timings do."""
+OTHERS = {"latency_hot": "lat-\nency\nns", "throughput_cold": "\ncold\nns", "latency_cold": "cold\nlat-\nency"}
 
 
-def _cells(result: RoleResult | None, timing: Timing | None, wide: bool) -> list[Text | str]:
-    counts: list[Text | str] = [significant(getattr(result, name) if result else None) for name in COUNTS]
-    if timing is None:
-        return [*counts, NOT_KNOWN, "", NOT_KNOWN, *([""] if wide else [])]
-    cells = [*counts, significant(timing.interval.median), Text(span(timing.interval), style="dim")]
-    if timing.ratio is None:
-        return [*cells, NOT_KNOWN, *([""] if wide else [])]
-    cells.append(Text(f"{timing.ratio.median:.2f}", style=_ratio_style(timing.ratio)))
-    if wide:
-        cells.append(Text(span(timing.ratio), style="dim"))
+def _cells(result: RoleResult | None, width: int) -> list[Text | str]:
+    cells: list[Text | str] = [significant(getattr(result, name) if result else None) for name in COUNTS]
+    ns = result.ns if result else {}
+    timing = ns.get(MODE)
+    ratio = timing.ratio if timing else None
+    cells.append(significant(timing.interval.median if timing else None))
+    cells.append(Text(span(timing.interval) if timing else "", style="dim"))
+    cells.append(Text(f"{ratio.median:.2f}", style=_ratio_style(ratio)) if ratio else NOT_KNOWN)
+    if width >= WIDE:
+        cells.append(Text(span(ratio) if ratio else "", style="dim"))
+    if width >= WIDEST:
+        cells.extend(significant(ns[mode].interval.median if mode in ns else None) for mode in OTHERS)
     return cells
 
 
-def role_table(run: RunResult, role: str, wide: bool) -> Table:
+def role_table(run: RunResult, role: str, width: int) -> Table:
     """One role's table, with a section for each family; families are never ranked together."""
     title = Text.assemble((TITLES[role], "bold"), "  ", (run.workload["origin"][role], "dim"))
     table = Table(
@@ -81,8 +86,11 @@ def role_table(run: RunResult, role: str, wide: bool) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("95 %", no_wrap=True)
     table.add_column("ratio", justify="right", no_wrap=True)
-    if wide:
+    if width >= WIDE:
         table.add_column("95 %", no_wrap=True)
+    if width >= WIDEST:
+        for heading in OTHERS.values():
+            table.add_column(heading, justify="right", no_wrap=True)
     scope: list[str] = []
     for family in (Family.NATIVE, Family.PYTHON):
         rows = [row for row in run.results if row.family == family]
@@ -94,11 +102,8 @@ def role_table(run: RunResult, role: str, wide: bool) -> Table:
         table.add_row(Text(str(family), style="bold"))
         for row in rows:
             result = row.roles.get(role) if row.verified else None
-            if row.verified:
-                cells = _cells(result, result.ns.get(MODE) if result else None, wide)
-            else:
-                cells = [Text("void", style="bold red")] * 5
-            table.add_row(Text(f"  {row.strategy}"), *cells)
+            void: list[Text | str] = [Text("void", style="bold red")] * 5
+            table.add_row(Text(f"  {row.strategy}"), *(_cells(result, width) if row.verified else void))
         table.add_section()
     table.caption = Text(" ".join(scope), style="dim")
     return table
@@ -116,11 +121,11 @@ def print_run(run: RunResult, console: Console) -> None:
     )
     for role in TITLES:
         console.print()
-        console.print(role_table(run, role, console.width >= WIDE))
+        console.print(role_table(run, role, console.width))
     for line in _remarks(run.results):
         console.print(line)
     if run.empty_ns:
-        costs = ", ".join(f"{TITLES[role]} {significant(i.median)} ns" for role, i in run.empty_ns.items())
+        costs = ", ".join(f"{TITLES[r]} {significant(i[MODE].median)} ns" for r, i in run.empty_ns.items() if MODE in i)
         console.print(f"[dim]An empty native strategy, for the loop's own cost: {costs}; not taken off.[/dim]")
     console.print(closing_sentence(run))
 

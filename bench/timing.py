@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from time import monotonic
 
 from slotlookup.errors import BrokenStrategy
+from slotlookup.native_strategy import HOT, Mode
 from slotlookup.strategy import Strategy
 
 from .subjects import Task
 
-BLOCK_NS = 400_000
-"""The shortest block: long against a clock read (about 25 ns) and a timer interrupt's usual few microseconds."""
+BLOCK_NS = 200_000
+"""The slowest strategy's shortest block: long against a clock read (25 ns) and an interrupt (microseconds)."""
 LONGEST_BLOCK_NS = 20_000_000
-CALIBRATION_OPERATIONS = 20_000
+CALIBRATION_OPERATIONS = 4_000
 EMPTY = "empty"
-"""The native structure that finds nothing: its cost is the loop's own and takes no part in calibration."""
+"""The native structure that finds nothing: what it costs is the loop's own cost."""
+ROUNDS = 41
 LEAST_ROUNDS = 7
 MOST_ROUNDS = 101
 
@@ -53,7 +55,15 @@ class Samples:
     faults: dict[str, str]
 
 
-def time_task(task: Task, texts: Sequence[str], make: Make, budget: float, progress: Progress) -> Samples:
+def native_mode(name: str, displaced: int) -> Mode:
+    """The native replay mode of a timing's name; `displaced` bytes are walked between operations where it is cold."""
+    kind, _, caches = name.partition("_")
+    return Mode(kind, displaced if caches == "cold" else 0)
+
+
+def time_task(
+    task: Task, texts: Sequence[str], make: Make, budget: float, progress: Progress, mode: Mode = HOT
+) -> Samples:
     """Time `texts` on a task for about `budget` seconds. `progress` is told the share done, 0 to 1."""
     started = monotonic()
     runners = [_Runner(text, make, task.restarts) for text in texts]
@@ -61,19 +71,19 @@ def time_task(task: Task, texts: Sequence[str], make: Make, budget: float, progr
     probe = min(CALIBRATION_OPERATIONS, task.operations) if task.sliceable else task.operations
     for runner in runners:
         with _Guard(runner):
-            cost[runner.text] = max(task.time(runner.ready(), 0, probe), 1) / probe
+            cost[runner.text] = max(task.time(runner.ready(), 0, probe, mode), 1) / probe
     faults = {r.text: r.fault for r in runners if r.fault}
     runners = [runner for runner in runners if runner.fault is None]
     if not runners:
         return Samples({}, faults)
-    block = _calibrate(task, [cost[runner.text] for runner in runners if runner.text != EMPTY] or [1.0])
+    block = _calibrate(task, [cost[runner.text] for runner in runners], budget)
     ns: dict[str, list[float]] = {runner.text: [] for runner in runners}
     for round_ in range(MOST_ROUNDS):
         begin = round_ * block.length % (task.operations - block.length + 1)
         for runner in _turns(runners, round_):
             if runner.fault is None:
                 with _Guard(runner):
-                    ns[runner.text].append(_time_block(task, runner, block, begin))
+                    ns[runner.text].append(_time_block(task, runner, block, begin, mode))
         spent = monotonic() - started
         progress(min(spent / budget, 1.0) if budget else 1.0)
         if round_ + 1 >= LEAST_ROUNDS and spent >= budget:
@@ -100,22 +110,23 @@ class _Block:
     passes: int
 
 
-def _calibrate(task: Task, cost: Sequence[float]) -> _Block:
-    """A block long enough for the fastest strategy, not too long for the slowest."""
-    wanted = min(BLOCK_NS / min(cost), LONGEST_BLOCK_NS / max(cost))
+def _calibrate(task: Task, cost: Sequence[float], budget: float) -> _Block:
+    """A block that fits the budget ROUNDS times over for all strategies, but is never too short to be timed."""
+    longest = min(budget * 1e9 / ROUNDS / sum(cost), LONGEST_BLOCK_NS / max(cost))
+    wanted = max(longest, BLOCK_NS / max(cost))
     if task.sliceable:
         return _Block(max(1, min(task.operations, int(wanted))), 1)
     return _Block(task.operations, max(1, int(wanted / task.operations)))
 
 
-def _time_block(task: Task, runner: _Runner, block: _Block, begin: int) -> float:
+def _time_block(task: Task, runner: _Runner, block: _Block, begin: int, mode: Mode) -> float:
     """Nanoseconds an operation, after a piece of the same work has warmed the caches up."""
     end = begin + block.length
     if task.sliceable:
-        task.time(runner.ready(), begin, begin + max(block.length // 8, 1))
+        task.time(runner.ready(), begin, begin + max(block.length // 8, 1), mode)
     elif not task.restarts:
-        task.time(runner.ready(), begin, end)
-    total = sum(task.time(runner.ready(), begin, end) for _ in range(block.passes))
+        task.time(runner.ready(), begin, end, mode)
+    total = sum(task.time(runner.ready(), begin, end, mode) for _ in range(block.passes))
     return max(total, 1) / (block.length * block.passes)
 
 

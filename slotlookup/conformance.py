@@ -1,7 +1,7 @@
 """The conformance suite: what every strategy, shipped or anybody's own, must answer and keep.
 
-A check makes strategies with the `make` it is given and raises AssertionError or BrokenStrategy where one is wrong. Most
-checks are scripts, played to the strategy and to the model of `slotlookup.tandem`.
+A check makes strategies with the `make` it is given and raises AssertionError or BrokenStrategy where one is wrong.
+Most checks are scripts, played to the strategy and to the model of `slotlookup.tandem`.
 """
 
 from __future__ import annotations
@@ -13,24 +13,31 @@ from functools import partial
 
 import numpy as np
 
-from slotlookup.address import GFN_LIMIT, HOLE, PAGE_SIZE
+from slotlookup.address import GFN_LIMIT, PAGE_SIZE
 from slotlookup.errors import BrokenStrategy
 from slotlookup.memslots import ADDRESS_SPACES, USER_ADDRESS_LIMIT, USER_SLOTS
 from slotlookup.strategy import Counters
 from slotlookup.stream import GfnStream, HvaStream, Timeline, change_table, one_segment
-from slotlookup.tandem import FAILURES, TOP, Make, Model, Operation, Tandem
-from slotlookup.tandem import create, delete, flags, gfn, hva, move, play
-
-HVA = 0x7F00_0000_0000
-"""Where the scripts' host memory lies."""
+from slotlookup.tandem import (
+    FAILURES,
+    HVA,
+    TOP,
+    Make,
+    Operation,
+    Tandem,
+    create,
+    delete,
+    flags,
+    gfn,
+    hva,
+    move,
+    page,
+    play,
+    workout,
+)
 
 SECOND = 1 << 16
 """Slot 0 of address space 1."""
-
-
-def page(n: int) -> int:
-    """The hva of the scripts' host page `n`."""
-    return HVA + n * PAGE_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,59 +283,67 @@ def _batches(make: Make) -> None:
 def _timelines(make: Make) -> None:
     tandem = _populated(make)
     strategy, model = tandem.strategy, tandem.model
-    steps = [create(200, 0x9000, 4, page(0)), move(200, 0xA000), flags(200, 1), delete(200), create(200, 0, 1, page(9))]
-    changes = [change for step in steps for change in (model.change(step), None)[:1]]
-
-#WORK
-def workout(seed: int, steps: int = 600) -> list[Operation]:
-    """Random operations: few gfns and fewer hvas, so that slots meet, alias and come back; sizes grow and shrink."""
-    chance = random.Random(seed)
-    model = Model()
-    script: list[Operation] = []
-    numbers = [(as_id << 16) | i for as_id in range(ADDRESS_SPACES) for i in (*range(24), USER_SLOTS - 1)]
-    pages = [*range(64), *range(GFN_LIMIT - 65, GFN_LIMIT - 33)]
-    while len(script) < steps:
-        growing = len(script) // 100 % 2 == 0
-        kinds = ("create", "delete", "move", "flags", "gfn", "hva")
-        what = chance.choices(kinds, (30, 8, 8, 2, 20, 12) if growing else (6, 24, 8, 2, 20, 12))[0]
-        held = list(model.slots)
-        start = HVA + PAGE_SIZE * chance.randrange(48)
-        if what == "create":
-            npages = chance.choice((1, 1, 2, 3, 5, 8, 32))
-            operation = create(chance.choice(numbers), chance.choice(pages), npages, start, chance.randrange(4))
-        elif what == "gfn":
-            operation = gfn(chance.choice((chance.choice(pages), chance.choice(pages), TOP)), chance.randrange(2))
-        elif what == "hva":
-            first = start + chance.choice((-PAGE_SIZE, -1, 0, 1))
-            operation = hva(first, first + chance.choice((1, 2, PAGE_SIZE, 3 * PAGE_SIZE, 64 * PAGE_SIZE)))
-        elif not held:
-            continue
-        elif what == "delete":
-            operation = delete(chance.choice(held))
-        elif what == "move":
-            operation = move(chance.choice(held), chance.choice(pages))
-        else:
-            operation = flags(chance.choice(held), chance.randrange(2))
-        if what in kinds[:4]:
-            change = model.change(operation)
-            if change is None:
-                continue
+    steps = [
+        create(200, 0x9000, 4, page(0)),
+        move(200, 0xA000),
+        flags(200, 1),
+        delete(200),
+    ]
+    points = [0x9000, 0x9003, 0xA000, 0x11E0, 5]
+    ranges = [(page(0), page(0) + 1), (page(3), page(4)), (0, TOP)]
+    changes, gfns, hvas = [], [], []
+    segments: list[tuple[int, int, int]] = []
+    for step in [None, *steps]:
+        if step is not None:
+            change = model.change(step)
+            assert change is not None
+            changes.append(change)
             model.follow(change)
-        script.append(operation)
-    return script
+        for as_id in range(ADDRESS_SPACES):
+            gfns += [model.gfn(point, as_id) for point in points]
+            hvas += [model.hva(*range_) for range_ in ranges]
+            segments.append((len(segments) + 1, as_id, len(changes)))
+    behind = model.change(create(200, 0x9000, 1, HVA))  # no segment asks for it
+    assert behind is not None
+    table = change_table([*changes, behind])
+    line = Timeline(np.array([(end * len(points), *row) for end, *row in segments], dtype=np.uint64), table)
+    found = strategy.answer_gfns(gfn_stream(points * len(segments), line)).tolist()
+    assert found == gfns, f"answer_gfns along a timeline gave {found}; {gfns} is right"
+    tandem.ask_everything()  # the last change of the segments has deleted the slot, so the same stream fits once more
+    line = Timeline(np.array([(end * len(ranges), *row) for end, *row in segments], dtype=np.uint64), table)
+    given = strategy.answer_hvas(hva_stream(ranges * len(segments), line)).ordered()
+    assert given.counts.tolist() == [len(met) for met in hvas], "answer_hvas along a timeline gives wrong counts"
+    assert given.numbers.tolist() == [number for met in hvas for number in met], "answer_hvas: wrong slots"
+    tandem.ask_everything()
+    strategy.check()
 
 
-def gfn_stream(gfns: Sequence[int], timeline: Timeline | None = None) -> GfnStream:
-    """Lookups in address space 0, or along a timeline."""
-    line = timeline or Timeline(one_segment(len(gfns)), change_table([]))
-    return GfnStream(np.array(gfns, dtype=np.uint64), line)
-
-
-def hva_stream(ranges: Sequence[tuple[int, int]], timeline: Timeline | None = None) -> HvaStream:
-    """Visits of half-open ranges, along a timeline where one is given."""
-    line = timeline or Timeline(one_segment(len(ranges)), change_table([]))
-    table = np.array(ranges, dtype=np.uint64).reshape(-1, 2)
-    return HvaStream(np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]), line)
+@_check("between stage and publish, readers see what the declared update discipline says")
+def _update_discipline(make: Make) -> None:
+    at_once = make().capabilities.update == "in-place"
+    for step in (create(5, 0x200, 8, page(4)), move(1, 0x300), delete(1), flags(1, 1), move(1, 0x104)):
+        tandem = Tandem(make)
+        tandem.play([create(0, 0, 8, page(0)), create(1, 0x100, 8, page(6)), create(SECOND, 0x100, 8, page(6))])
+        strategy, model = tandem.strategy, tandem.model
+        tandem.ask(0x104, 0)  # so that a cache holds the slot that changes
+        change = model.change(step)
+        assert change is not None
+        for phase in ("staged", "published"):
+            if phase == "staged":
+                strategy.stage(change)
+            else:
+                strategy.publish()
+            if (phase == "staged") == at_once:
+                model.follow(change)
+            try:
+                for point in (0, 0x100, 0x104, 0x10B, 0x200, 0x300, 0x307):
+                    for as_id in range(ADDRESS_SPACES):
+                        tandem.ask(point, as_id)
+                for n in range(16):
+                    tandem.visit(page(n), page(n) + 1)
+                strategy.check()
+            except BrokenStrategy as error:
+                raise BrokenStrategy(f"{step} was {phase}, update={strategy.capabilities.update}: {error}") from error
 
 
 def check_counted(make: Make, make_counted: Make, seed: int = 0) -> None:
@@ -359,8 +374,7 @@ def run(make: Make, seed: int = 0, *, make_counted: Make | None = None, rounds: 
     """Every check, then `rounds` random workouts from `seed` on; what failed. Empty where the strategy conforms."""
     checks = [*CHECKS]
     for one in range(seed, seed + rounds):
-        script = workout(one)
-        checks.append(Check(f"workout seed {one}", "random operations", lambda m, script=script: play(m, script)))  # type: ignore[misc]
+        checks.append(Check(f"workout seed {one}", "random operations", partial(play, operations=workout(one))))
     if make_counted is not None:
         counted = make_counted
         checks.append(Check("counted", "counting changes no answer", lambda m: check_counted(m, counted, seed)))
@@ -373,3 +387,16 @@ def run(make: Make, seed: int = 0, *, make_counted: Make | None = None, rounds: 
         except FAILURES as error:
             failures.append(Failure(check.name, f"{type(error).__name__}: {error}"))
     return failures
+
+
+def gfn_stream(gfns: Sequence[int], timeline: Timeline | None = None) -> GfnStream:
+    """Lookups in address space 0, or along a timeline."""
+    line = timeline or Timeline(one_segment(len(gfns)), change_table([]))
+    return GfnStream(np.array(gfns, dtype=np.uint64), line)
+
+
+def hva_stream(ranges: Sequence[tuple[int, int]], timeline: Timeline | None = None) -> HvaStream:
+    """Visits of half-open ranges, along a timeline where one is given."""
+    line = timeline or Timeline(one_segment(len(ranges)), change_table([]))
+    table = np.array(ranges, dtype=np.uint64).reshape(-1, 2)
+    return HvaStream(np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]), line)

@@ -92,7 +92,9 @@ class Source:
         other = self.whose(text)
         shown = ascii(text if len(text) <= 60 else f"{text[:57]}...")
         if other is not None:
-            return self.fault(line, f"a line of {other.title} among those of {self.form}; give each its own file: {shown}")
+            return self.fault(
+                line, f"a line of {other.title} among those of {self.form}; give each its own file: {shown}"
+            )
         if line == len(self.lines) and self.unterminated:
             return self.fault(line, f"the file is cut short here: {shown}; copy it whole or delete this line")
         return self.fault(line, f"not a line of {self.form}: {shown}{'; ' if remedy else ''}{remedy}")

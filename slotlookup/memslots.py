@@ -8,11 +8,10 @@ Left out: KVM_MEM_GUEST_MEMFD, and the tag bits of hvas, which depend on the hos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, insort
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
-
-from sortedcontainers import SortedDict
 
 from slotlookup import errors
 from slotlookup.address import (
@@ -111,7 +110,9 @@ class SlotSet:
 
     def __init__(self) -> None:
         self._by_number: dict[SlotNumber, Memslot] = {}
-        self._by_gfn: SortedDict[int, Memslot] = SortedDict()
+        self._by_base: dict[int, Memslot] = {}
+        # A plain list: at 32,764 slots an insertion moves 128 KiB, which is still quicker than a tree in Python.
+        self._bases: list[int] = []
 
     def get(self, number: SlotNumber) -> Memslot | None:
         """The slot of that number, or None."""
@@ -119,39 +120,43 @@ class SlotSet:
 
     def overlapping(self, start: Gfn, end: Gfn, ignoring: SlotNumber) -> Memslot | None:
         """Some slot that meets [start, end) and is not `ignoring`, or None."""
-        before = self._by_gfn.bisect_left(start)
-        if before:
-            slot = self._by_gfn.peekitem(before - 1)[1]
-            if slot.end_gfn > start and slot.number != ignoring:
+        bases = self._bases
+        at = bisect_left(bases, start)
+        if at:
+            slot = self._by_base[bases[at - 1]]
+            if slot.base_gfn + slot.npages > start and slot.number != ignoring:
                 return slot
-        for base in self._by_gfn.irange(start, end, inclusive=(True, False)):
-            slot = self._by_gfn[base]
+        while at < len(bases) and bases[at] < end:
+            slot = self._by_base[bases[at]]
             if slot.number != ignoring:
                 return slot
+            at += 1
         return None
 
     def apply(self, change: SlotChange) -> None:
         """Carry out an accepted change."""
-        if change.kind is ChangeKind.FLAGS_ONLY:
-            self._by_number[change.slot.number] = change.slot
-            self._by_gfn[change.slot.base_gfn] = change.slot
-            return
-        old = self._by_number.pop(change.slot.number, None)
-        if old is not None:
-            del self._by_gfn[old.base_gfn]
-        if change.kind is not ChangeKind.DELETE:
-            self._by_number[change.slot.number] = change.slot
-            self._by_gfn[change.slot.base_gfn] = change.slot
+        slot, kind = change.slot, change.kind
+        if kind is not ChangeKind.CREATE:
+            old = self._by_number.pop(slot.number)
+            del self._by_base[old.base_gfn]
+            if kind is not ChangeKind.FLAGS_ONLY:
+                del self._bases[bisect_left(self._bases, old.base_gfn)]
+        if kind is not ChangeKind.DELETE:
+            self._by_number[slot.number] = slot
+            self._by_base[slot.base_gfn] = slot
+            if kind is not ChangeKind.FLAGS_ONLY:
+                insort(self._bases, slot.base_gfn)
 
     def copy(self) -> SlotSet:
         """Another set of the same slots."""
         other = SlotSet()
-        other._by_number.update(self._by_number)
-        other._by_gfn.update(self._by_gfn)
+        other._by_number = self._by_number.copy()
+        other._by_base = self._by_base.copy()
+        other._bases = self._bases.copy()
         return other
 
     def __iter__(self) -> Iterator[Memslot]:
-        return iter(self._by_gfn.values())
+        return iter([self._by_base[base] for base in self._bases])
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -215,7 +220,7 @@ class Memslots:
         pending = self.prepare(number, gpa, size, hva, flags)
         return None if pending is None else pending.publish()
 
-    def play(self, calls: Iterable[tuple[int, int, int, int, int]]) -> Iterator[SlotChange | None]:
+    def play(self, calls: Iterable[tuple[int, int, int, int, int]]) -> Generator[SlotChange | None, None, None]:
         """Carry out (slot number, gpa, size, hva, flags) calls that no reader watches: what each one changed, or None.
 
         The outcome is that of set_user_memory_region on each, at half the price: the inactive sets follow once, at the
@@ -230,7 +235,7 @@ class Memslots:
                 change = self._classify(number, gpa, size, hva, flags)
                 if change is not None:
                     as_id = number >> 16
-                    self.active(as_id).apply(change)
+                    self._sets[as_id][self._active[as_id]].apply(change)
                     self._count_pages(change)
                     played[as_id] += 1
                 yield change
@@ -330,14 +335,20 @@ def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> Non
         if not 0 <= value < ADDRESS_LIMIT:
             raise errors.WrappedRegion(f"{what} {value:#x} is not an unsigned 64-bit value")
     if number >> 16 >= ADDRESS_SPACES:
-        raise errors.BadAddressSpace(f"address space {number >> 16} of slot number {number:#x} is not below {ADDRESS_SPACES}")
+        raise errors.BadAddressSpace(
+            f"address space {number >> 16} of slot number {number:#x} is not below {ADDRESS_SPACES}"
+        )
     if number & 0xFFFF >= USER_SLOTS:
         raise errors.BadSlotId(f"slot id {number & 0xFFFF} is not below {USER_SLOTS}")
     for what, value in (("gpa", gpa), ("size", size), ("hva", hva)):
         if value % PAGE_SIZE:
-            raise errors.UnalignedRegion(f"{what} {value:#x} of slot {describe_number(number)} is not a multiple of 4096")
+            raise errors.UnalignedRegion(
+                f"{what} {value:#x} of slot {describe_number(number)} is not a multiple of 4096"
+            )
     if flags & ~(LOG_DIRTY_PAGES | READONLY):
-        raise errors.BadFlags(f"flags {flags:#x} of slot {describe_number(number)} hold more than LOG_DIRTY_PAGES and READONLY")
+        raise errors.BadFlags(
+            f"flags {flags:#x} of slot {describe_number(number)} hold more than LOG_DIRTY_PAGES and READONLY"
+        )
     if gpa + size >= ADDRESS_LIMIT:
         raise errors.WrappedRegion(f"gpa {gpa:#x} + size {size:#x} wraps")
     if hva + size >= ADDRESS_LIMIT:
@@ -345,7 +356,9 @@ def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> Non
     if size and hva + size > USER_ADDRESS_LIMIT:
         raise errors.InaccessibleHva(f"hva {hva:#x} + size {size:#x} is outside user memory")
     if size >> PAGE_SHIFT > MAX_PAGES:
-        raise errors.TooManyPages(f"slot {describe_number(number)} has {size >> PAGE_SHIFT:,} pages, more than {MAX_PAGES:,}")
+        raise errors.TooManyPages(
+            f"slot {describe_number(number)} has {size >> PAGE_SHIFT:,} pages, more than {MAX_PAGES:,}"
+        )
 
 
 def make_memslot(number: int, gpa: int, size: int, hva: int, flags: int = 0) -> Memslot:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import _slotlookup_native as native
+from _slotlookup_native import Mode as Mode
 
 from slotlookup.memslots import SlotChange
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, Strategy
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_table
 from slotlookup.structure import Family, NativeStructure
+
+HOT = Mode("throughput", 0)
+"""Independent operations, nothing displaced between them."""
 
 ALL_COUNTS = ("slots_examined", "compares", "hops", "lines")
 
@@ -68,19 +72,19 @@ class NativeStrategy(Strategy):
         line = stream.timeline
         return HvaAnswers(*self.native.answer_hva(stream.starts, stream.ends, line.segments, line.changes))
 
-    def replay_gfns(self, stream: GfnStream) -> tuple[int, int]:
+    def replay_gfns(self, stream: GfnStream, mode: Mode = HOT) -> tuple[int, int]:
         """(nanoseconds in lookups, sum of number + 1 over the slots found)."""
         line = stream.timeline
-        return self.native.replay_gfn(stream.gfns, line.segments, line.changes)
+        return self.native.replay_gfn(stream.gfns, line.segments, line.changes, mode)
 
-    def replay_hvas(self, stream: HvaStream) -> tuple[int, int]:
+    def replay_hvas(self, stream: HvaStream, mode: Mode = HOT) -> tuple[int, int]:
         """(nanoseconds in visits, sum of number + 1 over the slots visited)."""
         line = stream.timeline
-        return self.native.replay_hva(stream.starts, stream.ends, line.segments, line.changes)
+        return self.native.replay_hva(stream.starts, stream.ends, line.segments, line.changes, mode)
 
-    def replay_changes(self, changes: Words) -> int:
+    def replay_changes(self, changes: Words, mode: Mode = HOT) -> int:
         """Nanoseconds spent in staging and publishing `changes` (uint64[n, 6])."""
-        return self.native.replay_changes(changes)
+        return self.native.replay_changes(changes, mode)
 
     def counters(self) -> Counters:
         if not self.counted:

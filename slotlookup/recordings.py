@@ -15,7 +15,7 @@ from slotlookup.importing import HEAD, Importer, Recording, Source, open_source
 from slotlookup.memslots import ChangeKind, Memslot, Memslots
 from slotlookup.oracle import expected_gfns
 from slotlookup.registry import importers
-from slotlookup.trace import Events, EventKind, Replayed, Trace, empty_events, replay_changes
+from slotlookup.trace import EventKind, Events, Trace, empty_events, replay_changes
 
 _STREAMS = {EventKind.GFN_LOOKUP: "gfn", EventKind.HVA_VISIT: "hva", EventKind.SLOT_CHANGE: "update"}
 _KEPT = {EventKind.GFN_LOOKUP: "gfn lookups", EventKind.HVA_VISIT: "hva visits", EventKind.SLOT_CHANGE: "slot changes"}
@@ -92,7 +92,7 @@ def recognise(source: Source, known: Sequence[Importer]) -> Importer:
 def _where_mixed(source: Source, found: Sequence[Importer]) -> int | None:
     """The first line that belongs to another importer than the one before it."""
     first: Importer | None = None
-    for number, line in enumerate(source.data[:HEAD].split(b"\n"), 1):
+    for number, line in enumerate(source.data.split(b"\n"), 1):
         for importer in found:
             if importer.recognises(line):
                 if first is not None and importer is not first:
@@ -112,11 +112,15 @@ def read_recording(path: Path | str) -> Recording:
 
 @dataclass
 class _Part:
-    """A recording and the slots it ends with (None where it tells of none)."""
+    """A recording and the slots it ends with (None where it tells of none).
+
+    `accepted` are the indices of the events that changed a slot, `kinds` what those changes were.
+    """
 
     recording: Recording
-    replayed: Replayed | None = None
     final: Memslots | None = None
+    accepted: list[int] = field(default_factory=list)
+    kinds: Counter[ChangeKind] = field(default_factory=Counter)
 
 
 def _play(recording: Recording) -> _Part:
@@ -134,10 +138,17 @@ def _play(recording: Recording) -> _Part:
             )
         return InputFileError(recording.path, line, f"recorded as successful, but KVM refuses it: {error}")
 
-    replayed = replay_changes((), recording.events, refused)
-    if not replayed.changes:
+    part = _Part(recording, Memslots())
+    kinds: list[ChangeKind] = []
+    assert part.final is not None
+    # The changes themselves are dropped one by one: a hundred thousand of them alive would keep the collector busy.
+    for index, change in replay_changes(part.final, recording.events, refused):
+        part.accepted.append(index)
+        kinds.append(change.kind)
+    if not kinds:
         raise InputFileError(recording.path, None, "no slot change that succeeded; record from the VM's start")
-    return _Part(recording, replayed, replayed.final)
+    part.kinds.update(kinds)
+    return part
 
 
 def _ranges(slots: Memslots, complete: bool) -> list[tuple[int, int, int]]:
@@ -166,10 +177,10 @@ def _must_agree(main: _Part, other: _Part) -> None:
 def _without_idle_changes(part: _Part) -> tuple[Events, int]:
     """The events less the calls that change nothing, and how many those were."""
     events = part.recording.events
-    if part.replayed is None:
+    if part.recording.table is not None or not part.recording.changes:
         return events, 0
     keep = events["kind"] != EventKind.SLOT_CHANGE
-    keep[part.replayed.where.astype(np.intp)] = True
+    keep[np.array(part.accepted, dtype=np.intp)] = True
     idle = len(events) - int(np.count_nonzero(keep))
     return (events[keep] if idle else events), idle
 
@@ -233,22 +244,25 @@ def import_files(paths: Iterable[Path | str], name: str | None = None) -> tuple[
     label = name or _stem(parts[0].recording.path)
     trace = Trace(label, start, events, _provenance(parts, kept))
     assert main.final is not None
-    if main.replayed is not None:
-        where = np.flatnonzero(events["kind"] == EventKind.SLOT_CHANGE).astype(np.uint64)
-        trace = trace.knowing(replace(main.replayed, where=where))
-    outside = _outside(trace, [parts[i] for i in order], [kept[i] for i in order])
-    changes = Counter(change.kind for change in trace.changes)
+    outside = _outside(trace, main, [parts[i] for i in order], [kept[i] for i in order])
     kinds = np.bincount(events["kind"], minlength=len(EventKind))
     lookups, visits = int(kinds[EventKind.GFN_LOOKUP]), int(kinds[EventKind.HVA_VISIT])
-    return trace, Summary(files, main.final, changes, lookups, outside, visits)
+    return trace, Summary(files, main.final, main.kinds, lookups, outside, visits)
 
 
-def _outside(trace: Trace, parts: Sequence[_Part], kept: Sequence[Events]) -> int:
+def _outside(trace: Trace, main: _Part, parts: Sequence[_Part], kept: Sequence[Events]) -> int:
     """The lookups outside every slot. Raises InputFileError where they show that a file is no gfn stream."""
-    stream = trace.gfn_stream()
-    if not len(stream):
+    asked = trace.events["kind"] == EventKind.GFN_LOOKUP
+    if not asked.any():
         return 0
-    misses = expected_gfns(trace.start, stream) == HOLE
+    changed = np.flatnonzero(trace.events["kind"] == EventKind.SLOT_CHANGE)
+    if len(changed) and changed[-1] > int(np.argmax(asked)):
+        misses = expected_gfns(trace.start, trace.gfn_stream()) == HOLE
+    else:
+        # Nothing changes between lookups: they all meet the final slots, and no change need be played again.
+        assert main.final is not None
+        settled = Trace(trace.name, tuple(main.final), trace.events[asked])
+        misses = expected_gfns(settled.start, settled.gfn_stream()) == HOLE
     begin = 0
     for part, events in zip(parts, kept, strict=True):
         end = begin + int(np.count_nonzero(events["kind"] == EventKind.GFN_LOOKUP))

@@ -1,23 +1,25 @@
 """A strategy and, beside it, the plainest model: scripts are played to both, and their answers compared.
 
 The model goes through all slots for every answer. It shares nothing with `slotlookup.oracle` nor with any structure.
-After every change the strategy checks its own invariants and the edges of the slot concerned are asked for. A failing
-script is cut down to the operations that it takes.
+After every change the strategy checks its own invariants, and the edges of the slot are asked for, where it was and
+where it is. A failing script is cut down to the operations that it takes.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from slotlookup.address import ADDRESS_LIMIT, GFN_LIMIT, HOLE, PAGE_SHIFT, PAGE_SIZE, Gfn, Hva, SlotNumber
 from slotlookup.errors import BrokenStrategy, SlotlookupError
-from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange
+from slotlookup.memslots import ADDRESS_SPACES, USER_SLOTS, ChangeKind, Memslot, SlotChange
 from slotlookup.strategy import Strategy
 
 Make = Callable[[], Strategy]
 
 TOP = ADDRESS_LIMIT - 1
+
 HVA = 0x7F00_0000_0000
 """Where the scripts' host memory lies."""
 
@@ -36,6 +38,11 @@ FAILURES = (
     ValueError,
 )
 """What a broken strategy may raise."""
+
+
+def page(n: int) -> int:
+    """The hva of the scripts' host page `n`."""
+    return HVA + n * PAGE_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +195,16 @@ class Tandem:
             change = self.model.change(operation)
             if change is None:
                 return
+            before = self.model.slots.get(change.slot.number)
             self.strategy.apply(change)
             self.model.follow(change)
             self.strategy.check()
             if len(self.strategy) != len(self.model.slots):
                 raise BrokenStrategy(f"the strategy holds {len(self.strategy)} slots of {len(self.model.slots)}")
-            for question in edges(change.slot):
-                self._step(question)
+            # Where the slot was comes first: a cache that still holds it must not have been overwritten yet.
+            for slot in (before, change.slot):
+                for question in () if slot is None else edges(slot):
+                    self._step(question)
 
 
 def edges(slot: Memslot) -> Iterator[Operation]:
@@ -212,7 +222,7 @@ def edges(slot: Memslot) -> Iterator[Operation]:
 
 
 def play(make: Make, operations: Sequence[Operation]) -> None:
-    """Play a script to a new strategy and ask for everything at its end; a failing one is cut down before it is raised."""
+    """Play a script to a new strategy and ask for everything at its end. A failing one is cut down."""
     try:
         tandem = Tandem(make)
         tandem.play(operations)
@@ -236,3 +246,41 @@ def _cut_down(make: Make, failure: Disagreement) -> Disagreement:
                 begin += piece
         piece //= 2
     return failure
+
+
+def workout(seed: int, steps: int = 600) -> list[Operation]:
+    """Random operations: few gfns and fewer hvas, so that slots meet, alias and come back; sizes grow and shrink."""
+    chance = random.Random(seed)
+    model = Model()
+    script: list[Operation] = []
+    numbers = [(as_id << 16) | i for as_id in range(ADDRESS_SPACES) for i in (*range(24), USER_SLOTS - 1)]
+    pages = [*range(64), *range(GFN_LIMIT - 65, GFN_LIMIT - 33)]
+    while len(script) < steps:
+        growing = len(script) // 100 % 2 == 0
+        kinds = ("create", "delete", "move", "flags", "gfn", "hva")
+        what = chance.choices(kinds, (30, 8, 8, 2, 20, 12) if growing else (6, 24, 8, 2, 20, 12))[0]
+        held = list(model.slots)
+        start = HVA + PAGE_SIZE * chance.randrange(48)
+        if what == "create":
+            npages = chance.choice((1, 1, 2, 3, 5, 8, 32))
+            operation = create(chance.choice(numbers), chance.choice(pages), npages, start, chance.randrange(4))
+        elif what == "gfn":
+            operation = gfn(chance.choice((chance.choice(pages), chance.choice(pages), TOP)), chance.randrange(2))
+        elif what == "hva":
+            first = start + chance.choice((-PAGE_SIZE, -1, 0, 1))
+            operation = hva(first, first + chance.choice((1, 2, PAGE_SIZE, 3 * PAGE_SIZE, 64 * PAGE_SIZE)))
+        elif not held:
+            continue
+        elif what == "delete":
+            operation = delete(chance.choice(held))
+        elif what == "move":
+            operation = move(chance.choice(held), chance.choice(pages))
+        else:
+            operation = flags(chance.choice(held), chance.randrange(2))
+        if what in kinds[:4]:
+            change = model.change(operation)
+            if change is None:
+                continue
+            model.follow(change)
+        script.append(operation)
+    return script

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -31,8 +29,11 @@ import numpy.typing as npt
 from slotlookup.errors import InputFileError, RegionError
 from slotlookup.memslots import Memslot, Memslots, SlotChange, make_memslot
 from slotlookup.stream import GfnStream, HvaStream, Timeline, Words, change_table, creation_table
+from slotlookup.writing import replacing
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -59,6 +60,7 @@ EVENT_DTYPE = np.dtype(
         ("flags", np.uint32),
     ]
 )
+_CALL_COLUMNS = ("slot", "a", "b", "hva", "flags")
 Events = npt.NDArray[np.void]
 """A structured array of EVENT_DTYPE, one element an event."""
 
@@ -90,45 +92,32 @@ def hva_events(starts: npt.ArrayLike, ends: npt.ArrayLike) -> Events:
 
 def slot_events(calls: Iterable[tuple[int, int, int, int, int]]) -> Events:
     """A slot change for each (slot number, gpa, size, hva, flags)."""
-    rows = list(calls)
-    events = empty_events(len(rows))
+    table = np.array(list(calls), dtype=np.uint64).reshape(-1, 5)
+    events = empty_events(len(table))
     events["kind"] = EventKind.SLOT_CHANGE
-    if rows:
-        for column, values in zip(("slot", "a", "b", "hva", "flags"), zip(*rows, strict=True), strict=True):
-            events[column] = np.array(values, dtype=EVENT_DTYPE[column])
+    for column, values in zip(_CALL_COLUMNS, table.T, strict=True):
+        events[column] = values
     return events
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """Slot changes taken through the rules: those that changed something, the event index of each, and the outcome."""
-
-    changes: tuple[SlotChange, ...]
-    where: Words
-    final: Memslots
-
-
-def replay_changes(start: Iterable[Memslot], events: Events, refused: Callable[[int, RegionError], Exception]) -> Replayed:
-    """Play the slot changes among `events` on the slots `start`.
+def replay_changes(
+    memslots: Memslots, events: Events, refused: Callable[[int, RegionError], Exception]
+) -> Iterator[tuple[int, SlotChange]]:
+    """Carry out the slot changes among `events` on `memslots`: the event index of each that changed something, and it.
 
     Where KVM would refuse one, raises what `refused` makes of the event's index and the error.
     """
-    memslots = Memslots(start)
-    where = np.flatnonzero(events["kind"] == EventKind.SLOT_CHANGE)
+    where = np.flatnonzero(events["kind"] == EventKind.SLOT_CHANGE).tolist()
     rows = events[where]
-    calls = zip(*(rows[column].tolist() for column in ("slot", "a", "b", "hva", "flags")), strict=True)
-    changes: list[SlotChange] = []
-    kept: list[int] = []
-    at = 0
-    try:
-        for change in memslots.play(calls):
-            if change is not None:
-                changes.append(change)
-                kept.append(at)
-            at += 1
-    except RegionError as error:
-        raise refused(int(where[at]), error) from None
-    return Replayed(tuple(changes), where[np.array(kept, dtype=np.intp)].astype(np.uint64), memslots)
+    changes = memslots.play(zip(*(rows[column].tolist() for column in _CALL_COLUMNS), strict=True))
+    for index in where:
+        try:
+            change = next(changes)
+        except RegionError as error:
+            raise refused(index, error) from None
+        if change is not None:
+            yield index, change
+    changes.close()
 
 
 @dataclass(frozen=True)
@@ -155,15 +144,14 @@ class Trace:
     @cached_property
     def _accepted(self) -> tuple[tuple[SlotChange, ...], Words]:
         """The accepted slot changes, and the event index of each."""
-        replayed = replay_changes(
-            self.start, self.events, lambda i, error: InputFileError(self.name, None, f"event {i}: {error}")
+        accepted = list(
+            replay_changes(
+                Memslots(self.start),
+                self.events,
+                lambda index, error: InputFileError(self.name, None, f"event {index}: {error}"),
+            )
         )
-        return replayed.changes, replayed.where
-
-    def knowing(self, replayed: Replayed) -> Trace:
-        """This trace, spared from taking its changes through the rules again: `replayed` must be of its own events."""
-        self.__dict__["_accepted"] = (replayed.changes, replayed.where)
-        return self
+        return tuple(change for _, change in accepted), np.array([index for index, _ in accepted], dtype=np.uint64)
 
     @property
     def changes(self) -> tuple[SlotChange, ...]:
@@ -187,9 +175,7 @@ class Trace:
     def gfn_stream(self) -> GfnStream:
         """The gfn lookups."""
         where = np.flatnonzero(self.events["kind"] == EventKind.GFN_LOOKUP)
-        return GfnStream(
-            np.ascontiguousarray(self.events["a"][where]), self._timeline(where, self.events["b"][where])
-        )
+        return GfnStream(np.ascontiguousarray(self.events["a"][where]), self._timeline(where, self.events["b"][where]))
 
     def hva_stream(self) -> HvaStream:
         """The hva visits."""
@@ -226,14 +212,20 @@ def _to_batch(events: Events, schema: pa.Schema) -> pa.Table:
     return pa.table({name: np.ascontiguousarray(events[name]) for name in schema.names}, schema=schema)
 
 
+def _write(file: BinaryIO, events: Events, schema: pa.Schema) -> None:
+    import pyarrow.parquet as pq
+
+    # Dictionaries beat plain, delta and split encodings here: real streams come back to the same pages.
+    with pq.ParquetWriter(file, schema, compression="zstd", compression_level=19, version="2.6") as writer:
+        for begin in range(0, max(len(events), 1), ROW_GROUP):
+            writer.write_table(_to_batch(events[begin : begin + ROW_GROUP], schema))
+
+
 def write_trace(trace: Trace, path: Path | str) -> None:
-    """Write a trace beside its place and rename it there, so that no half-written file is ever seen.
+    """Write a trace. No half-written file is ever seen.
 
     Raises InputFileError where the file cannot be written.
     """
-    import pyarrow.parquet as pq
-
-    target = Path(path)
     schema = _schema(
         {
             "schema_version": SCHEMA_VERSION,
@@ -242,16 +234,8 @@ def write_trace(trace: Trace, path: Path | str) -> None:
             "slots": [[s.number, s.gpa, s.size, s.userspace_addr, s.flags] for s in trace.start],
         }
     )
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        with pq.ParquetWriter(beside, schema, compression="zstd", compression_level=19, version="2.6") as writer:
-            for begin in range(0, max(len(trace.events), 1), ROW_GROUP):
-                writer.write_table(_to_batch(trace.events[begin : begin + ROW_GROUP], schema))
-        os.replace(beside, target)
-    except OSError as error:
-        raise InputFileError(target, None, f"cannot be written: {error.strerror or error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as file:
+        _write(file, trace.events, schema)
 
 
 def _open(path: Path) -> tuple[pq.ParquetFile, dict[str, Any]]:

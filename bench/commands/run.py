@@ -9,12 +9,15 @@ import click
 
 from slotlookup.config import load_config
 from slotlookup.errors import EXIT_FAILED, UsageError
-from slotlookup.registry import find_workload, strategy_names, workloads
+from slotlookup.registry import find_workload, parse_spec, strategy_names, workloads
 from slotlookup.structure import Family
 from slotlookup.trace import Trace, read_trace
 
 from ..results import to_json, write_text
-from ..runner import REFERENCES, RunOptions, run
+from ..runner import DISPLACED, REFERENCES, RunOptions, run
+
+EFFORT = {"quick": 0.25, None: 1.0, "rigorous": 5.0}
+"""Shares of the default time for timing."""
 
 
 @click.command()
@@ -26,6 +29,23 @@ from ..runner import REFERENCES, RunOptions, run
 )
 @click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), help="Seed of everything drawn at random.")
 @click.option("--counts-only", is_flag=True, help="Check and count, without timing.")
+@click.option("--quick", "effort", flag_value="quick", help="Time for about 5 seconds.")
+@click.option("--rigorous", "effort", flag_value="rigorous", help="Time for about a minute and a half.")
+@click.option(
+    "--displace",
+    type=click.IntRange(0, 1 << 30),
+    default=DISPLACED,
+    show_default=True,
+    metavar="BYTES",
+    help="How much memory is walked between operations where caches are to be cold.",
+)
+@click.option(
+    "--placement",
+    type=click.Choice(["packed", "scattered"]),
+    default="packed",
+    show_default=True,
+    help="Where native strategies' slots lie: one after another, or as from an aged allocator.",
+)
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result as JSON here.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def command(
@@ -35,6 +55,9 @@ def command(
     events: int | None,
     seed: int | None,
     counts_only: bool,
+    effort: str | None,
+    displace: int,
+    placement: str,
     save: Path | None,
     as_json: bool,
 ) -> int:
@@ -45,10 +68,12 @@ def command(
     settings = load_config().settings
     seed = settings.seed if seed is None else seed
     name = workload or settings.workload
+    texts = strategies or settings.strategies or default_strategies()
+    for text in texts:
+        parse_spec(text)  # a typing error should not wait for a workload to be built
     trace = load_trace(name, slots, events, seed)
     if save is not None and not save.parent.is_dir():
         raise UsageError(f"{save.parent}: no such directory; --save needs one that exists")
-    texts = strategies or settings.strategies or default_strategies()
     description = {
         "name": trace.name,
         "slots": most_slots(trace),
@@ -59,7 +84,9 @@ def command(
     from ..console import output, progress_bar
 
     with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
-        result = run(trace, description, texts, RunOptions(counts_only, seed), report)
+        result = run(
+            trace, description, texts, RunOptions(counts_only, seed, EFFORT[effort], displace, placement), report
+        )
     if save is not None:
         write_text(save, to_json(result))
     if as_json:

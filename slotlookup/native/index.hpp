@@ -75,15 +75,20 @@ class GfnIndexOf final : public GfnIndex {
     }
   }
 
-  std::uint64_t replay(const std::uint64_t* gfn, std::size_t n) override {
-    std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      BEGIN_OPERATION();
-      const Slot* slot = find(gfn[i]);
-      if (slot) sum += number_of(*slot) + 1ull;
-      forget_memory();
-    }
-    return sum;
+  std::uint64_t replay(const std::uint64_t* gfn, std::size_t n, const ReplayMode& mode) override {
+    return with_mode(mode, [&]<bool latency, bool cold>() {
+      Chain<latency, cold> chain(mode.displacer);
+      std::uint64_t sum = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        BEGIN_OPERATION();
+        const Slot* slot = find(gfn[i] + chain.before_question());
+        const std::uint64_t answer = slot ? number_of(*slot) + 1ull : 0;
+        chain.after_answer(answer);
+        sum += answer;
+        forget_memory();
+      }
+      return sum;
+    });
   }
 
  private:
@@ -129,17 +134,25 @@ class HvaIndexOf final : public HvaIndex {
     }
   }
 
-  std::uint64_t replay(const std::uint64_t* start, const std::uint64_t* end, std::size_t n) override {
-    std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      BEGIN_OPERATION();
-      structure_.visit(start[i], end[i] - 1, [&](const Slot& slot) {
-        TOUCH(&slot.number, sizeof slot.number);
-        sum += slot.number + 1ull;
-      });
-      forget_memory();
-    }
-    return sum;
+  std::uint64_t replay(const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
+                       const ReplayMode& mode) override {
+    return with_mode(mode, [&]<bool latency, bool cold>() {
+      Chain<latency, cold> chain(mode.displacer);
+      std::uint64_t sum = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        BEGIN_OPERATION();
+        const std::uint64_t nothing = chain.before_question();
+        std::uint64_t answer = 0;
+        structure_.visit(start[i] + nothing, end[i] - 1 + nothing, [&](const Slot& slot) {
+          TOUCH(&slot.number, sizeof slot.number);
+          answer += slot.number + 1ull;
+        });
+        chain.after_answer(answer);
+        sum += answer;
+        forget_memory();
+      }
+      return sum;
+    });
   }
 
  private:

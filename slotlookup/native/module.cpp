@@ -21,6 +21,23 @@ using slotlookup::Strategy;
 
 using Words = nb::ndarray<const std::uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using SegmentTable = nb::ndarray<const std::uint64_t, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
+// "throughput" or "latency", and how many bytes are walked between operations (0: hot).
+class Mode {
+ public:
+  Mode(const std::string& kind, std::size_t displaced) : displacer_(displaced) {
+    if (kind != "throughput" && kind != "latency") throw std::invalid_argument("no mode is called '" + kind + "'");
+    mode_.latency = kind == "latency";
+    if (displaced) mode_.displacer = &displacer_;
+  }
+  Mode(const Mode&) = delete;
+  Mode& operator=(const Mode&) = delete;
+  const slotlookup::ReplayMode& replay() const { return mode_; }
+
+ private:
+  slotlookup::Displacer displacer_;
+  slotlookup::ReplayMode mode_;
+};
+
 using ChangeTable = nb::ndarray<const std::uint64_t, nb::shape<-1, 6>, nb::c_contig, nb::device::cpu>;
 using Numbers = nb::ndarray<nb::numpy, std::int32_t, nb::ndim<1>>;
 using Counts = nb::ndarray<nb::numpy, std::uint64_t, nb::ndim<1>>;
@@ -105,6 +122,10 @@ NB_MODULE(_slotlookup_native, m) {
       "build", [] { return std::make_tuple(std::string(SLOTLOOKUP_COMPILER), std::string(SLOTLOOKUP_FLAGS)); },
       "The compiler and the flags this module was built with.");
 
+  nb::class_<Mode>(m, "Mode", "What stands between two operations of a replay.")
+      .def(nb::init<const std::string&, std::size_t>(), "kind"_a, "displaced"_a,
+           "kind is throughput or latency; displaced is how many bytes are walked between operations, 0 for none.");
+
   nb::class_<Strategy>(m, "Strategy", "One native strategy over its own arena. Ranges are half-open, unsigned 64-bit.")
       .def(
           "__init__",
@@ -183,35 +204,37 @@ NB_MODULE(_slotlookup_native, m) {
           "How many slots each range meets (uint64[n]) and their numbers, range after range (int32[sum]).")
       .def(
           "replay_gfn",
-          [](Strategy& s, const Words& gfn, const SegmentTable& segments, const ChangeTable& changes) {
+          [](Strategy& s, const Words& gfn, const SegmentTable& segments, const ChangeTable& changes,
+             const Mode& mode) {
             require_kinds(changes);
             const auto line = timeline(segments, changes, gfn.shape(0));
             nb::gil_scoped_release free;
-            const auto timed = slotlookup::replay_gfn(s, line, gfn.data(), gfn.shape(0));
+            const auto timed = slotlookup::replay_gfn(s, line, gfn.data(), gfn.shape(0), mode.replay());
             return std::make_tuple(timed.nanoseconds, timed.checksum);
           },
-          "gfn"_a, "segments"_a, "changes"_a, "(nanoseconds spent in lookups, sum of number + 1 over the slots found).")
+          "gfn"_a, "segments"_a, "changes"_a, "mode"_a,
+          "(nanoseconds spent in lookups, sum of number + 1 over the slots found).")
       .def(
           "replay_hva",
           [](Strategy& s, const Words& start, const Words& end, const SegmentTable& segments,
-             const ChangeTable& changes) {
+             const ChangeTable& changes, const Mode& mode) {
             require_ranges(start, end);
             require_kinds(changes);
             const auto line = timeline(segments, changes, start.shape(0));
             nb::gil_scoped_release free;
-            const auto timed = slotlookup::replay_hva(s, line, start.data(), end.data(), start.shape(0));
+            const auto timed = slotlookup::replay_hva(s, line, start.data(), end.data(), start.shape(0), mode.replay());
             return std::make_tuple(timed.nanoseconds, timed.checksum);
           },
-          "start"_a, "end"_a, "segments"_a, "changes"_a,
+          "start"_a, "end"_a, "segments"_a, "changes"_a, "mode"_a,
           "(nanoseconds spent in visits, sum of number + 1 over the slots visited).")
       .def(
           "replay_changes",
-          [](Strategy& s, const ChangeTable& changes) {
+          [](Strategy& s, const ChangeTable& changes, const Mode& mode) {
             require_kinds(changes);
             nb::gil_scoped_release free;
-            return slotlookup::replay_changes(s, rows(changes), changes.shape(0));
+            return slotlookup::replay_changes(s, rows(changes), changes.shape(0), mode.replay());
           },
-          "changes"_a, "Nanoseconds spent in applying the changes.")
+          "changes"_a, "mode"_a, "Nanoseconds spent in applying the changes.")
       .def(
           "counters",
           [](const Strategy& s) {

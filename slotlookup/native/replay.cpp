@@ -73,35 +73,39 @@ void answer_hva(Strategy& strategy, const Timeline& timeline, const std::uint64_
   });
 }
 
-Timed replay_gfn(Strategy& strategy, const Timeline& timeline, const std::uint64_t* gfn, std::size_t) {
+Timed replay_gfn(Strategy& strategy, const Timeline& timeline, const std::uint64_t* gfn, std::size_t,
+                 const ReplayMode& mode) {
   Timed timed;
   for_each_segment(strategy, timeline, [&](const Segment& segment, std::size_t begin) {
     GfnIndex& index = strategy.gfn(static_cast<unsigned>(segment.as_id));
     const Clock::time_point started = Clock::now();
-    timed.checksum += index.replay(gfn + begin, segment.end - begin);
+    timed.checksum += index.replay(gfn + begin, segment.end - begin, mode);
     timed.nanoseconds += nanoseconds_since(started);
   });
   return timed;
 }
 
 Timed replay_hva(Strategy& strategy, const Timeline& timeline, const std::uint64_t* start, const std::uint64_t* end,
-                 std::size_t) {
+                 std::size_t, const ReplayMode& mode) {
   Timed timed;
   for_each_segment(strategy, timeline, [&](const Segment& segment, std::size_t begin) {
     const std::size_t n = segment.end - begin;
     const Clock::time_point started = Clock::now();
     for (unsigned as_id = 0; as_id < kAddressSpaces; ++as_id) {
       HvaIndex& index = strategy.hva(as_id);
-      if (index.size()) timed.checksum += index.replay(start + begin, end + begin, n);
+      if (index.size()) timed.checksum += index.replay(start + begin, end + begin, n, mode);
     }
     timed.nanoseconds += nanoseconds_since(started);
   });
   return timed;
 }
 
-std::uint64_t replay_changes(Strategy& strategy, const Change* changes, std::size_t n) {
+std::uint64_t replay_changes(Strategy& strategy, const Change* changes, std::size_t n, const ReplayMode& mode) {
   const Clock::time_point started = Clock::now();
-  for (std::size_t i = 0; i < n; ++i) strategy.apply(changes[i]);
+  for (std::size_t i = 0; i < n; ++i) {
+    if (mode.displacer) consume(mode.displacer->walk(0));
+    strategy.apply(changes[i]);
+  }
   return nanoseconds_since(started);
 }
 

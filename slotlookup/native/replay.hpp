@@ -38,8 +38,10 @@ void answer_gfn(Strategy&, const Timeline&, const std::uint64_t* gfn, std::size_
 void answer_hva(Strategy&, const Timeline&, const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
                 std::vector<std::int32_t>& numbers, std::uint64_t* count);
 
-Timed replay_gfn(Strategy&, const Timeline&, const std::uint64_t* gfn, std::size_t n);
-Timed replay_hva(Strategy&, const Timeline&, const std::uint64_t* start, const std::uint64_t* end, std::size_t n);
-std::uint64_t replay_changes(Strategy&, const Change* changes, std::size_t n);
+Timed replay_gfn(Strategy&, const Timeline&, const std::uint64_t* gfn, std::size_t n, const ReplayMode&);
+Timed replay_hva(Strategy&, const Timeline&, const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
+                 const ReplayMode&);
+// A change returns nothing that the next could wait for, so mode.latency makes no difference.
+std::uint64_t replay_changes(Strategy&, const Change* changes, std::size_t n, const ReplayMode&);
 
 }  // namespace slotlookup

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "slotlookup/native/arena.hpp"
+#include "slotlookup/native/mode.hpp"
 #include "slotlookup/native/probe.hpp"
 #include "slotlookup/native/slot.hpp"
 
@@ -68,7 +69,7 @@ class GfnIndex : public Index {
   // Writes the slot number, or kHole, of each gfn.
   virtual void answer(const std::uint64_t* gfn, std::size_t n, std::int32_t* out) = 0;
   // Looks every gfn up and returns the sum of (number + 1) over the slots found.
-  virtual std::uint64_t replay(const std::uint64_t* gfn, std::size_t n) = 0;
+  virtual std::uint64_t replay(const std::uint64_t* gfn, std::size_t n, const ReplayMode&) = 0;
 };
 
 class HvaIndex : public Index {
@@ -76,7 +77,8 @@ class HvaIndex : public Index {
   // Appends the numbers of the slots that meet [start[i], end[i]), in the structure's own order, and their count.
   virtual void answer(const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
                       std::vector<std::int32_t>& numbers, std::uint64_t* count) = 0;
-  virtual std::uint64_t replay(const std::uint64_t* start, const std::uint64_t* end, std::size_t n) = 0;
+  virtual std::uint64_t replay(const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
+                               const ReplayMode&) = 0;
 };
 
 // How to make a structure. A null maker means that the structure does not serve that role.

@@ -38,6 +38,8 @@ class IntervalTree {
   IntervalTree(const Home& home, Probe probe) : embedded_(home.node_before_slot), tree_(probe), probe_(probe) {}
 
   void insert(Slot& slot) {
+    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    TOUCH(&slot.npages, sizeof slot.npages);
     IntervalNode* fresh = embedded_.node(slot);
     fresh->start = Role::start(slot);
     fresh->last = fresh->subtree_last = Role::last(slot);

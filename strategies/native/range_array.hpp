@@ -23,6 +23,8 @@ class RangeArray {
   RangeArray(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) {}
 
   void insert(Slot& slot) {
+    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    TOUCH(&slot.npages, sizeof slot.npages);
     const Entry entry{Role::start(slot), Role::last(slot), tagged(&slot, true)};
     if (size_ == capacity_) grow();
     TOUCH(&size_, sizeof size_);

@@ -12,6 +12,7 @@ class RedBlack {
   RedBlack(const Home& home, Probe probe) : embedded_(home.node_before_slot), tree_(probe), probe_(probe) {}
 
   void insert(Slot& slot) {
+    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     const std::uint64_t start = Role::start(slot);
     RbNode* parent = nullptr;
     bool left = false;

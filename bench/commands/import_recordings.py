@@ -1,0 +1,73 @@
+"""`slotlookup import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slotlookup.errors import InputFileError, UsageError
+from slotlookup.memslots import Memslots
+from slotlookup.recordings import Summary, import_files
+from slotlookup.trace import write_trace
+from slotlookup.writing import replacing
+
+SLOTS_HEADER = "slot,gpa,size,hva,flags"
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="TRACE.parquet", help="Write the trace here.")
+@click.option(
+    "--slots", "slots_csv", type=click.Path(path_type=Path), metavar="OUT.csv", help="Write the final slots here."
+)
+@click.option("--name", help="The trace's name; by default that of the output file or of the first recording.")
+def command(files: tuple[Path, ...], output: Path | None, slots_csv: Path | None, name: str | None) -> int:
+    """Make a trace of FILES, recordings of one real VM.
+
+    Formats are told by content: QEMU's kvm_set_user_memory trace, strace of KVM ioctls, `info mtree -f`, slot tables
+    as CSV, and streams of gfns (first touches as text, *.u32le). gzip and xz are read as they are. Where several files
+    tell of slots they must agree; accesses follow in the order given. What was read is told on stderr.
+    """
+    outputs = [path for path in (output, slots_csv) if path is not None]
+    if not outputs:
+        raise UsageError("nothing to write; give -o TRACE.parquet, --slots OUT.csv or both")
+    if len(outputs) == 2 and outputs[0].resolve() == outputs[1].resolve():
+        raise UsageError(f"{outputs[0]}: the trace and the slots cannot go to one file")
+    for path in outputs:
+        _must_not_be_input(path, files)
+    if name is not None and not name.strip():
+        raise UsageError("--name is empty")
+    trace, summary = import_files(files, name or (output.stem if output is not None else None))
+    if output is not None:
+        write_trace(trace, output)
+    if slots_csv is not None:
+        write_slots(summary.final, slots_csv)
+    _tell(summary, outputs)
+    return 0
+
+
+def _must_not_be_input(output: Path, files: tuple[Path, ...]) -> None:
+    for file in files:
+        try:
+            same = output.samefile(file)
+        except OSError:
+            continue  # one of them does not exist, or cannot be reached; reading and writing will tell which
+        if same:
+            raise InputFileError(output, None, "this is one of the recordings; write to another file")
+
+
+def write_slots(slots: Memslots, path: Path) -> None:
+    """Write slots as CSV, by address space and gpa: numbers decimal (as_id << 16 | id), the rest hexadecimal.
+
+    Raises InputFileError where the file cannot be written.
+    """
+    rows = [f"{s.number},{s.gpa:#x},{s.size:#x},{s.userspace_addr:#x},{s.flags:#x}" for s in slots]
+    with replacing(path) as file:
+        file.write("\n".join([SLOTS_HEADER, *rows, ""]).encode())
+
+
+def _tell(summary: Summary, outputs: list[Path]) -> None:
+    for line in summary.text():
+        click.echo(line, err=True)
+    click.echo(f"written: {', '.join(map(str, outputs))}", err=True)

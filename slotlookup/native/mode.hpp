@@ -1,0 +1,78 @@
+// What stands between two operations of a replay.
+//
+//   throughput, hot    nothing: operations are independent and may overlap in the processor
+//   latency            each question waits for the answer before it, as a page fault handler waits for its slot
+//   cold               a declared amount of memory is walked between operations, so that each one meets the caches as
+//                      they are after other work; the walk itself is timed too and is taken off by measuring a strategy
+//                      that finds nothing in the same rounds
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "slotlookup/native/probe.hpp"
+
+namespace slotlookup {
+
+// Zero, but the compiler cannot know: `value & opaque_zero()` carries a dependency and no information.
+inline std::uint64_t opaque_zero() {
+  std::uint64_t zero = 0;
+  asm volatile("" : "+r"(zero));
+  return zero;
+}
+
+inline void consume(std::uint64_t value) { asm volatile("" : : "r"(value)); }
+
+class Displacer {
+ public:
+  explicit Displacer(std::size_t bytes) : words_(bytes / sizeof(std::uint64_t) + 1, 0) {}
+
+  // Reads every line and returns zero. `wait_for` must be zero; no read begins before it is known. Not inlined: what is
+  // taken off as the walk's cost must be the same instructions for every strategy.
+  [[gnu::noinline]] std::uint64_t walk(std::uint64_t wait_for) const;
+
+ private:
+  std::vector<std::uint64_t> words_;
+};
+
+struct ReplayMode {
+  bool latency = false;
+  const Displacer* displacer = nullptr;  // null: hot
+};
+
+// Calls `loop.template operator()<latency, cold>()` for the mode asked.
+template <class Loop>
+std::uint64_t with_mode(const ReplayMode& mode, Loop&& loop) {
+  if (mode.latency) {
+    return mode.displacer ? loop.template operator()<true, true>() : loop.template operator()<true, false>();
+  }
+  return mode.displacer ? loop.template operator()<false, true>() : loop.template operator()<false, false>();
+}
+
+// What one operation hands to the next: nothing, or its answer, by way of the walk where the caches are cold.
+template <bool latency, bool cold>
+class Chain {
+ public:
+  explicit Chain(const Displacer* displacer) : displacer_(displacer), zero_(opaque_zero()) {}
+
+  // To be added to the next question: zero, known only when the last answer is.
+  std::uint64_t before_question() {
+    if constexpr (cold) {
+      const std::uint64_t walked = displacer_->walk(latency ? answer_ & zero_ : 0);
+      consume(walked);
+      return latency ? walked & zero_ : 0;
+    }
+    return latency ? answer_ & zero_ : 0;
+  }
+  void after_answer(std::uint64_t answer) {
+    if constexpr (latency) answer_ = answer;
+  }
+
+ private:
+  [[maybe_unused]] const Displacer* displacer_;
+  std::uint64_t zero_;
+  std::uint64_t answer_ = 0;
+};
+
+}  // namespace slotlookup

@@ -1,0 +1,459 @@
+"""The conformance suite over everything that the registry finds, and over strategies with planted bugs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import _slotlookup_native as native
+import pytest
+import slotlookup.strategies
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from specs import every_spec, maker
+
+from slotlookup import conformance, registry
+from slotlookup.address import HOLE, PAGE_SIZE
+from slotlookup.errors import BrokenStrategy
+from slotlookup.memslots import ChangeKind, Memslot, SlotChange
+from slotlookup.strategy import Capabilities, Counters, Strategy
+from slotlookup.stream import GfnStream, Numbers
+from slotlookup.structure import Family
+from slotlookup.tandem import (
+    Disagreement,
+    Operation,
+    Tandem,
+    create,
+    delete,
+    flags,
+    gfn,
+    hva,
+    move,
+    page,
+    play,
+    workout,
+)
+
+SPECS = every_spec()
+
+
+@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.name)
+@pytest.mark.parametrize("spec", SPECS)
+def test_fixed_checks(spec: str, check: conformance.Check) -> None:
+    check.run(maker(spec))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_workouts(spec: str) -> None:
+    for seed in range(3):
+        play(maker(spec), workout(seed))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_counting_changes_no_answer(spec: str) -> None:
+    conformance.check_counted(maker(spec), maker(spec, counted=True), seed=11)
+
+
+def test_what_is_found_is_tested() -> None:
+    """What the suite goes through, against what lies in the folder and what is linked into the native module."""
+    parsed = {spec: registry.parse_spec(spec) for spec in SPECS}
+    in_gfn, in_hva = {s.gfn for s in parsed.values()}, {s.hva for s in parsed.values()}
+    linked = {name for name, _, _ in native.structures() if name != "empty"}
+    variants = {f"{s.hva}+unaliased" for s in parsed.values() if s.unaliased}
+    declared = {name for name, s in registry.structures().items() if s.family is Family.NATIVE}
+    assert linked == declared | variants
+    assert in_gfn == in_hva == set(registry.structures())
+    assert set(registry.presets()) <= set(SPECS)
+    for discipline in ("in-place", "two-sets"):
+        for cache in ("none", "last-used"):
+            tested = {s.gfn for s in parsed.values() if (s.update, s.cache) == (discipline, cache)}
+            assert declared <= tested, f"no native structure may go untested with {discipline}, {cache}"
+
+    (folder,) = slotlookup.strategies.__path__
+    files = {path.stem for path in Path(folder).glob("*.py") if not path.stem.startswith("_")}
+    names = {name.replace("-", "_").replace(".", "_") for name in [*registry.structures(), *registry.presets()]}
+    assert files == names, "each file declares the one thing it is named after"
+
+
+def machine(spec: str) -> type[RuleBasedStateMachine]:
+    """Slots come, go, move and change flags as Hypothesis likes, with lookups between; checked after each step."""
+    numbers = st.sampled_from([*range(8), *range(1 << 16, (1 << 16) + 4)])
+    gfns = st.integers(0, 40)
+
+    class Machine(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tandem = Tandem(maker(spec))
+
+        @rule(number=numbers, base=gfns, npages=st.integers(1, 12), at=st.integers(0, 24), value=st.integers(0, 3))
+        def insert(self, number: int, base: int, npages: int, at: int, value: int) -> None:
+            self.tandem.play([create(number, base, npages, page(at), value)])
+
+        @rule(number=numbers)
+        def remove(self, number: int) -> None:
+            self.tandem.play([delete(number)])
+
+        @rule(number=numbers, base=gfns)
+        def move(self, number: int, base: int) -> None:
+            self.tandem.play([move(number, base)])
+
+        @rule(number=numbers, value=st.integers(0, 1))
+        def flag(self, number: int, value: int) -> None:
+            self.tandem.play([flags(number, value)])
+
+        @rule(point=st.one_of(gfns, st.integers(0, 2**64 - 1)), as_id=st.integers(0, 1))
+        def look_up(self, point: int, as_id: int) -> None:
+            self.tandem.play([gfn(point, as_id)])
+
+        @rule(start=st.integers(-1, 40 * PAGE_SIZE), length=st.integers(0, 30 * PAGE_SIZE))
+        def visit(self, start: int, length: int) -> None:
+            self.tandem.play([hva(page(0) + start, page(0) + start + length)])
+
+    return Machine
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_stateful(spec: str) -> None:
+    thorough = 40 if "," not in spec else 8
+    run_state_machine_as_test(
+        machine(spec),
+        settings=settings(
+            max_examples=thorough,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+class Plain(Strategy):
+    """A right strategy without any structure: the ground that the planted bugs grow in."""
+
+    def __init__(self) -> None:
+        self.name = self.spec = "plain"
+        self.note = ""
+        self.capabilities = Capabilities(Family.PYTHON, "in-place", kernel=False, simd=False, counts=())
+        self.slots: dict[int, Memslot] = {}
+
+    def stage(self, change: SlotChange) -> None:
+        self.slots.pop(change.slot.number, None)
+        if change.kind is not ChangeKind.DELETE:
+            self.slots[change.slot.number] = change.slot
+
+    def publish(self) -> None:
+        pass
+
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        held = (s.number for s in self.slots.values() if s.as_id == as_id and s.base_gfn <= gfn < s.end_gfn)
+        return next(held, HOLE)
+
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        if start >= end:
+            return []
+        return [s.number for s in self.slots.values() if start < s.userspace_end and end > s.userspace_addr]
+
+    def counters(self) -> Counters:
+        return Counters(None, None, None, None)
+
+    def reset_counters(self) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+    def bytes(self) -> int | None:
+        return None
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+
+class Cached(Plain):
+    """The slot found last is tried first; `forgets` says after which changes it is dropped."""
+
+    forgets: tuple[ChangeKind, ...] = tuple(ChangeKind)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: Memslot | None = None
+
+    def stage(self, change: SlotChange) -> None:
+        super().stage(change)
+        if change.kind in self.forgets:
+            self.last = None
+
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        last = self.last
+        if last is not None and last.as_id == as_id and last.base_gfn <= gfn < last.end_gfn:
+            return last.number
+        found = super().lookup_gfn(gfn, as_id)
+        if found != HOLE:
+            self.last = self.slots[found]
+        return found
+
+
+class EndBelongs(Plain):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        held = (s.number for s in self.slots.values() if s.as_id == as_id and s.base_gfn <= gfn <= s.end_gfn)
+        return next(held, HOLE)
+
+
+class LastPageMissing(Plain):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        found = super().lookup_gfn(gfn, as_id)
+        return HOLE if found != HOLE and gfn == self.slots[found].end_gfn - 1 else found
+
+
+class KeepsDeleted(Cached):
+    forgets = (ChangeKind.MOVE,)
+
+
+class KeepsMoved(Cached):
+    forgets = (ChangeKind.DELETE,)
+
+
+class CacheOfOtherSpace(Cached):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        return super().lookup_gfn(gfn, self.last.as_id if self.last is not None and as_id == 0 else as_id)
+
+
+class FirstMatchOnly(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return super().visit_hva(start, end)[:1]
+
+
+class FlagsFrozenAtCreation(Plain):
+    """Notes at creation whether a slot has aliases, and never again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alone: dict[int, bool] = {}
+
+    def stage(self, change: SlotChange) -> None:
+        if change.kind is ChangeKind.CREATE:
+            slot = change.slot
+            self.alone[slot.number] = not self.visit_hva(slot.userspace_addr, slot.userspace_end)
+        super().stage(change)
+
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        met = []
+        for number in super().visit_hva(start, end):
+            met.append(number)
+            if self.alone[number]:
+                break
+        return met
+
+
+class VisitsTwice(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        met = super().visit_hva(start, end)
+        return [*met, met[0]] if len(met) > 2 else met
+
+
+class OneAddressSpace(Plain):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        return max(super().lookup_gfn(gfn, 0), super().lookup_gfn(gfn, 1))
+
+
+class HvasOfSpaceZero(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return [number for number in super().visit_hva(start, end) if number < 1 << 16]
+
+
+class TouchingMeets(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return super().visit_hva(start, end + 1) if start < end else []
+
+
+class EmptyMeets(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return super().visit_hva(start, max(end, start + 1))
+
+
+class WrapsAtTheTop(Plain):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        return super().lookup_gfn(gfn % (1 << 52), as_id)
+
+
+class SignedHvas(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return super().visit_hva(start, end - (1 << 64) if end >= 1 << 63 else end)
+
+
+class LosesOnFlags(Plain):
+    def stage(self, change: SlotChange) -> None:
+        super().stage(change)
+        if change.kind is ChangeKind.FLAGS_ONLY:
+            del self.slots[change.slot.number]
+
+
+class BatchWithoutChanges(Plain):
+    def answer_gfns(self, stream: GfnStream) -> Numbers:
+        line = stream.timeline
+        line.segments[:, 2] = 0
+        return super().answer_gfns(stream)
+
+
+class HidesTheStaged(Plain):
+    """Says in place, and shows a change only when it is published."""
+
+    def stage(self, change: SlotChange) -> None:
+        self.staged = change
+
+    def publish(self) -> None:
+        super().stage(self.staged)
+
+
+class SaysTwoSets(Plain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.capabilities = Capabilities(Family.NATIVE, "two-sets", kernel=True, simd=False, counts=())
+
+
+class FailsItsOwnCheck(Plain):
+    def check(self) -> None:
+        assert len(self.slots) < 3, "three are too many"
+
+
+class Crashes(Plain):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        found = super().lookup_gfn(gfn, as_id)
+        return self.slots[found].number
+
+
+class Miscounts(Plain):
+    def __len__(self) -> int:
+        return 1
+
+
+BUGS: list[tuple[type[Strategy], str]] = [
+    (EndBelongs, "one slot"),
+    (LastPageMissing, "one slot"),
+    (KeepsDeleted, "the slot found last is deleted"),
+    (KeepsMoved, "the slot found last is moved"),
+    (CacheOfOtherSpace, "address spaces"),
+    (FirstMatchOnly, "identical host ranges"),
+    (FlagsFrozenAtCreation, "aliases come and go"),
+    (VisitsTwice, "identical host ranges"),
+    (OneAddressSpace, "address spaces"),
+    (HvasOfSpaceZero, "address spaces"),
+    (TouchingMeets, "adjacent slots"),
+    (EmptyMeets, "empty ranges"),
+    (WrapsAtTheTop, "top of the address space"),
+    (SignedHvas, "top of the address space"),
+    (LosesOnFlags, "flags only"),
+    (BatchWithoutChanges, "timelines"),
+    (HidesTheStaged, "update discipline"),
+    (SaysTwoSets, "update discipline"),
+    (FailsItsOwnCheck, "adjacent slots"),
+    (Crashes, "hole"),
+    (Miscounts, "empty"),
+]
+
+
+@pytest.mark.parametrize("right", [Plain, Cached])
+def test_a_right_strategy_passes(right: type[Strategy]) -> None:
+    assert conformance.run(right, make_counted=right) == []
+
+
+@pytest.mark.parametrize(("bug", "check"), BUGS, ids=[bug.__name__ for bug, _ in BUGS])
+def test_a_planted_bug_is_caught(bug: type[Strategy], check: str) -> None:
+    assert check in [failure.check for failure in conformance.run(bug)]
+
+
+WHOLLY_INSIDE_A_SCRIPT = {BatchWithoutChanges, HidesTheStaged, SaysTwoSets, WrapsAtTheTop, SignedHvas, EmptyMeets}
+"""Bugs outside what random operations do: batches, unpublished changes, and hvas and gfns far from any slot."""
+
+
+@pytest.mark.parametrize("bug", [bug for bug, _ in BUGS if bug not in WHOLLY_INSIDE_A_SCRIPT])
+def test_a_planted_bug_is_caught_by_random_operations(bug: type[Strategy]) -> None:
+    failed = [failure.check for failure in conformance.run(bug, rounds=4)]
+    assert [name for name in failed if name.startswith("workout")]
+
+
+def test_a_failure_is_cut_down_to_what_it_takes() -> None:
+    """A stale cache takes a slot, a lookup (among the edges asked for after creation), and its removal."""
+    with pytest.raises(Disagreement) as caught:
+        play(KeepsDeleted, workout(1))
+    operations = caught.value.operations
+    assert [operation.what for operation in operations] == ["create", "delete"]
+    for operation in operations:
+        assert str(operation) in str(caught.value)
+    assert "is right" in str(caught.value)
+
+
+def test_a_crash_is_reported_with_its_cause() -> None:
+    (failure, *_) = [f for f in conformance.run(Crashes, rounds=0) if f.check == "hole"]
+    assert "KeyError: -1" in str(failure)
+    assert str(failure).startswith("hole: ")
+
+
+def test_operations_print_as_they_are_written() -> None:
+    assert str(Operation("create", (3, 0x100, 16, 0x7000))) == "create(3, 0x100, 0x10, 0x7000)"
+
+
+def counting(claimed: tuple[str, ...], given: Counters, after_reset: Counters) -> Callable[[], Strategy]:
+    class Counting(Plain):
+        def __init__(self) -> None:
+            super().__init__()
+            self.capabilities = Capabilities(Family.PYTHON, "in-place", kernel=False, simd=False, counts=claimed)
+            self.was_reset = False
+
+        def counters(self) -> Counters:
+            return after_reset if self.was_reset else given
+
+        def reset_counters(self) -> None:
+            self.was_reset = True
+
+    return Counting
+
+
+NONE = Counters(None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "given", "after", "complaint"),
+    [
+        (("compares",), NONE, NONE, "compares is declared but is None"),
+        (("compares",), Counters(None, 0, None, None), NONE, "compares is declared but is 0"),
+        ((), Counters(None, None, 4, None), NONE, "hops is not declared but is 4"),
+        (("lines",), Counters(None, None, None, 9), Counters(None, None, None, 9), "a reset leaves"),
+    ],
+)
+def test_wrong_counters_are_caught(claimed: tuple[str, ...], given: Counters, after: Counters, complaint: str) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        conformance.check_counted(Plain, counting(claimed, given, after))
+
+
+def test_a_timed_instance_that_counts_is_caught() -> None:
+    counts = Counters(None, 1, None, None)
+    with pytest.raises(AssertionError, match="not made to count"):
+        conformance.check_counted(counting((), counts, counts), Plain)
+
+
+def test_a_counting_instance_with_other_answers_is_caught() -> None:
+    failures = conformance.run(Plain, make_counted=EndBelongs)
+    assert [failure.check for failure in failures] == ["counted"]
+
+
+def test_native_and_python_refuse_alike() -> None:
+    for spec in ("rbtree,cache=last-used,update=two-sets", "py-linear"):
+        strategy = registry.make_strategy(spec)
+        with pytest.raises(ValueError, match="no change is staged"):
+            strategy.publish()
+        change = Tandem(maker(spec)).model.change(create(0, 0, 1, page(0)))
+        assert change is not None
+        strategy.stage(change)
+        with pytest.raises(ValueError, match="staged already"):
+            strategy.stage(change)
+        strategy.publish()
+        with pytest.raises(ValueError, match="address space 2"):
+            strategy.lookup_gfn(0, 2)
+
+
+def test_a_broken_strategy_has_its_own_error() -> None:
+    with pytest.raises(BrokenStrategy):
+        play(EndBelongs, [create(0, 0, 1, page(0))])

@@ -1,0 +1,111 @@
+"""Slot tables as CSV: the slots of a VM at one moment.
+
+    slot,gpa,size,hva,flags                  what `slotlookup import --slots` writes; numbers decimal or 0x hex
+    slot,gpa,size,kind,block,block_offset    ranges of guest memory by the block that backs them; no host addresses
+
+Slot numbers hold the address space too (as_id << 16 | id). Lines that start with # are comments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from slotlookup.importing import Importer, Recording, SlotRow, Source, lay_out_hvas, slot_table
+from slotlookup.memslots import READONLY
+
+SLOTS_HEADER = "slot,gpa,size,hva,flags"
+RANGES_HEADER = "slot,gpa,size,kind,block,block_offset"
+
+_N = r"(0x[0-9a-f]{1,16}|\d{1,20})"
+_SLOT = re.compile(rf"{_N},{_N},{_N},{_N},{_N}", re.ASCII)
+_RANGE = re.compile(rf"{_N},{_N},{_N},(ram|rom|romd|ramd|nv-ram),([^,]+),{_N}", re.ASCII)
+
+
+def _number(text: str) -> int:
+    return int(text, 16) if text.startswith("0x") else int(text)
+
+
+def _rows(
+    source: Source, recording: Recording, header: str, row: re.Pattern[str]
+) -> Iterator[tuple[int, re.Match[str]]]:
+    """The rows below the header. Raises InputFileError where a line is neither."""
+    begun = False
+    for number, line in enumerate(source.lines, 1):
+        if not line.strip() or line.startswith("#"):
+            recording.counted["comment lines" if line.strip() else "blank lines"] += 1
+            continue
+        if not begun:
+            if line != header:
+                raise source.unparsed(number, f"the first line must be {header}")
+            begun = True
+            continue
+        match = row.fullmatch(line)
+        if match is None:
+            raise source.unparsed(number, f"a row must be {header}")
+        yield number, match
+
+
+class SlotTable(Importer):
+    """Reads a table with host addresses."""
+
+    name = "slot-table"
+    title = f"slot table ({SLOTS_HEADER})"
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether a line is the header."""
+        return re.search(rb"^slot,gpa,size,hva,flags\r?$", head, re.MULTILINE) is not None
+
+    def read(self, source: Source) -> Recording:
+        """The slots. Raises InputFileError."""
+        recording = Recording(source.path, self.title, len(source.lines))
+        rows: list[SlotRow] = []
+        decimal = False
+        for number, match in _rows(source, recording, SLOTS_HEADER, _SLOT):
+            if number == len(source.lines) and source.unterminated and match[5] == "0" and not decimal:
+                # Could be the beginning of 0x2; only rows above that write flags as decimals show that it is not.
+                raise source.unparsed(number)
+            decimal = decimal or not match[5].startswith("0x")
+            rows.append(SlotRow(number, *(_number(text) for text in match.groups())))
+        recording.table = slot_table(source, rows)
+        return recording
+
+
+class RangeTable(Importer):
+    """Reads a table of ranges by memory block; host addresses are made up."""
+
+    name = "range-table"
+    title = f"range table ({RANGES_HEADER})"
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether a line is the header."""
+        return re.search(rb"^slot,gpa,size,kind,block,block_offset\r?$", head, re.MULTILINE) is not None
+
+    def read(self, source: Source) -> Recording:
+        """The slots. Raises InputFileError."""
+        recording = Recording(source.path, self.title, len(source.lines), hva_recorded=False)
+        ranges: list[tuple[int, int, int, int, str, str, int]] = []
+        for number, match in _rows(source, recording, RANGES_HEADER, _RANGE):
+            if number == len(source.lines) and source.unterminated:
+                raise source.unparsed(number)
+            slot, gpa, size, offset = (_number(match[i]) for i in (1, 2, 3, 6))
+            ranges.append((number, slot, gpa, size, match[4], match[5], offset))
+        writable = {block for *_, kind, block, _ in ranges if kind.endswith("ram") or kind == "ramd"}
+        try:
+            hvas = lay_out_hvas((block, offset, size) for _, _, _, size, _, block, offset in ranges)
+        except OverflowError as error:
+            raise source.fault(None, str(error)) from None
+        rows = [
+            SlotRow(number, slot, gpa, size, hva, READONLY if kind == "romd" or block not in writable else 0)
+            for (number, slot, gpa, size, kind, block, _), hva in zip(ranges, hvas, strict=True)
+        ]
+        recording.table = slot_table(source, rows)
+        recording.remarks += [
+            "host addresses are not recorded: made up from block and offset, so that aliases stay aliases",
+            "READONLY is not recorded: taken as set where all of a block is rom",
+        ]
+        return recording
+
+
+SLOT_TABLE = SlotTable()
+RANGE_TABLE = RangeTable()
