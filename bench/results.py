@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slotlookup.errors import UsageError
+from slotlookup.writing import replacing
 
 from .statistics import Interval
 
 SCHEMA_VERSION = 1
+"""Of `run --json` and saved results. The schema is strict, so any key added or changed makes a new version."""
 ROLES = ("gfn", "hva", "update")
 COUNTS = ("slots_examined", "compares", "hops", "lines")
 TIMES = ("throughput_hot", "throughput_cold", "latency_hot", "latency_cold")
@@ -97,7 +96,8 @@ class RunResult:
     """A whole run.
 
     `empty_ns` is what an empty native strategy cost, in nanoseconds an operation, by role and timing: the loop itself,
-    and where caches were displaced the walk, which the cold figures do not contain.
+    and where caches were displaced the walk, which the cold figures do not contain. `options` are the run's that shape
+    its figures: `counts_only`, `budget` (share of the default time), `displaced` (bytes), `placement`.
     """
 
     workload: dict[str, Any]
@@ -105,6 +105,9 @@ class RunResult:
     results: list[StrategyResult]
     empty_ns: dict[str, dict[str, Interval]]
     references: dict[str, str]
+    options: dict[str, Any] = field(default_factory=dict)
+    control: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    """The paired ratio of the reference to itself, by role and timing: how far apart the machine puts equals."""
 
     def as_json(self) -> dict[str, Any]:
         """The published form."""
@@ -112,25 +115,24 @@ class RunResult:
             "schema_version": SCHEMA_VERSION,
             "machine": self.machine,
             "workload": self.workload,
+            "options": self.options,
             "references": self.references,
             "empty_ns": {
                 role: {mode: interval.as_json() for mode, interval in modes.items()}
                 for role, modes in self.empty_ns.items()
+            },
+            "control": {
+                role: {mode: interval.as_json() for mode, interval in modes.items()}
+                for role, modes in self.control.items()
             },
             "results": [row.as_json() for row in self.results],
         }
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write beside and rename. Raises UsageError where that fails; nothing half written is left."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write whole or not at all. Raises InputFileError where that fails; nothing half written is left."""
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def to_json(result: RunResult) -> str:

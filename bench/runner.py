@@ -18,10 +18,10 @@ from .machine import describe_machine
 from .results import RunResult, StrategyResult, Timing
 from .statistics import Interval, median_interval, ratio_interval
 from .subjects import GfnTask, HvaTask, Task, UpdateTask
-from .timing import EMPTY, Make, Samples, native_mode, time_task
+from .timing import CONTROL, EMPTY, Make, Samples, native_mode, time_task
 
 REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
-PYTHON_OPERATIONS = 50_000
+PYTHON_OPERATIONS = 20_000
 """Python strategies replay at most this many operations of each role; their tables say how many."""
 NATIVE_SECONDS = 4.0
 """For each role, shared by its timings."""
@@ -66,6 +66,7 @@ def run(
         families[made.capabilities.family].append(text)
         rows[text] = StrategyResult(text, made.spec, str(made.capabilities.family), made.note)
     empty: dict[str, dict[str, Interval]] = {}
+    control: dict[str, dict[str, Interval]] = {}
     steps = sum(1 for names in families.values() if names) * 3
     done = 0
     for family, names in families.items():
@@ -80,15 +81,15 @@ def run(
                 report(f"{what} {task.role}", share + part / steps)
 
             if task.operations:
-                _run_task(task, [rows[name] for name in names], family, options, empty, tell)
+                _run_task(task, [rows[name] for name in names], family, options, empty, control, tell)
             done += 1
     for row in rows.values():
         if row.verified:
             _measure_size(row, questions)
     description = {**workload, "origin": questions.origin}
-    return RunResult(
-        description, describe_machine(), list(rows.values()), empty, {str(k): v for k, v in REFERENCES.items()}
-    )
+    references = {str(family): name for family, name in REFERENCES.items()}
+    rows_in_order = list(rows.values())
+    return RunResult(description, describe_machine(), rows_in_order, empty, references, control=control)
 
 
 def _run_task(
@@ -97,6 +98,7 @@ def _run_task(
     family: Family,
     options: RunOptions,
     empty: dict[str, dict[str, Interval]],
+    control: dict[str, dict[str, Interval]],
     report: Report,
 ) -> None:
     for i, row in enumerate(rows):
@@ -109,7 +111,8 @@ def _run_task(
     reference = REFERENCES[family]
     texts = [row.strategy for row in sound]
     # The reference and the empty loop take part even where nobody asked for their rows.
-    texts += [t for t in ([reference, EMPTY] if family is Family.NATIVE else [reference]) if t not in texts]
+    extra = [reference, CONTROL, EMPTY] if family is Family.NATIVE else [reference]
+    texts += [text for text in extra if text not in texts]
     modes = task.modes if family is Family.NATIVE else task.modes[:1]
     make: Make = lambda text: _make_loaded(task, text)  # noqa: E731
     for i, name in enumerate(modes):
@@ -123,9 +126,15 @@ def _run_task(
                 row.roles[task.role].ns[name] = _timing(samples, row.strategy, reference, net=name.endswith("cold"))
         if EMPTY in samples.ns:
             empty.setdefault(task.role, {})[name] = median_interval(samples.ns[EMPTY])
+        if CONTROL in samples.ns and reference in samples.ns:
+            ratio = _timing(samples, CONTROL, reference, net=name.endswith("cold")).ratio
+            if ratio is not None:
+                control.setdefault(task.role, {})[name] = ratio
 
 
 def _make_loaded(task: Task, text: str) -> Strategy:
+    if text == CONTROL:
+        return task.load(REFERENCES[Family.NATIVE])
     if text != EMPTY:
         return task.load(text)
     strategy = NativeStrategy(EMPTY, StrategySpec(EMPTY, EMPTY), ())

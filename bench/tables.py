@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,25 +12,11 @@ from rich.text import Text
 
 from slotlookup.structure import Family
 
-from .results import COUNTS, RoleResult, RunResult, StrategyResult, Timing
-from .statistics import Interval, ratio_interval
+from .results import COUNTS, RoleResult, RunResult, StrategyResult
+from .statistics import Interval
+from .verdict import MODE, TITLES, closing_sentence, noise, significant
 
-TITLES = {"gfn": "gfn lookups", "hva": "hva visits", "update": "slot changes"}
-ONE = {"gfn": "a gfn lookup", "hva": "an hva visit", "update": "a slot change"}
-MODE = "throughput_hot"
 NOT_KNOWN = "n/a"
-
-
-def significant(value: float | None, digits: int = 3) -> str:
-    """A figure with as many digits as it deserves; whole numbers above a thousand are grouped."""
-    if value is None:
-        return NOT_KNOWN
-    if value >= 1000:
-        return f"{value:,.0f}"
-    if value == 0:
-        return "0"
-    text = f"{value:.{digits}g}"
-    return text if "e" not in text else f"{value:.{digits}f}"
 
 
 def span(interval: Interval) -> str:
@@ -53,8 +39,10 @@ WIDEST = 130
 OTHERS = {"latency_hot": "lat-\nency\nns", "throughput_cold": "\ncold\nns", "latency_cold": "cold\nlat-\nency"}
 
 
-def _cells(result: RoleResult | None, width: int) -> list[Text | str]:
+def _cells(result: RoleResult | None, width: int, timed: bool) -> list[Text | str]:
     cells: list[Text | str] = [significant(getattr(result, name) if result else None) for name in COUNTS]
+    if not timed:
+        return cells
     ns = result.ns if result else {}
     timing = ns.get(MODE)
     ratio = timing.ratio if timing else None
@@ -68,22 +56,13 @@ def _cells(result: RoleResult | None, width: int) -> list[Text | str]:
     return cells
 
 
-def role_table(run: RunResult, role: str, width: int) -> Table:
-    """One role's table, with a section for each family; families are never ranked together."""
-    title = Text.assemble((TITLES[role], "bold"), "  ", (run.workload["origin"][role], "dim"))
-    table = Table(
-        title=title,
-        title_justify="left",
-        caption_justify="left",
-        title_style="",
-        caption_style="",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1),
-    )
+def _add_columns(table: Table, width: int, timed: bool) -> None:
     table.add_column("strategy", overflow="fold")
-    for heading in ("slots\nexam-\nined", "com-\npares", "hops", "lines", "ns"):
+    for heading in ("slots\nexam-\nined", "com-\npares", "hops", "lines"):
         table.add_column(heading, justify="right", no_wrap=True)
+    if not timed:
+        return
+    table.add_column("ns", justify="right", no_wrap=True)
     table.add_column("95 %", no_wrap=True)
     table.add_column("ratio", justify="right", no_wrap=True)
     if width >= WIDE:
@@ -91,6 +70,13 @@ def role_table(run: RunResult, role: str, width: int) -> Table:
     if width >= WIDEST:
         for heading in OTHERS.values():
             table.add_column(heading, justify="right", no_wrap=True)
+
+
+def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
+    """One role's table with a section for each family, which are never ranked together, and what it covers."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    timed = any(MODE in row.roles[role].ns for row in run.results if role in row.roles)
+    _add_columns(table, width, timed)
     scope: list[str] = []
     for family in (Family.NATIVE, Family.PYTHON):
         rows = [row for row in run.results if row.family == family]
@@ -98,15 +84,14 @@ def role_table(run: RunResult, role: str, width: int) -> Table:
             continue
         first = next((r.roles[role] for r in rows if role in r.roles), None)
         asked = f"{first.operations:,} operations" if first else "nothing to ask"
-        scope.append(f"{family}: {asked}, ratio to {run.references[family]}.")
+        scope.append(f"{family}: {asked}" + (f", ratio to {run.references[family]}." if timed else "."))
         table.add_row(Text(str(family), style="bold"))
         for row in rows:
-            result = row.roles.get(role) if row.verified else None
-            void: list[Text | str] = [Text("void", style="bold red")] * 5
-            table.add_row(Text(f"  {row.strategy}"), *(_cells(result, width) if row.verified else void))
+            void: list[Text | str] = [Text("void", style="bold red")] * len(COUNTS)
+            result = row.roles.get(role)
+            table.add_row(Text(f"  {row.strategy}"), *(_cells(result, width, timed) if row.verified else void))
         table.add_section()
-    table.caption = Text(" ".join(scope), style="dim")
-    return table
+    return table, " ".join(scope)
 
 
 def print_run(run: RunResult, console: Console) -> None:
@@ -121,12 +106,18 @@ def print_run(run: RunResult, console: Console) -> None:
     )
     for role in TITLES:
         console.print()
-        console.print(role_table(run, role, console.width))
+        console.print(Text.assemble((TITLES[role], "bold"), "  ", (run.workload["origin"][role], "dim")))
+        table, scope = role_table(run, role, console.width)
+        console.print(table)
+        console.print(Text(scope, style="dim"))
     for line in _remarks(run.results):
         console.print(line)
     if run.empty_ns:
         costs = ", ".join(f"{TITLES[r]} {significant(i[MODE].median)} ns" for r, i in run.empty_ns.items() if MODE in i)
         console.print(f"[dim]An empty native strategy, for the loop's own cost: {costs}; not taken off.[/dim]")
+    if run.control:
+        apart = ", ".join(f"{TITLES[r]} {noise(run, r):.1%}" for r in run.control)
+        console.print(f"[dim]Identical work came out apart by up to: {apart}. Less than that is no difference.[/dim]")
     console.print(closing_sentence(run))
 
 
@@ -139,47 +130,3 @@ def _remarks(rows: Iterable[StrategyResult]) -> list[str]:
     return lines + [
         f"[dim]{escape(row.strategy)}: {escape(row.note)}.[/dim]" for row in rows if row.verified and row.note
     ]
-
-
-def closing_sentence(run: RunResult) -> str:
-    """Which native strategy is cheapest here in each role, and by how much."""
-    if not any(row.verified and row.family == Family.NATIVE for row in run.results):
-        return "No native strategy was compared; Python strategies are not ranked against them."
-    parts = [_verdict(run, role) for role in TITLES]
-    return "Cheapest here: " + "; ".join(part for part in parts if part) + "."
-
-
-def _verdict(run: RunResult, role: str) -> str:
-    rows = [
-        (row.strategy, row.roles[role])
-        for row in run.results
-        if row.verified and row.family == Family.NATIVE and role in row.roles
-    ]
-    timed = [(name, result.ns[MODE]) for name, result in rows if MODE in result.ns]
-    if not timed:
-        return _verdict_by_counts(rows, role)
-    timed.sort(key=lambda item: item[1].interval.median)
-    name, best = timed[0]
-    level = [other for other, timing in timed[1:] if not _clearly_apart(best, timing)]
-    words = f"for {TITLES[role]}, {name} at {significant(best.interval.median)} ns"
-    if best.ratio is not None and name != run.references[Family.NATIVE]:
-        words += f", {best.ratio.median:.2f} of {run.references[Family.NATIVE]}"
-    if level:
-        words += f" (no telling it from {' or '.join(level)})"
-    elif len(timed) > 1:
-        words += f" ({timed[1][1].interval.median / best.interval.median:.2f} times cheaper than {timed[1][0]})"
-    return words
-
-
-def _clearly_apart(a: Timing, b: Timing) -> bool:
-    """Whether the two, paired block by block, differ at 95 %."""
-    ratio = ratio_interval(a.samples, b.samples)
-    return ratio.low is not None and ratio.high is not None and not ratio.low <= 1 <= ratio.high
-
-
-def _verdict_by_counts(rows: Sequence[tuple[str, RoleResult]], role: str) -> str:
-    counted = [(name, r.compares) for name, r in rows if r.compares is not None]
-    if not counted:
-        return ""
-    name, compares = min(counted, key=lambda item: item[1])
-    return f"for {TITLES[role]}, {name} with {significant(compares)} compares {ONE[role]}"

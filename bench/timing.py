@@ -21,6 +21,8 @@ BLOCK_NS = 200_000
 """The slowest strategy's shortest block: long against a clock read (25 ns) and an interrupt (microseconds)."""
 LONGEST_BLOCK_NS = 20_000_000
 CALIBRATION_OPERATIONS = 4_000
+CONTROL = "(control)"
+"""The reference a second time: how far its ratio strays from 1 is how far apart the machine puts equals."""
 EMPTY = "empty"
 """The native structure that finds nothing: what it costs is the loop's own cost."""
 ROUNDS = 41

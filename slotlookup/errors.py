@@ -6,6 +6,7 @@ from pathlib import Path
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_INCOMPARABLE = 4
 
 
 class SlotlookupError(Exception):
@@ -39,6 +40,12 @@ class InputFileError(UsageError):
         self.line = line
         place = self.path if line is None else f"{self.path}:{line}"
         super().__init__(f"{place}: {message}")
+
+
+class Incomparable(SlotlookupError):
+    """Two results that cannot be set side by side, or no result to compare with; the message names what differs."""
+
+    exit_code = EXIT_INCOMPARABLE
 
 
 class BrokenStrategy(SlotlookupError):

@@ -40,11 +40,11 @@ def counting_key(tally: _Tally) -> type[int]:
 
         def __eq__(self, other: object) -> bool:
             tally.compares += 1
-            return int.__eq__(self, other)  # type: ignore[arg-type]
+            return int.__eq__(self, other)
 
         def __ne__(self, other: object) -> bool:
             tally.compares += 1
-            return int.__ne__(self, other)  # type: ignore[arg-type]
+            return int.__ne__(self, other)
 
         __hash__ = int.__hash__
 

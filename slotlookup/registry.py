@@ -117,10 +117,12 @@ def parse_spec(text: str) -> StrategySpec:
     given: dict[str, str] = {}
     for item in items:
         key, equals, value = item.partition("=")
-        if key not in _KEYS or (key == "unaliased") == bool(equals):
+        if key not in _KEYS:
             if equals:
                 raise SpecError(f"strategy '{text}': {unknown('key', key, _KEYS)}")
             raise SpecError(f"strategy '{text}': {unknown('strategy', item, strategy_names())}")
+        if (key == "unaliased") == bool(equals):
+            raise SpecError(f"strategy '{text}': '{key}' {'takes no value' if equals else 'needs a value'}")
         if key in given:
             raise SpecError(f"strategy '{text}': '{key}' is given twice")
         given[key] = value
@@ -132,7 +134,8 @@ def parse_spec(text: str) -> StrategySpec:
     for key, value in given.items():
         known = {"gfn": list(structures()), "hva": list(structures()), "cache": CACHES, "update": UPDATES}.get(key)
         if known is not None and value not in known:
-            raise SpecError(f"strategy '{text}': {unknown(key, value, list(known))}")
+            what = "structure" if key in ("gfn", "hva") else key
+            raise SpecError(f"strategy '{text}': {unknown(what, value, list(known))}")
         spec = spec.with_item(key, value)
     _check_combination(text, spec)
     return spec

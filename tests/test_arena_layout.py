@@ -30,8 +30,8 @@ def test_bytes_a_slot_of_a_full_vm(spec: str) -> None:
     assert 120 < used / USER_SLOTS <= 400
 
 
-# In front of the Slot of 88 bytes lie 32 bytes of id nodes and a node for each role and set. What lies in front of the gfn
-# nodes is padded to lines of 64 bytes, and so is the whole.
+# In front of the Slot of 88 bytes lie 32 bytes of id nodes and a node for each role and set. What lies in front of the
+# gfn nodes is padded to lines of 64 bytes, and so is the whole.
 SIZES = {
     "linear": 192,  # 32 -> 64, + 88 = 152
     "size-sorted": 192,

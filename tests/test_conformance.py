@@ -7,12 +7,12 @@ from pathlib import Path
 
 import _slotlookup_native as native
 import pytest
-import slotlookup.strategies
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from specs import every_spec, maker
 
+import slotlookup.strategies
 from slotlookup import conformance, registry
 from slotlookup.address import HOLE, PAGE_SIZE
 from slotlookup.errors import BrokenStrategy

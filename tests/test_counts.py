@@ -8,8 +8,8 @@
 Lines follow from where things lie. Every slot object begins a line; "s0.2" below is line 2 of the object of slot 0:
 
     linear, size-sorted    64 bytes in front, Slot at 64: base_gfn and npages in line 1, userspace_addr and number in 2
-    rbtree                 hva node at 40 (line 0), gfn node at 64, Slot at 88: base_gfn, npages in line 1, hva, number in 2
-    interval-tree          hva node at 80 (line 1), gfn node at 128 (line 2), Slot at 176: base_gfn and npages in line 2,
+    rbtree                 hva node at 40 (line 0), gfn node at 64, Slot at 88: gfn fields in line 1, the rest in 2
+    interval-tree          hva node at 80 (line 1), gfn node at 128 (line 2), Slot at 176: gfn fields in line 2,
                            userspace_addr in line 3, number in line 4
 
 The index object's own fields lie in one line, "head". An array entry has 24 bytes: entries 0 and 1 lie in "array.0" as
@@ -99,7 +99,8 @@ class TestLinear:
 
     def test_visits(self) -> None:
         s = counting("linear", [A, B, C])
-        # No early end: all three. A: last >= start, not start <= last. B: both. C: as A. Lines: head, array.0, .1, s1.2.
+        # No early end: all three. A: last >= start, not start <= last. B: both. C: as A.
+        # Lines: head, array.0, array.1, s1.2.
         assert visit(s, 17, 18, [1]) == (3, 6, 2, 4)
         # A: both. B and C begin behind the range: one each.
         assert visit(s, 1, 2, [0]) == (3, 4, 2, 4)
@@ -118,8 +119,8 @@ class TestLinear:
     def test_an_aliased_slot_does_not(self) -> None:
         alias = make_memslot(3, 64 << 12, 4 << 12, page(17))  # shares host pages 17 to 19 with B
         s = counting("linear,unaliased", [A, B, C, alias])
-        # B is met but flagged as aliased, which is no comparison. A, B, C, alias: two each. Two hops to slots and one to
-        # the array. Lines: head, array.0, array.1 (entries 2 and 3 lie in bytes 48 to 96), s1.2, s3.2.
+        # B is met but flagged as aliased, which is no comparison. A, B, C, alias: two each. Two hops to slots and one
+        # to the array. Lines: head, array.0, array.1 (entries 2 and 3 lie in bytes 48 to 96), s1.2, s3.2.
         assert visit(s, 17, 18, [1, 3]) == (4, 8, 3, 5)
 
     def test_updates(self) -> None:
@@ -248,7 +249,7 @@ def test_scans_of_many_slots(spec: str) -> None:
     chance = random.Random(3)
     slots = [slot(n, 32 * n, chance.choice((1, 2, 5, 32))) for n in chance.sample(range(60), 60)]
     order = sorted(slots, key=lambda s: -s.npages) if spec == "size-sorted" else slots
-    entries = [(s.base_gfn, s.end_gfn - 1) for s in order]
+    entries: list[tuple[int, int]] = [(s.base_gfn, s.end_gfn - 1) for s in order]
     strategy = counting(spec, slots)
     for point in range(0, 60 * 32 + 5, 7):
         strategy.lookup_gfn(point)

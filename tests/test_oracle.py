@@ -31,12 +31,12 @@ def timeline(segments: Segments, changes: list[SlotChange]) -> Timeline:
 
 
 def slots_at(start: list[Memslot], changes: list[SlotChange], applied: int) -> dict[int, Memslot]:
-    held = {s.number: s for s in start}
+    held: dict[int, Memslot] = {s.number: s for s in start}
     for change in changes[:applied]:
         held.pop(change.slot.number, None)
         if change.kind != ChangeKind.DELETE:
             held[change.slot.number] = change.slot
-    return dict(held)
+    return held
 
 
 def naive_gfns(start: list[Memslot], changes: list[SlotChange], segments: Segments, gfns: list[int]) -> list[int]:

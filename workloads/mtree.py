@@ -133,7 +133,7 @@ class _Reader:
                 self.views.append(view)
                 continue
             if view is not None:
-                if line.strip() and not line.startswith(("#", "(qemu)")):
+                if line and not line.startswith(("#", "(qemu)")):
                     self._view_line(view, number, line)
                     continue
                 view = None

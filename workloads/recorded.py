@@ -29,17 +29,17 @@ class Recorded(Workload):
         self._path = path
 
     def build(self, *, slots: int | None = None, events: int | None = None, seed: int = 0) -> Trace:
-        """The first `events` events, or all. The seed is ignored.
+        """The first `events` events, or all where there are no more. The seed is ignored.
 
-        Raises UsageError where other slots are asked for, or more events than were recorded.
+        Raises UsageError where other slots are asked for, or no events.
         """
         if slots not in (None, self.slots):
             raise UsageError(f"workload '{self.name}' was recorded with {self.slots} slots; it cannot have {slots:,}")
+        if events is not None and events < 1:
+            raise UsageError(f"{events:,} events: ask for at least 1")
         trace = read_trace(self._path)
-        if events is None:
+        if events is None or events >= len(trace.events):
             return trace
-        if not 1 <= events <= len(trace.events):
-            raise UsageError(f"workload '{self.name}' has {len(trace.events):,} events; ask for 1 to that many")
         return Trace(trace.name, trace.start, trace.events[:events], trace.provenance)
 
 

@@ -16,7 +16,7 @@ from slotlookup.trace import Trace, read_trace
 from ..results import to_json, write_text
 from ..runner import DISPLACED, REFERENCES, RunOptions, run
 
-EFFORT = {"quick": 0.25, None: 1.0, "rigorous": 5.0}
+EFFORT = {"quick": 0.15, None: 1.0, "rigorous": 5.0}
 """Shares of the default time for timing."""
 
 

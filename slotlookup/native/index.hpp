@@ -1,4 +1,6 @@
 // The loops that drive a structure: the cache in front, the answers, and the replay that is timed.
+// Captures are written out: their order decides where the compiler puts them, and a default capture takes the order of
+// first use, which the hooks would change.
 #pragma once
 
 #include "slotlookup/native/structure.hpp"
@@ -76,7 +78,7 @@ class GfnIndexOf final : public GfnIndex {
   }
 
   std::uint64_t replay(const std::uint64_t* gfn, std::size_t n, const ReplayMode& mode) override {
-    return with_mode(mode, [&]<bool latency, bool cold>() {
+    return with_mode(mode, [this, gfn, n, &mode]<bool latency, bool cold>() {
       Chain<latency, cold> chain(mode.displacer);
       std::uint64_t sum = 0;
       for (std::size_t i = 0; i < n; ++i) {
@@ -136,14 +138,14 @@ class HvaIndexOf final : public HvaIndex {
 
   std::uint64_t replay(const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
                        const ReplayMode& mode) override {
-    return with_mode(mode, [&]<bool latency, bool cold>() {
+    return with_mode(mode, [this, start, end, n, &mode]<bool latency, bool cold>() {
       Chain<latency, cold> chain(mode.displacer);
       std::uint64_t sum = 0;
       for (std::size_t i = 0; i < n; ++i) {
         BEGIN_OPERATION();
         const std::uint64_t nothing = chain.before_question();
         std::uint64_t answer = 0;
-        structure_.visit(start[i] + nothing, end[i] - 1 + nothing, [&](const Slot& slot) {
+        structure_.visit(start[i] + nothing, end[i] - 1 + nothing, [this, &answer](const Slot& slot) {
           TOUCH(&slot.number, sizeof slot.number);
           answer += slot.number + 1ull;
         });

@@ -1,0 +1,61 @@
+"""A pytest plugin: the fixture `slot_cost`, with which any test suite can hold lookup costs to a limit.
+
+    def test_faults_stay_cheap(slot_cost):
+        cost = slot_cost("kvm-5.17", "q35-4G-numa64", events=50_000)
+        assert cost.gfn.compares <= 4
+
+Counts are exact and the same on every machine, so such a test cannot be flaky. Every answer is checked on the way; a
+wrong one fails the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from slotlookup.trace import Trace
+
+    from .results import RoleResult
+
+
+@dataclass(frozen=True)
+class SlotCost:
+    """What a strategy costs on a workload, by role: counts as means an operation, None where not known."""
+
+    strategy: str
+    gfn: RoleResult
+    hva: RoleResult
+    update: RoleResult
+
+
+Measure = Callable[..., SlotCost]
+
+
+@pytest.fixture(scope="session")
+def slot_cost() -> Measure:
+    """Count a strategy on a workload: `slot_cost(strategy, workload, *, slots=None, events=None, seed=0)`.
+
+    `strategy` is a name or a spec; `workload` a name, the path of a trace, or a `slotlookup.trace.Trace`. Raises
+    UsageError for names that do not exist and BrokenStrategy where an answer is wrong.
+    """
+    # Imported here because pytest loads plugins into every session, also into those that measure nothing.
+    from slotlookup.questions import questions_of
+    from slotlookup.trace import Trace
+
+    from .commands.run import load_trace
+    from .subjects import GfnTask, HvaTask, UpdateTask
+
+    def measure(
+        strategy: str, workload: str | Trace, *, slots: int | None = None, events: int | None = None, seed: int = 0
+    ) -> SlotCost:
+        trace = workload if isinstance(workload, Trace) else load_trace(str(workload), slots, events, seed)
+        questions = questions_of(trace, seed)
+        limit = len(trace.events) + len(questions.gfn)
+        gfn, hva, update = (make(questions, limit).count(strategy) for make in (GfnTask, HvaTask, UpdateTask))
+        return SlotCost(strategy, gfn, hva, update)
+
+    return measure

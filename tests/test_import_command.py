@@ -1,0 +1,114 @@
+"""`slotlookup import`: what it writes, what it says, and that it never harms a file."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from test_import_recordings import CALL, DATA, written
+
+from slotlookup.bench.commands.import_recordings import command
+from slotlookup.errors import SlotlookupError
+from slotlookup.trace import read_trace
+
+TRACE = str(DATA / "q35-1G-std.kvm_trace.txt")
+
+
+def call(*args: str | Path) -> Result:
+    return CliRunner().invoke(command, [str(arg) for arg in args], standalone_mode=False)
+
+
+def refusal(*args: str | Path) -> str:
+    result = call(*args)
+    assert isinstance(result.exception, SlotlookupError), result.output
+    assert result.exception.exit_code == 2
+    assert "\n" not in str(result.exception)
+    return str(result.exception)
+
+
+def test_it_writes_both_and_tells_on_stderr(tmp_path: Path) -> None:
+    result = call(TRACE, "-o", tmp_path / "t.parquet", "--slots", tmp_path / "s.csv")
+    assert result.exception is None and result.stdout == ""
+    assert "slots at the end: 9" in result.stderr and "kept: 39 slot changes" in result.stderr
+    assert (tmp_path / "s.csv").read_bytes() == (DATA / "q35-1G-std.final_slots.csv").read_bytes()
+    assert len(read_trace(tmp_path / "t.parquet").changes) == 39
+    assert read_trace(tmp_path / "t.parquet").name == "t"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.csv", "t.parquet"]
+
+
+def test_the_name_can_be_given(tmp_path: Path) -> None:
+    assert call(TRACE, "-o", tmp_path / "t.parquet", "--name", "mine").exception is None
+    assert read_trace(tmp_path / "t.parquet").name == "mine"
+    assert "--name is empty" in refusal(TRACE, "-o", tmp_path / "t.parquet", "--name", " ")
+
+
+def test_slots_written_are_slots_read(tmp_path: Path) -> None:
+    assert call(DATA / "kvm-microvm-1G.mtree.txt", "--slots", tmp_path / "a.csv").exception is None
+    assert call(tmp_path / "a.csv", "--slots", tmp_path / "b.csv").exception is None
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+
+
+def test_outputs_that_cannot_be(tmp_path: Path) -> None:
+    recording = written(tmp_path, "r", CALL)
+    linked = tmp_path / "linked"
+    linked.symlink_to(recording)
+    os.link(recording, tmp_path / "hard")
+    assert "nothing to write" in refusal(recording)
+    for output in (recording, linked, tmp_path / "hard"):
+        for option in ("-o", "--slots"):
+            assert "one of the recordings" in refusal(recording, option, output)
+    assert recording.read_text() == CALL
+    assert "cannot go to one file" in refusal(recording, "-o", tmp_path / "x", "--slots", tmp_path / "x")
+    assert "there is no directory" in refusal(recording, "-o", tmp_path / "none" / "x")
+    assert "is a directory" in refusal(recording, "--slots", tmp_path)
+
+
+@pytest.mark.parametrize("option", ["-o", "--slots"])
+def test_a_device_is_written_not_replaced(option: str) -> None:
+    assert "No space left on device" in refusal(TRACE, option, "/dev/full")
+    assert call(TRACE, option, "/dev/null").exception is None
+    assert Path("/dev/full").is_char_device() and Path("/dev/null").is_char_device()
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    real = written(tmp_path, "real", "old")
+    (tmp_path / "link").symlink_to(real)
+    assert call(TRACE, "--slots", tmp_path / "link").exception is None
+    assert (tmp_path / "link").is_symlink() and real.read_text().startswith("slot,")
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    target = written(tmp_path, "t.parquet", "old")
+    script = "import sys; from slotlookup.bench.cli import main; sys.argv[0] = 'slotlookup'; main()"
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", script, "import", TRACE, "-o", str(target)],
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+        check=False,
+    )
+    assert done.returncode == 2 and "cannot be written: File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_bad_recording_writes_nothing(tmp_path: Path) -> None:
+    message = refusal(written(tmp_path, "r", CALL[:50]), "-o", tmp_path / "t.parquet")
+    assert "r:1: " in message or "not a recording" in message
+    assert not (tmp_path / "t.parquet").exists()
+
+
+def test_outside_lookups_are_told(tmp_path: Path) -> None:
+    stream = written(tmp_path, "s.u32le", b"\x00\x00\x00\x00\xff\xff\x00\x00")
+    result = call(written(tmp_path, "r", CALL), stream, "-o", tmp_path / "t.parquet")
+    assert "gfn lookups: 2, 1 of them outside every slot" in result.stderr

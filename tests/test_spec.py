@@ -1,0 +1,167 @@
+"""Strategy specs: what they mean, and what each wrong one says."""
+
+from __future__ import annotations
+
+import pytest
+from specs import every_spec
+
+from slotlookup import registry
+from slotlookup.errors import EXIT_USAGE, SpecError, UsageError
+from slotlookup.native_strategy import NativeStrategy
+from slotlookup.python_strategy import PythonStrategy
+from slotlookup.registry import make_strategy, parse_spec
+from slotlookup.spec import StrategySpec
+from slotlookup.structure import Costs, Family, Preset
+
+
+@pytest.mark.parametrize(
+    ("text", "spec", "canonical"),
+    [
+        ("linear", StrategySpec("linear", "linear"), "gfn=linear,hva=linear"),
+        ("gfn=rbtree,hva=interval-tree", StrategySpec("rbtree", "interval-tree"), "gfn=rbtree,hva=interval-tree"),
+        ("hva=interval-tree,gfn=rbtree", StrategySpec("rbtree", "interval-tree"), "gfn=rbtree,hva=interval-tree"),
+        ("rbtree,hva=interval-tree", StrategySpec("rbtree", "interval-tree"), "gfn=rbtree,hva=interval-tree"),
+        (
+            " rbtree , cache=last-used ",
+            StrategySpec("rbtree", "rbtree", "last-used"),
+            "gfn=rbtree,hva=rbtree,cache=last-used",
+        ),
+        ("rbtree,cache=none,update=in-place", StrategySpec("rbtree", "rbtree"), "gfn=rbtree,hva=rbtree"),
+        (
+            "kvm-5.17",
+            StrategySpec("rbtree", "interval-tree", "last-used", "two-sets"),
+            "gfn=rbtree,hva=interval-tree,cache=last-used,update=two-sets",
+        ),
+        (
+            "kvm-5.17,cache=none,update=in-place",
+            StrategySpec("rbtree", "interval-tree"),
+            "gfn=rbtree,hva=interval-tree",
+        ),
+        (
+            "kivity-2008",
+            StrategySpec("size-sorted", "size-sorted", unaliased=True),
+            "gfn=size-sorted,hva=size-sorted,unaliased",
+        ),
+        (
+            "gfn=rbtree,hva=linear,unaliased,update=two-sets",
+            StrategySpec("rbtree", "linear", update="two-sets", unaliased=True),
+            "gfn=rbtree,hva=linear,update=two-sets,unaliased",
+        ),
+        ("py-bintrees", StrategySpec("py-bintrees", "py-bintrees"), "gfn=py-bintrees,hva=py-bintrees"),
+    ],
+)
+def test_specs(text: str, spec: StrategySpec, canonical: str) -> None:
+    assert parse_spec(text) == spec
+    assert str(spec) == canonical
+    assert parse_spec(canonical) == spec
+    strategy = make_strategy(text)
+    assert strategy.name == text
+    assert strategy.spec == canonical
+
+
+@pytest.mark.parametrize("text", every_spec())
+def test_the_canonical_text_means_the_same(text: str) -> None:
+    assert parse_spec(str(parse_spec(text))) == parse_spec(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("liner", "no strategy is called 'liner'; did you mean 'linear'?"),
+        ("kvm-5.71", "no strategy is called 'kvm-5.71'; did you mean 'kvm-5.17'?"),
+        ("rbtree,hva=intervaltree", "no structure is called 'intervaltree'; did you mean 'interval-tree'?"),
+        ("gfn=rbtre,hva=linear", "no structure is called 'rbtre'; did you mean 'rbtree'?"),
+        ("xyzzy", "no strategy is called 'xyzzy'; there are: "),
+        ("", "no strategy is called ''; there are: "),
+        ("linear,", "no strategy is called ''"),
+        ("linear,linear", "no strategy is called 'linear'"),
+        ("linear,cash=none", "no key is called 'cash'; did you mean 'cache'?"),
+        ("linear,cache=last-use", "no cache is called 'last-use'; did you mean 'last-used'?"),
+        ("linear,cache=", "no cache is called ''; there are: last-used, none"),
+        ("linear,update=in-situ", "no update is called 'in-situ'; there are: in-place, two-sets"),
+        ("linear,unaliased=yes", "'unaliased' takes no value"),
+        ("linear,cache", "'cache' needs a value"),
+        ("linear,cache=none,cache=last-used", "'cache' is given twice"),
+        ("linear,unaliased,unaliased", "'unaliased' is given twice"),
+        ("gfn=linear", "hva not given; write gfn=STRUCTURE,hva=STRUCTURE"),
+        ("hva=linear", "gfn not given"),
+        ("cache=last-used", "gfn and hva not given"),
+        ("gfn=kvm-5.17,hva=linear", "no structure is called 'kvm-5.17'"),
+        ("gfn=rbtree,hva=py-linear", "rbtree is native and py-linear is python; take one family"),
+        ("gfn=py-linear,hva=rbtree", "py-linear is python and rbtree is native; take one family"),
+        ("py-linear,update=two-sets", "Python strategies update in place only"),
+        ("rbtree,unaliased", "rbtree has no unaliased variant; linear, size-sorted have"),
+        ("gfn=linear,hva=rbtree,unaliased", "rbtree has no unaliased variant"),
+        ("py-linear,unaliased", "py-linear has no unaliased variant"),
+        ("linear+unaliased", "no strategy is called 'linear+unaliased'"),
+        ("empty", "no strategy is called 'empty'"),
+    ],
+)
+def test_wrong_specs(text: str, words: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        make_strategy(text)
+    message = str(caught.value)
+    assert message.startswith(f"strategy '{text}': ")
+    assert words in message
+    assert "\n" not in message
+    assert caught.value.exit_code == EXIT_USAGE
+
+
+def test_families_and_their_strategies() -> None:
+    for name, structure in registry.structures().items():
+        strategy = make_strategy(name)
+        assert strategy.capabilities.family is structure.family
+        assert isinstance(strategy, NativeStrategy if structure.family is Family.NATIVE else PythonStrategy)
+        assert len(strategy) == 0
+
+
+def test_declared_capabilities() -> None:
+    native = make_strategy("rbtree,update=two-sets").capabilities
+    assert (native.family, native.update, native.kernel) == (Family.NATIVE, "two-sets", True)
+    assert native.counts == ("slots_examined", "compares", "hops", "lines")
+    library = make_strategy("py-bintrees").capabilities
+    assert (library.family, library.update, library.kernel) == (Family.PYTHON, "in-place", False)
+    assert library.counts == ("compares",)
+
+
+def test_what_is_declared_can_be_read() -> None:
+    for structure in registry.structures().values():
+        assert structure.summary and structure.source
+        assert all(cost.startswith("O(") for cost in (structure.costs.gfn, structure.costs.hva, structure.costs.update))
+        assert isinstance(structure.costs, Costs)
+    for preset in registry.presets().values():
+        assert preset.summary and preset.source
+        assert parse_spec(preset.name) == parse_spec(preset.spec)
+    assert set(registry.strategy_names()) == {*registry.structures(), *registry.presets()}
+
+
+def test_which_trees_ran_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation without a compiler has pure Python trees and does not say so itself."""
+    import bintrees
+
+    for compiled, words in ((False, "pure Python trees: no compiled extension"), (True, "compiled trees")):
+        monkeypatch.setattr(bintrees, "has_fast_tree_support", lambda compiled=compiled: compiled)
+        assert make_strategy("py-bintrees").note == words
+        assert make_strategy("gfn=py-bintrees,hva=py-linear").note == words
+    assert make_strategy("py-linear").note == ""
+    assert make_strategy("rbtree").note == ""
+
+
+def test_a_name_is_declared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import types
+
+    first, second = types.ModuleType("one_module"), types.ModuleType("another_module")
+    preset = Preset("mine", "linear", "a preset", "here")
+    first.PRESET = preset  # type: ignore[attr-defined]
+    first.AGAIN = preset  # type: ignore[attr-defined]
+    monkeypatch.setattr(registry, "_modules", lambda group: iter([first]))
+    registry.presets.cache_clear()
+    try:
+        assert registry.presets() == {"mine": preset}
+        second.OTHER = [Preset("mine", "rbtree", "another", "there")]  # type: ignore[attr-defined]
+        monkeypatch.setattr(registry, "_modules", lambda group: iter([first, second]))
+        registry.presets.cache_clear()
+        with pytest.raises(UsageError, match="another_module declares 'mine', which one_module has declared already"):
+            registry.presets()
+    finally:
+        registry.presets.cache_clear()
