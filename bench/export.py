@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from slotlookup.structure import Family
 
 from .results import COUNTS, ROLES, TIMES, RoleResult, RunResult, StrategyResult, write_text
 from .statistics import Interval
+from .verdict import TITLES, closing_sentence, significant
 
 RUN_COLUMNS = ("date", "cpu", "workload", "slots", "events", "seed", "fingerprint", "displaced", "placement")
 ROW_COLUMNS = ("strategy", "family", "spec", "verified", "fault", "note", "bytes_per_slot", "role", "operations")
@@ -77,17 +79,16 @@ def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+_SPECIAL = re.compile(r"[\\`*<|~]|\](?=[(\[])|(?<!\w)_|_(?!\w)")
+"""What Markdown would take for markup. Underscores within words and brackets that link nothing stay readable."""
+
+
 def escape(text: str) -> str:
     """Text as one line that Markdown leaves as it is, in a table's cell too."""
-    for character in "\\`*_[]<>|~#":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
+    return " ".join(_SPECIAL.sub(r"\\\g<0>", text).split())
 
 
 def _run_markdown(run: RunResult) -> str:
-    # tables draws in rich, which takes a while to import; this module is imported to check an option.
-    from .tables import TITLES, closing_sentence
-
     workload, machine = run.workload, run.machine
     parts = [
         f"### {escape(workload['name'])}: {workload['slots']:,} slots, {workload['events']:,} events\n",
@@ -121,8 +122,6 @@ def _asked(run: RunResult, rows: Sequence[StrategyResult], role: str) -> str:
 
 def _role_markdown(rows: Sequence[StrategyResult], role: str) -> str:
     """A family's table in one role, with the timings that were taken."""
-    from .tables import significant
-
     results = [row.roles.get(role) if row.verified else None for row in rows]
     modes = [mode for mode in TIMES if any(result and mode in result.ns for result in results)]
     headings = ["strategy", *COUNTS, "bytes per slot"]
@@ -141,18 +140,17 @@ def _role_markdown(rows: Sequence[StrategyResult], role: str) -> str:
 
 
 def _time_cells(result: RoleResult, mode: str) -> list[str]:
-    from .tables import NOT_KNOWN
-
     timing = result.ns.get(mode)
     if timing is None:
-        return [NOT_KNOWN, NOT_KNOWN]
-    return [_with_span(timing.interval), _with_span(timing.ratio) if timing.ratio else NOT_KNOWN]
+        return ["n/a", "n/a"]
+    return [with_span(timing.interval), with_span(timing.ratio) if timing.ratio else "n/a"]
 
 
-def _with_span(interval: Interval) -> str:
-    from .tables import significant, span
-
-    return f"{significant(interval.median)} {span(interval)}"
+def with_span(interval: Interval) -> str:
+    """`median [low, high]`, or what stands for the interval where there were too few samples."""
+    if interval.low is None or interval.high is None:
+        return f"{significant(interval.median)} [too few]"
+    return f"{significant(interval.median)} [{significant(interval.low)}, {significant(interval.high)}]"
 
 
 FORMATS: dict[str, Callable[[Sequence[RunResult]], str]] = {".csv": to_csv, ".md": to_markdown}

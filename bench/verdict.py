@@ -21,12 +21,11 @@ def significant(value: float | None, digits: int = 3) -> str:
     """A figure with as many digits as it deserves; whole numbers above a thousand are grouped."""
     if value is None:
         return "n/a"
-    if abs(value) >= 1000:
+    rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) >= 1000:
         return f"{value:,.0f}"
-    if value == 0:
-        return "0"
-    text = f"{value:.{digits}g}"
-    return text if "e" not in text else f"{value:.{digits}f}"
+    text = f"{rounded:g}"
+    return text if "e" not in text else f"{value:.6f}"
 
 
 def noise(run: RunResult, role: str) -> float:

@@ -112,3 +112,18 @@ def test_outside_lookups_are_told(tmp_path: Path) -> None:
     stream = written(tmp_path, "s.u32le", b"\x00\x00\x00\x00\xff\xff\x00\x00")
     result = call(written(tmp_path, "r", CALL), stream, "-o", tmp_path / "t.parquet")
     assert "gfn lookups: 2, 1 of them outside every slot" in result.stderr
+
+
+def test_slots_go_to_stdout_for_a_dash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = DATA / "microvm-1G.final_slots.csv"
+    result = CliRunner().invoke(command, [str(table), "--slots", "-"], standalone_mode=False)
+    assert result.stdout == table.read_text()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trace_does_not_go_to_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(command, [str(DATA / "microvm-1G.final_slots.csv"), "-o", "-"], standalone_mode=False)
+    assert "goes to a file" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []

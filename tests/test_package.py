@@ -22,6 +22,8 @@ from source_tree import FILES, FOLDERS, copy_tree, files_of
 pytestmark = pytest.mark.packaging
 
 HOOK = "import sys, scikit_build_core.build as backend; print(getattr(backend, sys.argv[1])(sys.argv[2]))"
+# What a folder may hold instead of Python.
+KINDS = {"data": {".json", ".md", ".parquet"}, "schemas": {".json"}}
 LITTER = (
     ".ci/run",
     ".git/config",
@@ -104,11 +106,8 @@ def test_wheel(tree: Path, wheel: Path) -> None:
     }
     assert "slotlookup/py.typed" in names
     for name in names - info:
-        kind = Path(name).suffix
-        if name.startswith("slotlookup/workloads/data/"):
-            assert kind in (".json", ".md", ".parquet"), name
-        else:
-            assert kind in (".py", ".pyi", ".so", ".typed"), name
+        folder, kind = Path(name).parent.name, Path(name).suffix
+        assert kind in KINDS.get(folder, {".py", ".pyi", ".so", ".typed"}), name
 
 
 def test_metadata(wheel: Path) -> None:

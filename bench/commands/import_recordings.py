@@ -12,6 +12,7 @@ from slotlookup.recordings import Summary, import_files
 from slotlookup.trace import write_trace
 from slotlookup.writing import replacing
 
+STDOUT = Path("-")
 SLOTS_HEADER = "slot,gpa,size,hva,flags"
 
 
@@ -19,7 +20,11 @@ SLOTS_HEADER = "slot,gpa,size,hva,flags"
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="TRACE.parquet", help="Write the trace here.")
 @click.option(
-    "--slots", "slots_csv", type=click.Path(path_type=Path), metavar="OUT.csv", help="Write the final slots here."
+    "--slots",
+    "slots_csv",
+    type=click.Path(path_type=Path),
+    metavar="OUT.csv",
+    help="Write the final slots here; - is stdout.",
 )
 @click.option("--name", help="The trace's name; by default that of the output file or of the first recording.")
 def command(files: tuple[Path, ...], output: Path | None, slots_csv: Path | None, name: str | None) -> int:
@@ -32,6 +37,8 @@ def command(files: tuple[Path, ...], output: Path | None, slots_csv: Path | None
     outputs = [path for path in (output, slots_csv) if path is not None]
     if not outputs:
         raise UsageError("nothing to write; give -o TRACE.parquet, --slots OUT.csv or both")
+    if output == STDOUT:
+        raise UsageError("a trace is binary and goes to a file; give -o a file's name")
     if len(outputs) == 2 and outputs[0].resolve() == outputs[1].resolve():
         raise UsageError(f"{outputs[0]}: the trace and the slots cannot go to one file")
     for path in outputs:
@@ -41,7 +48,9 @@ def command(files: tuple[Path, ...], output: Path | None, slots_csv: Path | None
     trace, summary = import_files(files, name or (output.stem if output is not None else None))
     if output is not None:
         write_trace(trace, output)
-    if slots_csv is not None:
+    if slots_csv == STDOUT:
+        click.echo(slots_as_csv(summary.final), nl=False)
+    elif slots_csv is not None:
         write_slots(summary.final, slots_csv)
     _tell(summary, outputs)
     return 0
@@ -62,9 +71,14 @@ def write_slots(slots: Memslots, path: Path) -> None:
 
     Raises InputFileError where the file cannot be written.
     """
-    rows = [f"{s.number},{s.gpa:#x},{s.size:#x},{s.userspace_addr:#x},{s.flags:#x}" for s in slots]
     with replacing(path) as file:
-        file.write("\n".join([SLOTS_HEADER, *rows, ""]).encode())
+        file.write(slots_as_csv(slots).encode())
+
+
+def slots_as_csv(slots: Memslots) -> str:
+    """The text of a slot table."""
+    rows = [f"{s.number},{s.gpa:#x},{s.size:#x},{s.userspace_addr:#x},{s.flags:#x}" for s in slots]
+    return "\n".join([SLOTS_HEADER, *rows, ""])
 
 
 def _tell(summary: Summary, outputs: list[Path]) -> None:

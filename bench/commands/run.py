@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from slotlookup.registry import find_workload, parse_spec, strategy_names, workl
 from slotlookup.structure import Family
 from slotlookup.trace import Trace, read_trace
 
+from ..export import check_export_path, write_export
 from ..results import to_json, write_text
 from ..runner import DISPLACED, REFERENCES, RunOptions, run
 
@@ -47,6 +49,14 @@ EFFORT = {"quick": 0.15, None: 1.0, "rigorous": 5.0}
     help="Where native strategies' slots lie: one after another, or as from an aged allocator.",
 )
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result as JSON here.")
+@click.option(
+    "--export",
+    "exports",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the tables here, as CSV or Markdown by its ending (.csv, .md); repeat for both.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def command(
     workload: str | None,
@@ -59,6 +69,7 @@ def command(
     displace: int,
     placement: str,
     save: Path | None,
+    exports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
     """Replay WORKLOAD (a name or a TRACE.parquet) through strategies.
@@ -74,6 +85,8 @@ def command(
     trace = load_trace(name, slots, events, seed)
     if save is not None and not save.parent.is_dir():
         raise UsageError(f"{save.parent}: no such directory; --save needs one that exists")
+    for path in exports:
+        check_export_path(path)
     description = {
         "name": trace.name,
         "slots": most_slots(trace),
@@ -81,14 +94,17 @@ def command(
         "seed": seed,
         "fingerprint": trace.fingerprint,
     }
+    options = RunOptions(counts_only, seed, EFFORT[effort], displace, placement)
     from ..console import output, progress_bar
 
     with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
-        result = run(
-            trace, description, texts, RunOptions(counts_only, seed, EFFORT[effort], displace, placement), report
-        )
+        result = run(trace, description, texts, options, report)
+    # The seed is told with the workload, whose derived questions it shapes.
+    result.options = {key: value for key, value in asdict(options).items() if key != "seed"}
     if save is not None:
         write_text(save, to_json(result))
+    for path in exports:
+        write_export(path, [result])
     if as_json:
         click.echo(to_json(result), nl=False)
     else:

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from slotlookup.bench.runner import NATIVE_SECONDS
-from slotlookup.bench.statistics import ratio_interval
-from slotlookup.bench.subjects import GfnTask, HvaTask, Task
-from slotlookup.bench.timing import time_task
 from slotlookup.questions import questions_of
 from slotlookup.registry import find_workload, presets, structures
 from slotlookup.structure import NativeStructure
+
+from ..runner import NATIVE_SECONDS
+from ..statistics import ratio_interval
+from ..subjects import GfnTask, HvaTask, Task
+from ..timing import time_task
 
 STRATEGIES = [name for name, s in structures().items() if isinstance(s, NativeStructure)] + list(presets())
 REPEATS = 5

@@ -1,0 +1,80 @@
+"""The closing sentence: who is named cheapest, and when nobody may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from slotlookup.bench.results import RoleResult, RunResult, StrategyResult, Timing
+from slotlookup.bench.statistics import Interval, median_interval, ratio_interval
+from slotlookup.bench.verdict import closing_sentence, noise, significant
+
+# Twelve rounds on a machine that slows down half way: everything drifts alike, so pairs stay comparable.
+DRIFT = [1.0, 1.01, 0.99, 1.0, 1.02, 1.0, 2.0, 2.02, 1.98, 2.0, 2.04, 2.0]
+
+
+def row(name: str, ns: float, *, family: str = "native", fault: str | None = None) -> StrategyResult:
+    samples = tuple(ns * d for d in DRIFT)
+    base = [10.0 * d for d in DRIFT]
+    timing = Timing(samples, median_interval(samples), ratio_interval(samples, base))
+    return StrategyResult(name, name, family, fault=fault, roles={"gfn": RoleResult(12, ns={"throughput_hot": timing})})
+
+
+def run(*rows: StrategyResult, control: Interval | None = None) -> RunResult:
+    measured = {"gfn": {"throughput_hot": control}} if control else {}
+    return RunResult({}, {}, list(rows), {}, {"native": "linear", "python": "py-linear"}, control=measured)
+
+
+def test_the_cheapest_is_named_with_its_lead() -> None:
+    sentence = closing_sentence(run(row("linear", 10.0), row("rbtree", 8.0), row("interval-tree", 16.0)))
+    # The middle two of the drift are 1.02 and 1.98, so a base of 8 has the median 8 * 1.5.
+    assert (
+        sentence == "Cheapest here: for gfn lookups, rbtree at 12 ns, 0.80 of linear (1.25 times cheaper than linear)."
+    )
+
+
+def test_equals_are_not_told_apart() -> None:
+    sentence = closing_sentence(run(row("linear", 10.0), row("rbtree", 8.0), row("kvm-5.17", 8.0)))
+    assert "rbtree at 12 ns" in sentence
+    assert "(no telling it from kvm-5.17)" in sentence
+
+
+def test_a_lead_smaller_than_the_noise_is_no_lead() -> None:
+    quiet, noisy = Interval(1.0, 0.99, 1.01), Interval(1.05, 0.98, 1.12)
+    rows = row("linear", 10.0), row("rbtree", 9.2)
+    assert "times cheaper than linear" in closing_sentence(run(*rows, control=quiet))
+    assert "(no telling it from linear)" in closing_sentence(run(*rows, control=noisy))
+
+
+def test_on_a_wild_machine_nobody_is_named() -> None:
+    sentence = closing_sentence(run(row("linear", 10.0), row("rbtree", 1.0), control=Interval(1.0, 0.7, 1.4)))
+    assert "too noisy to tell (identical work came out 43% apart)" in sentence
+    assert "rbtree" not in sentence
+
+
+def test_noise_counts_both_ways() -> None:
+    assert noise(run(control=Interval(1.0, 0.8, 1.1)), "gfn") == pytest.approx(0.25)
+    assert noise(run(control=Interval(1.0, 0.95, 1.1)), "gfn") == pytest.approx(0.1)
+    assert noise(run(), "gfn") == 0
+
+
+def test_void_and_python_rows_win_nothing() -> None:
+    rows = row("linear", 10.0), row("broken", 1.0, fault="wrong"), row("py-linear", 0.5, family="python")
+    sentence = closing_sentence(run(*rows))
+    assert "linear at" in sentence and "broken" not in sentence and "py-linear" not in sentence
+    assert "not ranked" in closing_sentence(run(rows[2]))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "n/a"),
+        (0, "0"),
+        (0.2512, "0.251"),
+        (29.13, "29.1"),
+        (999.6, "1,000"),
+        (1234.5, "1,234"),
+        (-7.26, "-7.26"),
+    ],
+)
+def test_figures_have_three_digits(value: float | None, text: str) -> None:
+    assert significant(value) == text
