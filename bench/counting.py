@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from slotlookup.errors import BrokenStrategy
+from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.questions import Questions, questions_of
 from slotlookup.registry import make_strategy
 from slotlookup.structure import Family
@@ -19,7 +19,7 @@ from .results import COUNTS, RoleResult
 from .runner import PYTHON_OPERATIONS, Report
 from .subjects import GfnTask, HvaTask, Task, UpdateTask
 
-TASKS = (GfnTask, HvaTask, UpdateTask)
+TASKS: dict[str, type[GfnTask | HvaTask | UpdateTask]] = {t.role: t for t in (GfnTask, HvaTask, UpdateTask)}
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,10 @@ def family_of(strategy: str) -> Family:
 
 
 def operations_limit(family: Family, questions: Questions) -> int:
-    """How many operations of each role a family replays."""
-    return PYTHON_OPERATIONS if family is Family.PYTHON else len(questions.gfn) + len(questions.hva)
+    """How many operations of each role a family replays at most."""
+    if family is Family.PYTHON:
+        return PYTHON_OPERATIONS
+    return max(len(questions.gfn), len(questions.hva), len(questions.update))
 
 
 def count(suite: Suite, report: Report) -> Counted:
@@ -79,11 +81,12 @@ def count(suite: Suite, report: Report) -> Counted:
     for i, workload in enumerate(suite.workloads):
         report(workload.title, i / len(suite.workloads))
         questions = questions_of(workload.trace, workload.seed)
+        if not len(questions.gfn) and not len(questions.update):
+            raise UsageError(f"workload '{workload.title}': there are no slots and nothing to ask; check another")
         held: dict[str, dict[str, Figures]] = {strategy: {} for strategy in suite.strategies}
         for family, strategies in by_family.items():
-            limit = max(operations_limit(family, questions), len(questions.update))
-            for make_task in TASKS:
-                task = make_task(questions, limit if family is Family.NATIVE else PYTHON_OPERATIONS, suite.placement)
+            for make_task in TASKS.values():
+                task = make_task(questions, operations_limit(family, questions), suite.placement)
                 if task.operations:
                     _count_task(task, workload.title, strategies, held, counted.faults)
         counted.questions[workload.title] = questions

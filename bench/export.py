@@ -132,7 +132,8 @@ def _role_markdown(rows: Sequence[StrategyResult], role: str) -> str:
         if result is None:
             table.append([row.strategy, *["void" if not row.verified else "n/a"] * (len(headings) - 1)])
             continue
-        cells = [row.strategy, *(significant(getattr(result, name)) for name in COUNTS), significant(row.bytes_per_slot)]
+        figures = [*(getattr(result, name) for name in COUNTS), row.bytes_per_slot]
+        cells = [row.strategy, *(significant(figure) for figure in figures)]
         for mode in modes:
             cells += _time_cells(result, mode)
         table.append(cells)

@@ -1,7 +1,7 @@
 """Saved results, read back. What `run --json` and `run --save` write is taken, and nothing else.
 
-A file is checked in full, so that whoever compares or gates on it need not: keys and types as in `schemas/run.schema.json`
-and, beyond what a schema can say, that medians and intervals are in order and that medians are those of their samples.
+A file is checked in full, so that whoever compares or gates on it need not: keys and types as the published schema has
+them and, beyond what a schema can say, that medians and intervals are in order and medians those of their samples.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class OtherSchemaVersion(InputFileError):
 def load_result(path: Path | str) -> RunResult:
     """The result in a file.
 
-    Raises InputFileError where there is no file, where it is not JSON or ends too soon, is no result of a run or breaks a
-    rule of the schema, whose key the message names; OtherSchemaVersion where it follows another schema.
+    Raises InputFileError where there is no file, where it is not JSON or ends too soon, is no result of a run or breaks
+    a rule of the schema, whose key the message names; OtherSchemaVersion where it follows another schema.
     """
     source = Path(path)
     document = _parse(source)
@@ -40,8 +40,9 @@ def load_result(path: Path | str) -> RunResult:
         raise InputFileError(source, None, "not a result of a run; make one with `slotlookup run --save FILE`")
     version = document["schema_version"]
     if isinstance(version, bool) or version != SCHEMA_VERSION:
+        found = json.dumps(version)
         raise OtherSchemaVersion(
-            source, None, f"result schema {json.dumps(version)}; this slotlookup reads schema {SCHEMA_VERSION}, so run again"
+            source, None, f"result schema {found}; this slotlookup reads schema {SCHEMA_VERSION}, so run again with it"
         )
     return _to_run(_validate(document, source), source)
 
@@ -109,8 +110,9 @@ def _to_run(saved: SavedRun, path: Path) -> RunResult:
         empty, control = _to_intervals(saved.empty_ns, "empty_ns"), _to_intervals(saved.control, "control")
     except ValueError as error:
         raise InputFileError(path, None, str(error)) from None
+    references = {str(family): name for family, name in saved.references.items()}
     machine, workload, options = (part.model_dump() for part in (saved.machine, saved.workload, saved.options))
-    return RunResult(workload, machine, rows, empty, {**saved.references}, options=options, control=control)
+    return RunResult(workload, machine, rows, empty, references, options=options, control=control)
 
 
 def _to_intervals(saved: Mapping[Any, Mapping[Any, SavedInterval]], key: str) -> dict[str, dict[str, Interval]]:

@@ -15,7 +15,7 @@ from slotlookup.structure import Family
 from slotlookup.trace import Trace
 
 from .machine import describe_machine
-from .results import RunResult, StrategyResult, Timing
+from .results import TIMES, RunResult, StrategyResult, Timing
 from .statistics import Interval, median_interval, ratio_interval
 from .subjects import GfnTask, HvaTask, Task, UpdateTask
 from .timing import CONTROL, EMPTY, Make, Samples, native_mode, time_task
@@ -49,11 +49,17 @@ class RunOptions:
 
 
 def run(
-    trace: Trace, workload: dict[str, object], texts: Sequence[str], options: RunOptions, report: Report
+    trace: Trace,
+    workload: dict[str, object],
+    texts: Sequence[str],
+    options: RunOptions,
+    report: Report,
+    timings: Sequence[str] = TIMES,
 ) -> RunResult:
     """Put `trace` through the strategies `texts`. Wrong answers void a row; they do not raise.
 
-    `workload` describes the workload for the result. Raises SpecError for a strategy that cannot be made.
+    `workload` describes the workload for the result; of `timings`, those that make sense in a role are taken. Raises
+    SpecError for a strategy that cannot be made.
     """
     report("deriving questions", 0.0)
     questions = questions_of(trace, options.seed)
@@ -81,7 +87,7 @@ def run(
                 report(f"{what} {task.role}", share + part / steps)
 
             if task.operations:
-                _run_task(task, [rows[name] for name in names], family, options, empty, control, tell)
+                _run_task(task, [rows[name] for name in names], family, options, timings, empty, control, tell)
             done += 1
     for row in rows.values():
         if row.verified:
@@ -97,6 +103,7 @@ def _run_task(
     rows: list[StrategyResult],
     family: Family,
     options: RunOptions,
+    timings: Sequence[str],
     empty: dict[str, dict[str, Interval]],
     control: dict[str, dict[str, Interval]],
     report: Report,
@@ -113,7 +120,7 @@ def _run_task(
     # The reference and the empty loop take part even where nobody asked for their rows.
     extra = [reference, CONTROL, EMPTY] if family is Family.NATIVE else [reference]
     texts += [text for text in extra if text not in texts]
-    modes = task.modes if family is Family.NATIVE else task.modes[:1]
+    modes = [mode for mode in (task.modes if family is Family.NATIVE else task.modes[:1]) if mode in timings]
     make: Make = lambda text: _make_loaded(task, text)  # noqa: E731
     for i, name in enumerate(modes):
         seconds = (NATIVE_SECONDS if family is Family.NATIVE else PYTHON_SECONDS) * options.budget / len(modes)

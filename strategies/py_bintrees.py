@@ -14,8 +14,8 @@ Costs, in n slots and k slots met:
 
 Bytes a slot: a node, a list and a tuple, some 250 bytes in pure Python.
 
-Origin: bintrees by Manfred Moitzi, in maintenance only since 2015; its author recommends sortedcontainers. Where its
-extension was not compiled at installation, FastRBTree is silently the pure Python RBTree; the note says which ran.
+Origin: bintrees by Manfred Moitzi, who has stopped its development and recommends sortedcontainers. Where
+its extension was not compiled at installation, FastRBTree is silently the pure Python RBTree; the note says which ran.
 
 Do not choose it for new work, nor for hva visits where one range is much longer than the others.
 """

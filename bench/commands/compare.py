@@ -1,0 +1,233 @@
+"""`slotlookup compare`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from slotlookup.errors import Incomparable, UsageError
+
+from ..compare import EFFECT, Change, Comparison, Shift, StrategyChange, compare
+from ..export import escape, markdown_table, with_span
+from ..load import OtherSchemaVersion, load_result
+from ..results import ROLES, RunResult
+from ..verdict import MODE, TITLES, significant
+
+COUNT_HEADINGS = ("role", "strategy", "figure", "OLD", "NEW", "change", "")
+TIME_HEADINGS = ("strategy", "timing", "figure", "OLD", "NEW", "NEW/OLD", "")
+UNPAIRED = (
+    "Two saved runs are not paired. A time is called faster or slower where its intervals lie apart and its medians "
+    "differ by {effect:g} % or more, and by more than identical work did in either run; trust the ratio to the reference "
+    "before the ns."
+)
+
+
+@click.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option(
+    "--effect",
+    type=click.FloatRange(0, 1000),
+    default=EFFECT * 100,
+    show_default=True,
+    metavar="PERCENT",
+    help="How much times must differ at the least to be called faster or slower.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print GitHub tables.")
+def command(old: Path, new: Path, effect: float, as_json: bool, as_markdown: bool) -> int:
+    """Tell what changed between two results that `slotlookup run --save` wrote.
+
+    Counts are compared exactly; times where machine, kernel and compiler are the same. The exit code is 0 whatever
+    changed, and 4 where the two did not ask the same questions.
+    """
+    if math.isnan(effect):
+        raise UsageError("--effect: not a number")
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown are two forms of the same; give one")
+    comparison = compare(*_load_pair(old, new), effect / 100)
+    if as_json:
+        click.echo(json.dumps(comparison.as_json(), indent=2, allow_nan=False))
+    elif as_markdown:
+        click.echo(to_markdown(comparison), nl=False)
+    else:
+        _print(comparison)
+    return 0
+
+
+def _load_pair(old: Path, new: Path) -> tuple[RunResult, RunResult]:
+    """Raises Incomparable for a file given twice and for results of another schema."""
+    try:
+        results = load_result(old), load_result(new)
+    except OtherSchemaVersion as error:
+        raise Incomparable(str(error)) from None
+    if old.samefile(new):
+        raise Incomparable(f"{new}: OLD and NEW are the same file; a result compared with itself shows nothing")
+    return results
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """The comparison as a GitHub comment."""
+    parts = [f"### {escape(_subject(comparison))}\n"]
+    counts = list(_count_rows(comparison))
+    parts.append(f"{escape(_count_sentence(comparison))}\n")
+    if counts:
+        parts.append(markdown_table(COUNT_HEADINGS, counts, left=3))
+    parts += [f"{escape(line)}\n" for line in _left_out(comparison)]
+    for title, rows in _time_tables(comparison):
+        parts += [f"**{title}**\n", markdown_table(TIME_HEADINGS, rows, left=3)]
+    parts.append("".join(f"- {escape(line)}.\n" for line in _remarks(comparison)))
+    parts.append(f"{escape(_time_sentence(comparison))}\n")
+    return "\n".join(part for part in parts if part)
+
+
+def _print(comparison: Comparison) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from ..console import output
+
+    console = output()
+    colours = {"faster": "green", "slower": "red"}
+
+    def draw(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        for i, heading in enumerate(headings):
+            left = i < 3 or not heading
+            table.add_column(heading, justify="left" if left else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*row[:-1], Text(row[-1], style=colours.get(row[-1], "")))
+        console.print(Text(title, style="bold"))
+        console.print(table)
+
+    console.print(Text(_subject(comparison), style="bold"))
+    counts = list(_count_rows(comparison))
+    if counts:
+        draw("counts", COUNT_HEADINGS, counts)
+    console.print(Text(_count_sentence(comparison)))
+    for line in _left_out(comparison):
+        console.print(Text(line, style="bold yellow"))
+    for title, rows in _time_tables(comparison):
+        console.print()
+        draw(title, TIME_HEADINGS, rows)
+    for line in _remarks(comparison):
+        console.print(Text(f"{line}.", style="dim"))
+    console.print(Text(_time_sentence(comparison)))
+
+
+def _subject(comparison: Comparison) -> str:
+    workload = comparison.new.workload
+    return (
+        f"{workload['name']}: {workload['slots']:,} slots, seed {workload['seed']}, "
+        f"fingerprint {workload['fingerprint']}; "
+        f"OLD of {comparison.old.machine['date']}, NEW of {comparison.new.machine['date']}"
+    )
+
+
+def _figures(change: StrategyChange) -> Iterator[tuple[str, str, Change]]:
+    """(role, name, change) of every exact figure of a strategy."""
+    if change.bytes_per_slot is not None:
+        yield "all", "bytes_per_slot", change.bytes_per_slot
+    for role, compared in change.roles.items():
+        for name, count in compared.counts.items():
+            yield role, name, count
+
+
+def _count_rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+    """A row for each exact figure that changed, by role."""
+    for wanted in (*ROLES, "all"):
+        for strategy in comparison.strategies:
+            for role, name, figure in _figures(strategy):
+                if role == wanted and figure.changed:
+                    yield role, strategy.strategy, name, *_change_cells(figure)
+
+
+def _change_cells(change: Change) -> tuple[str, str, str, str]:
+    if change.difference is None:
+        return significant(change.old), significant(change.new), "n/a", ""
+    relative = "" if change.relative is None else f"{change.relative:+.1%}"
+    # Figures that differ in their sixth digit must not look equal.
+    digits = next((d for d in range(3, 17) if significant(change.old, d) != significant(change.new, d)), 17)
+    sign = "+" if change.difference > 0 else "-"
+    difference = f"{sign}{significant(abs(change.difference))}"
+    return significant(change.old, digits), significant(change.new, digits), difference, relative
+
+
+def _count_sentence(comparison: Comparison) -> str:
+    figures = [figure for strategy in comparison.strategies for _, _, figure in _figures(strategy)]
+    known = [figure for figure in figures if figure.old is not None or figure.new is not None]
+    changed = sum(figure.changed for figure in known)
+    if not known:
+        return "Counts: no strategy is in both."
+    if not changed:
+        return f"Counts: all {len(known)} are the same."
+    return f"Counts: {changed} of {len(known)} changed."
+
+
+def _left_out(comparison: Comparison) -> list[str]:
+    """One line for each family whose times are in both and are not compared."""
+    lines = []
+    for family, differences in comparison.times_left_out.items():
+        if all(_timed(run, family) for run in (comparison.old, comparison.new)):
+            lines.append(f"Times of {family} strategies are left out: not the same {', '.join(map(str, differences))}.")
+    return lines
+
+
+def _timed(run: RunResult, family: str) -> bool:
+    return any(result.ns for row in run.results if row.family == family for result in row.roles.values())
+
+
+def _time_tables(comparison: Comparison) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """By role, two rows a timing: in ns, and to the reference. Besides throughput_hot, those there is a verdict on."""
+    for role in ROLES:
+        rows: list[tuple[str, ...]] = []
+        for strategy in comparison.strategies:
+            times = strategy.roles[role].ns if role in strategy.roles else {}
+            for mode, time in times.items():
+                if mode != MODE and time.verdict is None and time.ns.verdict is None:
+                    continue
+                rows.append((strategy.strategy, mode, "ns", *_shift_cells(time.ns)))
+                if time.to_reference is not None:
+                    reference = comparison.new.references[strategy.family]
+                    rows.append(("", "", f"to {reference}", *_shift_cells(time.to_reference)))
+        if rows:
+            yield TITLES[role], rows
+
+
+def _shift_cells(shift: Shift) -> tuple[str, str, str, str]:
+    ratio = "n/a" if shift.ratio is None else f"{shift.ratio:.2f}"
+    return with_span(shift.old), with_span(shift.new), ratio, shift.verdict or ""
+
+
+def _remarks(comparison: Comparison) -> list[str]:
+    states: dict[str, list[str]] = {}
+    for change in comparison.strategies:
+        states.setdefault(change.state, []).append(change.strategy)
+    lines = [f"{state}: {', '.join(names)}" for state, names in states.items() if state != "compared"]
+    return lines + comparison.remarks
+
+
+def _time_sentence(comparison: Comparison) -> str:
+    times = [
+        time for strategy in comparison.strategies for role in strategy.roles.values() for time in role.ns.values()
+    ]
+    if not times:
+        return "Times: none compared."
+    parts = []
+    related = [time.verdict for time in times if time.to_reference is not None]
+    alone = [time.verdict for time in times if time.to_reference is None]
+    if related:
+        parts.append(f"to the reference, {_tally(related)}")
+    if alone:
+        parts.append(f"in ns, where there is no such ratio, {_tally(alone)}")
+    return f"Times: {'; '.join(parts)}. {UNPAIRED.format(effect=comparison.effect * 100)}"
+
+
+def _tally(verdicts: list[str | None]) -> str:
+    counted = ", ".join(f"{verdicts.count(word)} {word}" for word in ("slower", "faster"))
+    return f"{counted}, {verdicts.count(None)} of which nothing can be said"

@@ -1,0 +1,237 @@
+"""A strategy that is right, and such as are wrong in one way each, with the check that must say so."""
+
+from __future__ import annotations
+
+from slotlookup.address import HOLE
+from slotlookup.memslots import ChangeKind, Memslot, SlotChange
+from slotlookup.strategy import Capabilities, Counters, Strategy
+from slotlookup.stream import GfnStream, Numbers
+from slotlookup.structure import Family
+
+
+class Plain(Strategy):
+    """A right strategy without any structure: the ground that the planted bugs grow in."""
+
+    def __init__(self) -> None:
+        self.name = self.spec = "plain"
+        self.note = ""
+        self.capabilities = Capabilities(Family.PYTHON, "in-place", kernel=False, simd=False, counts=())
+        self.slots: dict[int, Memslot] = {}
+
+    def stage(self, change: SlotChange) -> None:
+        self.slots.pop(change.slot.number, None)
+        if change.kind is not ChangeKind.DELETE:
+            self.slots[change.slot.number] = change.slot
+
+    def publish(self) -> None:
+        pass
+
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        held = (s.number for s in self.slots.values() if s.as_id == as_id and s.base_gfn <= gfn < s.end_gfn)
+        return next(held, HOLE)
+
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        if start >= end:
+            return []
+        return [s.number for s in self.slots.values() if start < s.userspace_end and end > s.userspace_addr]
+
+    def counters(self) -> Counters:
+        return Counters(None, None, None, None)
+
+    def reset_counters(self) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+    def bytes(self) -> int | None:
+        return None
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+
+class Cached(Plain):
+    """The slot found last is tried first; `forgets` says after which changes it is dropped."""
+
+    forgets: tuple[ChangeKind, ...] = tuple(ChangeKind)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: Memslot | None = None
+
+    def stage(self, change: SlotChange) -> None:
+        super().stage(change)
+        if change.kind in self.forgets:
+            self.last = None
+
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        last = self.last
+        if last is not None and last.as_id == as_id and last.base_gfn <= gfn < last.end_gfn:
+            return last.number
+        found = super().lookup_gfn(gfn, as_id)
+        if found != HOLE:
+            self.last = self.slots[found]
+        return found
+
+
+class EndBelongs(Plain):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        held = (s.number for s in self.slots.values() if s.as_id == as_id and s.base_gfn <= gfn <= s.end_gfn)
+        return next(held, HOLE)
+
+
+class LastPageMissing(Plain):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        found = super().lookup_gfn(gfn, as_id)
+        return HOLE if found != HOLE and gfn == self.slots[found].end_gfn - 1 else found
+
+
+class KeepsDeleted(Cached):
+    forgets = (ChangeKind.MOVE,)
+
+
+class KeepsMoved(Cached):
+    forgets = (ChangeKind.DELETE,)
+
+
+class CacheOfOtherSpace(Cached):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        return super().lookup_gfn(gfn, self.last.as_id if self.last is not None and as_id == 0 else as_id)
+
+
+class FirstMatchOnly(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return super().visit_hva(start, end)[:1]
+
+
+class FlagsFrozenAtCreation(Plain):
+    """Notes at creation whether a slot has aliases, and never again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alone: dict[int, bool] = {}
+
+    def stage(self, change: SlotChange) -> None:
+        if change.kind is ChangeKind.CREATE:
+            slot = change.slot
+            self.alone[slot.number] = not self.visit_hva(slot.userspace_addr, slot.userspace_end)
+        super().stage(change)
+
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        met = []
+        for number in super().visit_hva(start, end):
+            met.append(number)
+            if self.alone[number]:
+                break
+        return met
+
+
+class VisitsTwice(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        met = super().visit_hva(start, end)
+        return [*met, met[0]] if len(met) > 2 else met
+
+
+class OneAddressSpace(Plain):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        return max(super().lookup_gfn(gfn, 0), super().lookup_gfn(gfn, 1))
+
+
+class HvasOfSpaceZero(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return [number for number in super().visit_hva(start, end) if number < 1 << 16]
+
+
+class TouchingMeets(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return super().visit_hva(start, end + 1) if start < end else []
+
+
+class EmptyMeets(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return super().visit_hva(start, max(end, start + 1))
+
+
+class WrapsAtTheTop(Plain):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        return super().lookup_gfn(gfn % (1 << 52), as_id)
+
+
+class SignedHvas(Plain):
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return super().visit_hva(start, end - (1 << 64) if end >= 1 << 63 else end)
+
+
+class LosesOnFlags(Plain):
+    def stage(self, change: SlotChange) -> None:
+        super().stage(change)
+        if change.kind is ChangeKind.FLAGS_ONLY:
+            del self.slots[change.slot.number]
+
+
+class BatchWithoutChanges(Plain):
+    def answer_gfns(self, stream: GfnStream) -> Numbers:
+        line = stream.timeline
+        line.segments[:, 2] = 0
+        return super().answer_gfns(stream)
+
+
+class HidesTheStaged(Plain):
+    """Says in place, and shows a change only when it is published."""
+
+    def stage(self, change: SlotChange) -> None:
+        self.staged = change
+
+    def publish(self) -> None:
+        super().stage(self.staged)
+
+
+class SaysTwoSets(Plain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.capabilities = Capabilities(Family.NATIVE, "two-sets", kernel=True, simd=False, counts=())
+
+
+class FailsItsOwnCheck(Plain):
+    def check(self) -> None:
+        assert len(self.slots) < 3, "three are too many"
+
+
+class Crashes(Plain):
+    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+        found = super().lookup_gfn(gfn, as_id)
+        return self.slots[found].number
+
+
+class Miscounts(Plain):
+    def __len__(self) -> int:
+        return 1
+
+
+BUGS: list[tuple[type[Strategy], str]] = [
+    (EndBelongs, "one slot"),
+    (LastPageMissing, "one slot"),
+    (KeepsDeleted, "the slot found last is deleted"),
+    (KeepsMoved, "the slot found last is moved"),
+    (CacheOfOtherSpace, "address spaces"),
+    (FirstMatchOnly, "identical host ranges"),
+    (FlagsFrozenAtCreation, "aliases come and go"),
+    (VisitsTwice, "identical host ranges"),
+    (OneAddressSpace, "address spaces"),
+    (HvasOfSpaceZero, "address spaces"),
+    (TouchingMeets, "adjacent slots"),
+    (EmptyMeets, "empty ranges"),
+    (WrapsAtTheTop, "top of the address space"),
+    (SignedHvas, "top of the address space"),
+    (LosesOnFlags, "flags only"),
+    (BatchWithoutChanges, "timelines"),
+    (HidesTheStaged, "update discipline"),
+    (SaysTwoSets, "update discipline"),
+    (FailsItsOwnCheck, "adjacent slots"),
+    (Crashes, "hole"),
+    (Miscounts, "empty"),
+]
+
+WHOLLY_INSIDE_A_SCRIPT = {BatchWithoutChanges, HidesTheStaged, SaysTwoSets, WrapsAtTheTop, SignedHvas, EmptyMeets}
+"""Bugs outside what random operations do: batches, unpublished changes, and hvas and gfns far from any slot."""
