@@ -1,8 +1,8 @@
 """Baselines: the figures that `check` compares with, as a JSON file that is kept in git.
 
 Totals instead of means, so that every figure is an integer; keys in order and one line a group of figures, so that a
-diff shows what moved and nothing else. Besides the figures stands what they depend on: the schema, the placement, and of
-each workload its size, seed and fingerprints.
+diff shows what moved and nothing else. Besides the figures stands what they depend on: the schema, the placement, and
+of each workload its size, seed and fingerprints.
 """
 
 from __future__ import annotations

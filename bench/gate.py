@@ -69,10 +69,14 @@ class Problem:
 
 @dataclass
 class Outcome:
-    """All that a check found. `groups` are the (workload, strategy, role) that were counted."""
+    """All that a check found.
+
+    `groups` are the (workload, strategy, role) that were counted, `alike` the workloads that are the baseline's.
+    """
 
     baseline: str
     groups: list[tuple[str, str, str]] = field(default_factory=list)
+    alike: set[str] = field(default_factory=set)
     rows: list[Row] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -150,6 +154,7 @@ def compare(
         if differences:
             outcome.problems.append(Problem(f"workload '{title}' is another: {'; '.join(differences)}", title))
             continue
+        outcome.alike.add(title)
         for strategy in held.strategies.keys() & new.strategies.keys():
             _compare_strategy(outcome, title, strategy, held, new, tolerances)
     outcome.rows.sort(key=lambda row: (row.workload, row.strategy, row.role, COUNTS.index(row.metric)))

@@ -30,7 +30,7 @@ SECONDS = 1.5
 
 @dataclass(frozen=True)
 class TimeMeasurement:
-    """What a gate's timing gave. `ratio` is None where no interval came of it. `displaced` is 0 where caches were hot."""
+    """What a gate's timing gave. `ratio` is None where nothing came of it; `displaced` is 0 where caches were hot."""
 
     gate: TimeGate
     ratio: Interval | None
@@ -136,6 +136,8 @@ def compare_times(outcome: Outcome, measured: Sequence[TimeMeasurement], baselin
         def problem(words: str, gate: TimeGate = gate) -> None:
             outcome.problems.append(Problem(words, gate.workload, gate.strategy, gate.role))
 
+        if workload is not None and gate.workload not in outcome.alike:
+            continue  # told already
         if figure is None:
             problem(f"the baseline lacks the time of {time.key}, on workload '{gate.workload}'")
         elif figure.cpu != time.cpu:

@@ -1,4 +1,4 @@
-"""The forms in which questions and slot changes reach a strategy: NumPy tables, which native strategies take as they are.
+"""The forms in which questions and slot changes reach a strategy: NumPy tables, which native ones take as they are.
 
 A stream is one kind of question taken out of a trace, in order, cut into segments in which neither the slots nor the
 address space asked change.

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+
+from slotlookup import registry
+from slotlookup.address import HOLE
 from slotlookup.bench import runner as bench_runner
 from slotlookup.bench.cli import cli
 from slotlookup.bench.subjects import GfnTask
 from slotlookup.bench.timing import time_task
-
-from slotlookup import registry
-from slotlookup.address import HOLE
 from slotlookup.memslots import make_memslot
 from slotlookup.native_strategy import HOT, Mode, NativeStrategy
 from slotlookup.questions import questions_of

@@ -1,0 +1,256 @@
+"""`slotlookup check`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from slotlookup.config import Config, load_config, names_a_file
+from slotlookup.errors import BrokenStrategy, ConfigError, Incomparable, SlotlookupError, UsageError
+from slotlookup.registry import parse_spec, strategy_names, structures, unknown
+from slotlookup.settings import CheckWorkload, TimeGate
+from slotlookup.structure import Family
+
+from ..baseline import Baseline, TimeFigure, line_numbers, read_baseline, to_text, write_baseline
+from ..counting import Counted, Suite, SuiteWorkload, count
+from ..gate import Outcome, Problem, compare
+from ..time_gates import TimeMeasurement, compare_times, keep_or_renew, key_of, measure
+from .run import load_trace, most_slots
+
+FORMATS = ("table", "json", "github", "markdown", "junit")
+
+
+@click.command()
+@click.option(
+    "--baseline",
+    "baseline_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Compare with this file instead of the configured one.",
+)
+@click.option("--update", is_flag=True, help="Write the figures to the baseline, after showing what moved.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="github: annotations, and all figures in the step's summary.",
+)
+@click.option("--no-times", is_flag=True, help="Leave the configured times out, as on a machine that is not theirs.")
+def command(baseline_file: Path | None, update: bool, form: str, no_times: bool) -> int:
+    """Count what the configured strategies do on the configured workloads, and compare with a baseline kept in git.
+
+    Exit codes: 0 nothing is dearer, 1 an answer is wrong, 3 something is dearer than tolerated, 4 there is no baseline
+    or it cannot be compared (1 before 3 before 4). What became cheaper passes and is shown: the baseline is stale.
+    """
+    config = load_config()
+    path = baseline_file or config.directory / config.settings.check.baseline
+    suite = make_suite(config)
+    gates = () if no_times else time_gates(config, suite)
+    require_matches(config, suite)
+    held: Baseline | None = None
+    missing: Incomparable | None = None
+    try:
+        held = read_baseline(path)
+    except Incomparable as error:
+        missing = error
+        if not update:
+            outcome = Outcome(shown(path), problems=[Problem(str(error))])
+            show(outcome, form, path, None, update=False)
+            raise
+    counted, times = _measure(config, suite, gates, form)
+    if held is None:
+        outcome = Outcome(shown(path), faults=list(counted.faults))
+    else:
+        outcome = compare(counted, suite.placement, held, config.settings.check.tolerances, shown(path))
+        if held.placement == suite.placement and not no_times:
+            compare_times(outcome, times, held)
+    if no_times and config.settings.check.times:
+        outcome.notes.append(f"{len(config.settings.check.times)} configured times were left out.")
+    if update:
+        return _update(outcome, counted, times, suite, held, path, form, no_times)
+    assert missing is None
+    show(outcome, form, path, held, update=False)
+    raise_for(outcome, path)
+    return outcome.exit_code
+
+
+def raise_for(outcome: Outcome, path: Path) -> None:
+    """Raise what ends in the line on stderr: BrokenStrategy for wrong answers, Incomparable where that is the verdict."""
+    if outcome.faults:
+        first = outcome.faults[0]
+        raise BrokenStrategy(f"{first.workload}: {first.message}{_more(len(outcome.faults))}")
+    if outcome.exit_code == Incomparable.exit_code:
+        raise Incomparable(
+            f"{path}: {outcome.problems[0].message}{_more(len(outcome.problems))}; "
+            "where that is as it should be, `slotlookup check --update` takes the new figures"
+        )
+
+
+def _more(count: int) -> str:
+    return f" (and {count - 1} more)" if count > 1 else ""
+
+
+def shown(path: Path) -> str:
+    """A path as people write it: from here if it lies below."""
+    here, real = Path.cwd(), Path(os.path.abspath(path))  # noqa: PTH100 - a symbolic link keeps its name
+    return str(real.relative_to(here)) if real.is_relative_to(here) else str(path)
+
+
+def make_suite(config: Config) -> Suite:
+    """What the configuration says to check, with every trace built. Raises ConfigError where that is nothing."""
+    check = config.settings.check
+    key = "check.strategies" if check.strategies is not None else "strategies"
+    chosen = check.strategies if check.strategies is not None else config.settings.strategies
+    if not chosen and check.strategies is None:
+        chosen = tuple(name for name in strategy_names() if _is_native(name))
+    if not chosen:
+        raise config.error(key, "there is no strategy to check; name one, or leave the key out for all native ones")
+    if not check.workloads:
+        raise config.error("check.workloads", "there is nothing to check; name a workload, or leave the key out")
+    workloads = tuple(_build(config, i, asked) for i, asked in enumerate(check.workloads))
+    return Suite(tuple(dict.fromkeys(chosen)), workloads, config.settings.placement)
+
+
+def _is_native(name: str) -> bool:
+    return structures()[parse_spec(name).gfn].family is Family.NATIVE
+
+
+def _build(config: Config, index: int, asked: CheckWorkload) -> SuiteWorkload:
+    seed = config.settings.seed if asked.seed is None else asked.seed
+    name = str(config.directory / asked.name) if names_a_file(asked.name) else asked.name
+    try:
+        trace = load_trace(name, asked.slots, asked.events, seed)
+    except ConfigError:
+        raise
+    except UsageError as error:
+        raise config.error(f"check.workloads.{index}", str(error)) from None
+    return SuiteWorkload(asked.title, asked.name, most_slots(trace), seed, trace)
+
+
+def time_gates(config: Config, suite: Suite) -> tuple[TimeGate, ...]:
+    """The configured times. Raises ConfigError where one names what is not checked, or two are the same."""
+    titles = [workload.title for workload in suite.workloads]
+    seen: set[tuple[str, str]] = set()
+    for i, gate in enumerate(config.settings.check.times):
+        key = f"check.times.{i}"
+        for part, name in (("strategy", gate.strategy), ("against", gate.against)):
+            if name not in suite.strategies:
+                raise config.error(f"{key}.{part}", unknown("strategy that is checked", name, suite.strategies))
+        if gate.workload not in titles:
+            raise config.error(f"{key}.workload", unknown("workload that is checked", gate.workload, titles))
+        if (gate.workload, key_of(gate)) in seen:
+            raise config.error(key, f"asks for {key_of(gate)} on '{gate.workload}' a second time; leave one out")
+        seen.add((gate.workload, key_of(gate)))
+        if _is_native(gate.strategy) != _is_native(gate.against):
+            raise config.error(key, "one strategy is native, the other is not; they are never compared")
+        if not _is_native(gate.strategy) and gate.mode != "throughput_hot":
+            raise config.error(f"{key}.mode", "Python strategies have throughput_hot only")
+    return config.settings.check.times
+
+
+def require_matches(config: Config, suite: Suite) -> None:
+    """Raise ConfigError where a tolerance is for nothing that is checked, as one with a misspelt name would be."""
+    from fnmatch import fnmatchcase
+
+    titles = tuple(workload.title for workload in suite.workloads)
+    for i, tolerance in enumerate(config.settings.check.tolerances):
+        for part, pattern, names in (
+            ("strategy", tolerance.strategy, suite.strategies),
+            ("workload", tolerance.workload, titles),
+        ):
+            if not any(fnmatchcase(name, pattern) for name in names):
+                hint = unknown(f"{part} that is checked", pattern, names)
+                raise config.error(f"check.tolerances.{i}.{part}", hint.replace("is called", "matches", 1))
+
+
+def _measure(
+    config: Config, suite: Suite, gates: tuple[TimeGate, ...], form: str
+) -> tuple[Counted, list[TimeMeasurement]]:
+    from ..console import progress_bar
+
+    settings = config.settings
+    with progress_bar(shown=form == "table" or sys.stderr.isatty()) as report:
+        counted = count(suite, report)
+        if not gates or counted.faults:
+            return counted, []
+        times, faults = measure(gates, counted.questions, suite.placement, settings.displaced, settings.budget, report)
+        counted.faults += faults
+        return counted, times
+
+
+def _update(
+    outcome: Outcome,
+    counted: Counted,
+    times: list[TimeMeasurement],
+    suite: Suite,
+    held: Baseline | None,
+    path: Path,
+    form: str,
+    keep_times: bool,
+) -> int:
+    """Write the new baseline. Raises BrokenStrategy, and writes nothing, where an answer was wrong."""
+    if outcome.faults:
+        outcome.notes.append(f"{outcome.baseline} is left as it was.")
+        show(outcome, form, path, held, update=True)
+        raise_for(outcome, path)
+    new = Baseline(placement=suite.placement, workloads=counted.workloads)  # type: ignore[arg-type]
+    for title, figures in new.workloads.items():
+        old = held.workloads[title].times if held is not None and title in held.workloads else {}
+        if keep_times:
+            figures.times.update(old)
+        for time in times:
+            if time.gate.workload == title:
+                kept: TimeFigure | None = keep_or_renew(time, old.get(time.key))
+                if kept is not None:
+                    figures.times[time.key] = kept
+                else:
+                    raise SlotlookupError(
+                        f"{title}: the time of {time.key}, is too noisy for a baseline; try again with a larger budget"
+                    )
+    before = path.read_bytes() if held is not None else b""
+    changed = to_text(new).encode() != before
+    if changed:
+        write_baseline(new, path)
+    groups = sum(1 for _ in new.groups())
+    words = f"written, {groups} groups of figures" if changed else "is up to date"
+    outcome.notes.append(f"{outcome.baseline}: {words}.")
+    show(outcome, form, path, new, update=True)
+    return 0
+
+
+def show(outcome: Outcome, form: str, path: Path, held: Baseline | None, *, update: bool) -> None:
+    """Print the outcome. Whatever goes to stdout is of the format asked for; the rest goes to stderr."""
+    from ..ci_formats import append_summary, github, junit, within_repository
+    from ..console import output
+    from ..gate_formats import markdown, print_table, sentences, to_json
+
+    if form == "table":
+        print_table(outcome, output())
+        return
+    if form == "json":
+        click.echo(to_json(outcome, updated=update and not outcome.faults), nl=False)
+    elif form == "markdown":
+        click.echo(markdown(outcome), nl=False)
+    elif form == "junit":
+        click.echo(junit(outcome), nl=False)
+    else:
+        lines = line_numbers(held) if held is not None and _is_canonical(held, path) else {}
+        click.echo(github(outcome, within_repository(path, os.environ), lines), nl=False)
+        trouble = append_summary(outcome, os.environ)
+        if trouble:
+            click.echo(f"slotlookup: {trouble}", err=True)
+    for sentence in sentences(outcome):
+        click.echo(sentence, err=True)
+
+
+def _is_canonical(baseline: Baseline, path: Path) -> bool:
+    """Whether the file is as we would write it, so that its lines are where we think."""
+    try:
+        return path.read_text(encoding="utf-8") == to_text(baseline)
+    except (OSError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,64 @@
+"""`slotlookup config`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from slotlookup.config import load_config
+from slotlookup.settings import config_schema, without_nulls
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Show the configuration in force, or the schema that editors check it with."""
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
+def show(as_json: bool) -> None:
+    """Print every setting in force and where it comes from: a file, a variable of the environment, or `default`."""
+    config = load_config()
+    values = without_nulls(config.settings.model_dump(mode="json"))
+    check = values.pop("check")
+    rows = [(key, value, config.source[key]) for key, value in values.items()]
+    rows += [
+        (f"check.{key}", check.get(key), config.source[f"check.{key}"])
+        for key in type(config.settings.check).model_fields
+    ]
+    if as_json:
+        settings = [{"key": key, "value": value, "source": source} for key, value, source in rows]
+        document = {"schema_version": 1, "directory": str(config.directory), "settings": settings}
+        click.echo(json.dumps(document, indent=2))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from ..console import output
+
+    table = Table("key", "value", "from", box=SIMPLE_HEAD, pad_edge=False)
+    for key, value, source in rows:
+        table.add_row(Text(key), Text(_toml(value), overflow="fold"), Text(source, overflow="fold"))
+    output().print(table)
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML would have it, an element of an array of tables a line."""
+    if value is None:
+        return "not set"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        inner = [_toml(item) for item in value]
+        tables = any(isinstance(item, dict) for item in value)
+        return "[\n  " + ",\n  ".join(inner) + ",\n]" if tables else f"[{', '.join(inner)}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+@command.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration. It ships as slotlookup/schemas/config.schema.json, too."""
+    click.echo(config_schema(), nl=False)
