@@ -86,6 +86,11 @@ class Baseline(_Part):
                     yield workload, strategy, role, figures
 
 
+def time_key(strategy: str, against: str, role: str, mode: str) -> str:
+    """What a time is called within its workload."""
+    return f"{strategy} against {against}, {role} {mode}"
+
+
 def to_text(baseline: Baseline) -> str:
     """The text of the file. The same figures give the same bytes."""
     return "".join(f"{line}\n" for line, _ in _lines(baseline))

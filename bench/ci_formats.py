@@ -1,4 +1,4 @@
-"""A check's outcome as continuous integration reads it: GitHub's workflow commands and step summary, and JUnit's XML."""
+"""A check's outcome as continuous integration reads it: GitHub's commands and step summary, and JUnit's XML."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ MOST_ANNOTATIONS = 10
 SUMMARY_BYTES = 1024 * 1024
 """What the summary of one step may hold; GitHub drops a larger one altogether."""
 
+Annotation = tuple[str, str, int | None]
+"""Title, message and line."""
+
 
 def escape_data(text: str) -> str:
-    """Text as a workflow command's message. GitHub undoes this; the percent sign goes first, as the others bring one."""
+    """Text as a workflow command's message. The percent sign goes first, as the others bring one."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
@@ -40,13 +43,12 @@ def github(outcome: Outcome, file: str | None, lines: Mapping[tuple[str, ...], i
     `file` is the baseline within the repository, None where it lies outside; `lines` are those of its groups.
     """
 
-    def of_row(row: Row) -> tuple[str, str, int | None]:
-        group = (row.workload, row.strategy, row.role)
-        if row.against is not None:
-            group = (row.workload, f"{row.strategy} against {row.against}, {row.role} {row.metric}")  # type: ignore[assignment]
-        return f"slotlookup: {row.verdict.value}", describe(row), lines.get(group)
+    def of_row(row: Row) -> Annotation:
+        return f"slotlookup: {row.verdict.value}", describe(row), lines.get(row.place)
 
-    errors = [("slotlookup: wrong answer", f"{f.strategy} on {f.workload}: {f.message}", None) for f in outcome.faults]
+    errors: list[Annotation] = [
+        ("slotlookup: wrong answer", f"{f.strategy} on {f.workload}: {f.message}", None) for f in outcome.faults
+    ]
     errors += [of_row(row) for row in outcome.of(Verdict.REGRESSION)]
     for problem in outcome.problems:
         errors.append(("slotlookup: not comparable", problem.message, None))
@@ -59,7 +61,7 @@ def github(outcome: Outcome, file: str | None, lines: Mapping[tuple[str, ...], i
     return "".join(f"{command}\n" for command in commands)
 
 
-def _limited(level: str, found: list[tuple[str, str, int | None]], file: str | None) -> list[str]:
+def _limited(level: str, found: list[Annotation], file: str | None) -> list[str]:
     shown = found if len(found) <= MOST_ANNOTATIONS else found[: MOST_ANNOTATIONS - 1]
     commands = [annotation(level, message, title, file, line) for title, message, line in shown]
     if len(shown) < len(found):

@@ -2,8 +2,8 @@
 
 Counts are exact, so any difference is a change. Times of two runs are not paired as those within one run are: the
 machine may have been another one in all but name. So a time is called faster or slower only where the two intervals
-lie apart and the medians differ by a stated share, and by more than identical work did within either run. The ratio to
-the reference, which ran beside every strategy in either run, cancels what slowed a whole run down: it decides where there
+lie apart and the medians differ by a stated share, and by more than identical work did within either run. The reference
+ran beside every strategy in either run, so the ratio to it cancels what slowed a whole run down: it decides where there
 is one.
 """
 

@@ -1,10 +1,10 @@
 """Crossovers: from how many slots on another strategy is cheaper, and how well that is known.
 
-What is known at a slot count is an interval of the ratio of two strategies. Below 1, above 1, or no telling: a crossover
-lies where the telling turns over, however many slot counts without any telling come between. It is placed where the
-straight line between neighbouring points, both axes logarithmic, meets a ratio of 1; its own interval is placed the same
-way with the ends of the ratios' intervals. A point without an interval bounds nothing, so the crossover's then reaches
-to its neighbour.
+What is known at a slot count is an interval of the ratio of two strategies: below 1, above 1, or no telling. A
+crossover lies where the telling turns over, however many slot counts without any telling come between. It is placed
+where the straight line between neighbouring points, both axes logarithmic, meets a ratio of 1; its own interval is
+placed in the same way with the ends of the ratios' intervals. A point that has no interval bounds nothing: the
+crossover's then reaches to the point's neighbour.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from itertools import pairwise
 
 from .statistics import Interval
 
-Ratio = Callable[[str, str], Interval]
-"""What the first costs in terms of the second, at one slot count."""
+Ratio = Callable[[str, str], Interval | None]
+"""What the first costs in terms of the second, at one slot count; None where they cannot be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,53 +67,49 @@ class Reign:
     doubts: tuple[int, ...] = ()
 
 
-def side(ratio: Interval) -> int:
+def side(ratio: Interval | None) -> int:
     """-1 where the ratio is known to be below 1, 1 where it is known to be above, 0 where there is no telling."""
-    if ratio.low is None or ratio.high is None:
+    if ratio is None or ratio.low is None or ratio.high is None:
         return 0
     return -1 if ratio.high < 1 else 1 if ratio.low > 1 else 0
 
 
-def crossings(a: str, b: str, slots: Sequence[int], ratios: Sequence[Interval]) -> list[Crossing]:
+def crossings(a: str, b: str, slots: Sequence[int], ratios: Sequence[Interval | None]) -> list[Crossing]:
     """Every crossover of `a` and `b`; `ratios` are what `a` costs in terms of `b` at each of `slots`, which ascend."""
     told = [(i, side(ratio)) for i, ratio in enumerate(ratios) if side(ratio)]
     found: list[Crossing] = []
     for (i, before), (j, after) in pairwise(told):
         if before == after:
             continue
-        span = ratios[i : j + 1]
-        # The ratio seen from the one that is cheaper first, so that it rises through 1.
-        rising = [_logs(ratio) if before < 0 else _inverse(_logs(ratio)) for ratio in span]
-        x = [math.log(n) for n in slots[i : j + 1]]
-        medians: list[float | None] = [median for _, median, _ in rising]
-        first, last = _first_root(x, medians), _last_root(x, medians)
         below, above = (a, b) if before < 0 else (b, a)
-        found.append(
-            Crossing(
-                below,
-                above,
-                math.exp((first + last) / 2),
-                math.exp(_first_root(x, [high for _, _, high in rising])),
-                math.exp(_last_root(x, [low for low, _, _ in rising])),
-                slots[i],
-                slots[j],
-            )
-        )
+        estimate, low, high = _place(slots[i : j + 1], ratios[i : j + 1], before)
+        found.append(Crossing(below, above, estimate, low, high, slots[i], slots[j]))
     return found
 
 
-_Logs = tuple[float | None, float, float | None]
-
-
-def _logs(ratio: Interval) -> _Logs:
-    if ratio.low is None or ratio.high is None:
-        return None, math.log(ratio.median), None
-    return math.log(ratio.low), math.log(ratio.median), math.log(ratio.high)
-
-
-def _inverse(logs: _Logs) -> _Logs:
-    low, median, high = logs
-    return None if high is None else -high, -median, None if low is None else -low
+def _place(slots: Sequence[int], ratios: Sequence[Interval | None], before: int) -> tuple[float, float, float]:
+    """Estimate, low and high of the crossover between the first and the last point; `before` is the first's side."""
+    x = [math.log(n) for n in slots]
+    low: list[float | None] = []
+    high: list[float | None] = []
+    medians: list[tuple[float, float]] = []
+    for at, ratio in zip(x, ratios, strict=True):
+        if ratio is not None:
+            medians.append((at, -before * math.log(ratio.median)))
+        if ratio is None or ratio.low is None or ratio.high is None:
+            low.append(None)
+            high.append(None)
+            continue
+        # Seen from the one that is cheaper first, so that the ratio rises through 1.
+        ends = sorted((-before * math.log(ratio.low), -before * math.log(ratio.high)))
+        low.append(ends[0])
+        high.append(ends[1])
+    known, middle = [at for at, _ in medians], [y for _, y in medians]
+    # Where noise takes the line through 1 more than once, half way between the first and the last time.
+    estimate = (_first_root(known, middle) + _last_root(known, middle)) / 2
+    # The same root found from either end may differ in its last digit.
+    first, last = min(_first_root(x, high), estimate), max(_last_root(x, low), estimate)
+    return math.exp(estimate), math.exp(first), math.exp(last)
 
 
 def _first_root(x: Sequence[float], y: Sequence[float | None]) -> float:

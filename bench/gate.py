@@ -15,7 +15,7 @@ from fractions import Fraction
 from slotlookup.errors import EXIT_FAILED, EXIT_INCOMPARABLE
 from slotlookup.settings import Tolerance
 
-from .baseline import Baseline, Figures, WorkloadFigures
+from .baseline import Baseline, Figures, WorkloadFigures, time_key
 from .counting import Counted, Fault
 from .results import COUNTS
 from .statistics import Interval
@@ -48,6 +48,13 @@ class Row:
     operations: int | None = None
     against: str | None = None
     interval: Interval | None = None
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where the baseline holds the figure, as `line_numbers` keys it."""
+        if self.against is None:
+            return self.workload, self.strategy, self.role
+        return self.workload, time_key(self.strategy, self.against, self.role, self.metric)
 
     @property
     def change(self) -> float | None:

@@ -42,8 +42,8 @@ def change_text(row: Row) -> str:
     if change is None:
         return "from 0"
     text = f"{change:+.2f} %"
-    if change and text in ("+0.00 %", "-0.00 %"):
-        return f"{'>' if change > 0 else '<'} {text.replace('.00', '.005' if change < 0 else '')}"
+    if change and abs(change) < 0.005:
+        return "under +0.01 %" if change > 0 else "under -0.01 %"
     return text
 
 
@@ -137,7 +137,7 @@ def markdown(outcome: Outcome, limit: int | None = None) -> str:
         if room < 0:
             break
         kept.append(line)
-    return "\n".join([*kept, "", cut, ""]) if room + limit > 0 and kept else ""
+    return "\n".join([*kept, "", cut, ""]) if kept else ""
 
 
 def _markdown_table(rows: list[Row]) -> list[str]:
@@ -184,13 +184,13 @@ def _json_row(row: Row) -> dict[str, Any]:
     common = {"workload": row.workload, "strategy": row.strategy, "role": row.role}
     judged = {"change_percent": row.change, "tolerance_percent": row.tolerance, "verdict": row.verdict.value}
     if row.against is None:
-        figures = {"metric": row.metric, "operations": row.operations, "baseline": row.baseline, "now": row.now}
-        return {**common, **figures, **judged}
+        count = {"metric": row.metric, "operations": row.operations, "baseline": row.baseline, "now": row.now}
+        return {**common, **count, **judged}
     interval = row.interval
-    figures = {
+    time = {
         "mode": row.metric,
         "against": row.against,
         "baseline": row.baseline,
         "now": None if interval is None else interval.as_json(),
     }
-    return {**common, **figures, **judged, "change_percent": None if interval is None else row.change}
+    return {**common, **time, **judged, "change_percent": None if interval is None else row.change}

@@ -59,7 +59,8 @@ def _parse(path: Path) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        if not text[error.pos :].strip() or "Unterminated" in error.msg:
+        # What is cut off stops where more was expected, or in the middle of something, before the last brace.
+        if not text[error.pos :].strip() or (text.lstrip()[:1] == "{" and text.rstrip()[-1:] != "}"):
             raise InputFileError(path, error.lineno, "the file ends too soon: empty or cut off") from None
         raise InputFileError(path, error.lineno, f"not JSON: {error.msg}") from None
     except (ValueError, RecursionError) as error:

@@ -22,7 +22,6 @@ from slotlookup.stream import Timeline as StreamTimeline
 
 from .results import COUNTS, TIMES, RoleResult
 
-
 EDGES_LOOKED_AT = 2_048
 """After slot changes the edges of at most so many slots are looked up: a scan for each of n slots costs n squared."""
 

@@ -74,7 +74,7 @@ def _add_columns(table: Table, width: int, timed: bool) -> None:
 
 def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
     """One role's table with a section for each family, which are never ranked together, and what it covers."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     timed = any(MODE in row.roles[role].ns for row in run.results if role in row.roles)
     _add_columns(table, width, timed)
     scope: list[str] = []
@@ -89,7 +89,7 @@ def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
         for row in rows:
             void: list[Text | str] = [Text("void", style="bold red")] * len(COUNTS)
             result = row.roles.get(role)
-            table.add_row(Text(f"  {row.strategy}"), *(_cells(result, width, timed) if row.verified else void))
+            table.add_row(Text(f" {row.strategy}"), *(_cells(result, width, timed) if row.verified else void))
         table.add_section()
     return table, " ".join(scope)
 

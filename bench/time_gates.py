@@ -15,7 +15,7 @@ from slotlookup.settings import TimeGate
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
 
-from .baseline import PARTS_PER_MILLION, Baseline, TimeFigure
+from .baseline import PARTS_PER_MILLION, Baseline, TimeFigure, time_key
 from .counting import TASKS, Fault, family_of, operations_limit
 from .gate import Outcome, Problem, Row, Verdict
 from .machine import describe_machine
@@ -53,7 +53,7 @@ class TimeMeasurement:
 
 def key_of(gate: TimeGate) -> str:
     """What the baseline calls a gate's time, within its workload."""
-    return f"{gate.strategy} against {gate.against}, {gate.role} {gate.mode}"
+    return time_key(gate.strategy, gate.against, gate.role, gate.mode)
 
 
 def measure(

@@ -25,7 +25,7 @@ CONTROL = "(control)"
 """The reference a second time: how far its ratio strays from 1 is how far apart the machine puts equals."""
 EMPTY = "empty"
 """The native structure that finds nothing: what it costs is the loop's own cost."""
-ROUNDS = 41
+ROUNDS = 21
 LEAST_ROUNDS = 7
 MOST_ROUNDS = 101
 

@@ -53,14 +53,12 @@ def command(baseline_file: Path | None, update: bool, form: str, no_times: bool)
     gates = () if no_times else time_gates(config, suite)
     require_matches(config, suite)
     held: Baseline | None = None
-    missing: Incomparable | None = None
     try:
         held = read_baseline(path)
     except Incomparable as error:
-        missing = error
         if not update:
-            outcome = Outcome(shown(path), problems=[Problem(str(error))])
-            show(outcome, form, path, None, update=False)
+            if form != "table":
+                show(Outcome(shown(path), problems=[Problem(str(error))]), form, path, None, update=False)
             raise
     counted, times = _measure(config, suite, gates, form)
     if held is None:
@@ -73,14 +71,13 @@ def command(baseline_file: Path | None, update: bool, form: str, no_times: bool)
         outcome.notes.append(f"{len(config.settings.check.times)} configured times were left out.")
     if update:
         return _update(outcome, counted, times, suite, held, path, form, no_times)
-    assert missing is None
     show(outcome, form, path, held, update=False)
     raise_for(outcome, path)
     return outcome.exit_code
 
 
 def raise_for(outcome: Outcome, path: Path) -> None:
-    """Raise what ends in the line on stderr: BrokenStrategy for wrong answers, Incomparable where that is the verdict."""
+    """Raise what becomes the line on stderr: BrokenStrategy for wrong answers, Incomparable for exit code 4."""
     if outcome.faults:
         first = outcome.faults[0]
         raise BrokenStrategy(f"{first.workload}: {first.message}{_more(len(outcome.faults))}")
@@ -244,8 +241,10 @@ def show(outcome: Outcome, form: str, path: Path, held: Baseline | None, *, upda
         trouble = append_summary(outcome, os.environ)
         if trouble:
             click.echo(f"slotlookup: {trouble}", err=True)
-    for sentence in sentences(outcome):
-        click.echo(sentence, err=True)
+    if outcome.exit_code not in (BrokenStrategy.exit_code, Incomparable.exit_code) or update:
+        # Those two end in a line on stderr anyhow.
+        for sentence in sentences(outcome):
+            click.echo(sentence, err=True)
 
 
 def _is_canonical(baseline: Baseline, path: Path) -> bool:

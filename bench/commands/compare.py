@@ -21,8 +21,8 @@ COUNT_HEADINGS = ("role", "strategy", "figure", "OLD", "NEW", "change", "")
 TIME_HEADINGS = ("strategy", "timing", "figure", "OLD", "NEW", "NEW/OLD", "")
 UNPAIRED = (
     "Two saved runs are not paired. A time is called faster or slower where its intervals lie apart and its medians "
-    "differ by {effect:g} % or more, and by more than identical work did in either run; trust the ratio to the reference "
-    "before the ns."
+    "differ by {effect:g} % or more, and by more than identical work did in either run; trust the ratio to the "
+    "reference before the ns."
 )
 
 
@@ -191,7 +191,7 @@ def _time_tables(comparison: Comparison) -> Iterator[tuple[str, list[tuple[str, 
             for mode, time in times.items():
                 if mode != MODE and time.verdict is None and time.ns.verdict is None:
                     continue
-                rows.append((strategy.strategy, mode, "ns", *_shift_cells(time.ns)))
+                rows.append((strategy.strategy, mode.replace("_", " "), "ns", *_shift_cells(time.ns)))
                 if time.to_reference is not None:
                     reference = comparison.new.references[strategy.family]
                     rows.append(("", "", f"to {reference}", *_shift_cells(time.to_reference)))
@@ -230,4 +230,4 @@ def _time_sentence(comparison: Comparison) -> str:
 
 def _tally(verdicts: list[str | None]) -> str:
     counted = ", ".join(f"{verdicts.count(word)} {word}" for word in ("slower", "faster"))
-    return f"{counted}, {verdicts.count(None)} of which nothing can be said"
+    return f"{counted}, nothing to be said of {verdicts.count(None)}"
