@@ -158,7 +158,7 @@ BREAKAGES = {
     "another fingerprint": (put("xyz", "workload", "fingerprint"), "workload.fingerprint: "),
     "a date without its zone": (put("2026-03-01 10:00", "machine", "date"), "machine.date: "),
     "an unknown role": (put({}, "empty_ns", "mmu"), "empty_ns.mmu"),
-    "an unknown timing": (put({}, "control", "gfn", {"warm": None}), "control.gfn"),
+    "an unknown timing": (put({"warm": {}}, "control", "gfn"), "control.gfn.warm"),
     "no rows": (put([], "results"), "results: "),
     "a void row with figures": (put("wrong", "results", 0, "fault"), "results[0]: a row is either verified or has"),
     "a void row that has none": (put(None, "results", 2, "fault"), "results[2]: a row is either verified or has"),
@@ -184,7 +184,10 @@ def test_a_broken_result_is_refused_by_schema_and_reader(name: str, tmp_path: Pa
 BEYOND_THE_SCHEMA = {
     "ends reversed": (put(1.5, *HOT, "high"), "throughput_hot: the median, 2.0, is not within [1.0, 1.5]"),
     "one end": (put(None, *HOT, "low"), "throughput_hot: low and high must both be numbers or both be null"),
-    "other samples": (put([1, 3, 3], *HOT, "samples"), "throughput_hot.median: 2.0 is not the median of the samples, 3"),
+    "other samples": (
+        put([1, 3, 3], *HOT, "samples"),
+        "throughput_hot.median: 2.0 is not the median of the samples, 3",
+    ),
     "the same row twice": (lambda d: d["results"].append(copy.deepcopy(d["results"][0])), "results holds linear twice"),
 }
 
@@ -202,7 +205,9 @@ def test_the_reader_sees_what_a_schema_cannot(name: str, tmp_path: Path) -> None
 def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.json"
     text = to_json(result(row("linear", gfn())))
-    for length in range(len(text.rstrip())):
+    # Every place of the last row, and of the rest every seventh, which falls on every kind of place there is.
+    lengths = [*range(0, len(text), 7), *range(text.index('"results"'), len(text.rstrip()))]
+    for length in lengths:
         path.write_text(text[:length])
         with pytest.raises(InputFileError, match="the file ends too soon: empty or cut off"):
             load_result(path)
