@@ -103,7 +103,7 @@ class Shift:
         assert self.new.low is not None and self.new.high is not None
         if self.new.low > self.old.high and self.ratio >= 1 + self.least:
             return "slower"
-        if self.new.high < self.old.low and self.ratio <= 1 / (1 + self.least):
+        if self.new.high < self.old.low and self.old.median / self.new.median >= 1 + self.least:
             return "faster"
         return None
 
@@ -225,7 +225,6 @@ def _require_comparable(old: RunResult, new: RunResult) -> None:
     if old.as_json() == new.as_json():
         raise Incomparable(f"OLD and NEW hold the same run, of {new.machine['date']}: one is a copy of the other")
     asked = [
-        Difference("the workload's fingerprint", _named(old), _named(new)),
         Difference("the seed", old.workload["seed"], new.workload["seed"]),
         Difference("the displaced bytes", old.options["displaced"], new.options["displaced"]),
         Difference("the placement", old.options["placement"], new.options["placement"]),
@@ -236,6 +235,8 @@ def _require_comparable(old: RunResult, new: RunResult) -> None:
         for role in ROLES
     ]
     differ = [str(difference) for difference in asked if difference.old != difference.new]
+    if old.workload["fingerprint"] != new.workload["fingerprint"]:
+        differ.insert(0, str(Difference("the workload's fingerprint", _named(old), _named(new))))
     if differ:
         raise Incomparable(f"OLD and NEW cannot be compared; they differ in {', '.join(differ)}")
 

@@ -1,7 +1,7 @@
 """A sweep: one workload at many slot counts, each a run of its own.
 
-Each point is a full run: every answer checked, every operation counted, strategies timed in turns. A point is held in the
-published form of a run, whether it was measured just now or kept in a file.
+Each point is a full run: every answer checked, every operation counted, strategies timed in turns. A point is held in
+the published form of a run, whether it was measured just now or kept in a file.
 """
 
 from __future__ import annotations

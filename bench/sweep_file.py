@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from slotlookup.errors import InputFileError
+from slotlookup.registry import parse_spec
 from slotlookup.writing import replacing
 
 from .curves import panels
@@ -159,6 +160,11 @@ def check_same(path: Path, kept: Kept, asked: Mapping[str, Any], machine: Mappin
 
     `asked` holds, by name of SweepOptions, what was given on the command line.
     """
+    for name, spec in kept.options.strategies.items():
+        if str(parse_spec(name)) != spec:
+            raise InputFileError(
+                path, None, f"strategy '{name}' was {spec} and is {parse_spec(name)} now; begin anew with --save"
+            )
     held = kept.options.as_json()
     for name, value in asked.items():
         if held[name] != value:

@@ -1,4 +1,4 @@
-"""The gate: what passes, what is a regression, what cannot be compared, and that none of them is mistaken for another."""
+"""The gate: what passes and what is a regression, what an update writes, and the exit codes of the console script."""
 
 from __future__ import annotations
 
@@ -7,87 +7,25 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from click.testing import CliRunner, Result
-from slotlookup.bench.baseline import read_baseline, to_text
-from slotlookup.bench.commands.check import command
-from slotlookup.bench.gate import Verdict, allowed, judge
+from checking import BASELINE, CONFIG, call, code, edit, gfn_of, settle, update
 
 from slotlookup import registry
 from slotlookup.address import HOLE
-from slotlookup.memslots import make_memslot
+from slotlookup.bench.baseline import read_baseline, to_text
+from slotlookup.bench.gate import Verdict, allowed, judge
 from slotlookup.settings import Tolerance
 from slotlookup.structure import Costs, Preset, PythonStructure, RangeIndex
-from slotlookup.trace import Trace, gfn_events, hva_events, slot_events, write_trace
-
-START = (
-    make_memslot(0, 0x0, 0x4000, 0x7000_0000_0000),
-    make_memslot(1, 0x10000, 0x20000, 0x6000_0000_0000),
-    make_memslot(2, 0x40000, 0x8000, 0x7000_0000_0000),
-)
-STEPS = np.concatenate(
-    [
-        gfn_events([0, 3, 0x11, 0x2F, 0x47, 0x30, 0x999]),
-        hva_events([0x7000_0000_0000, 0x6000_0000_1000], [0x7000_0000_1000, 0x6000_0000_3000]),
-        slot_events([(3, 0x80000, 0x1000, 0x5000_0000_0000, 0)]),
-        gfn_events([0x80, 0x81]),
-    ]
-)
-CONFIG = """
-[check]
-strategies = ["linear", "rbtree"]
-workloads = [{ name = "./small.parquet", label = "small" }]
-"""
-BASELINE = Path("slotlookup-baseline.json")
+from slotlookup.trace import Trace, gfn_events, write_trace
 
 
 @pytest.fixture(autouse=True)
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A folder with a trace and a configuration, out of reach of the surroundings' own."""
-    for name in list(os.environ):
-        if name.startswith(("SLOTLOOKUP_", "GITHUB_")):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    write_trace(Trace("small", START, STEPS), "small.parquet")
-    Path("slotlookup.toml").write_text(CONFIG)
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(command, list(arguments), standalone_mode=False)
-
-
-def code(result: Result) -> int:
-    """The exit code that the console script would give."""
-    if result.exception is None:
-        assert isinstance(result.return_value, int)
-        return result.return_value
-    found = getattr(result.exception, "exit_code", None)
-    assert isinstance(found, int), result.exception
-    return found
-
-
-def update() -> None:
-    assert code(call("--update")) == 0
-
-
-def edit(change: Callable[[dict[str, Any]], None]) -> None:
-    held = json.loads(BASELINE.read_text())
-    change(held)
-    BASELINE.write_text(json.dumps(held))
-
-
-def gfn_of(held: dict[str, Any], strategy: str = "linear") -> dict[str, Any]:
-    found: dict[str, Any] = held["workloads"]["small"]["strategies"][strategy]["gfn"]
-    return found
-
-
-def set_gfn(key: str, value: object) -> Callable[[dict[str, Any]], None]:
-    return lambda held: gfn_of(held).update({key: value})
+    settle(monkeypatch, tmp_path)
 
 
 def test_the_baseline_holds_totals_as_counted_by_hand() -> None:
@@ -106,9 +44,12 @@ def test_the_baseline_is_made_for_diffs() -> None:
     text = BASELINE.read_text()
     lines = text.splitlines()
     assert len([line for line in lines if '"operations"' in line]) == 2 * 3
-    keys = [line.split('"')[1] for line in lines if line.startswith("      ") and not line.startswith("       ")]
-    assert keys[:-1] == sorted(keys[:-1]) or keys == sorted(keys)
-    assert "." not in text.replace("./small.parquet", ""), "figures are integers"
+
+    def in_order(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert pairs == sorted(pairs, key=lambda pair: pair[0])
+        return dict(pairs)
+
+    json.loads(text, object_pairs_hook=in_order, parse_float=lambda number: pytest.fail(f"{number} is no integer"))
     assert to_text(read_baseline(BASELINE)) == text
 
 
@@ -163,7 +104,7 @@ class Scan(RangeIndex):
 
     def find(self, point: int) -> int:
         for _ in range(self.extra):
-            _ = point <= point  # noqa: PLR0124
+            _ = point <= point
         if self.wrong and point == 3:
             return HOLE
         return next((n for s, e, n in self.held if s <= point <= e), HOLE)
@@ -252,136 +193,6 @@ def test_a_regression_comes_before_what_cannot_be_compared() -> None:
     assert "Not compared: strategy 'rbtree' is not in the baseline." in result.stdout
 
 
-def rename(held: dict[str, Any], new: str) -> None:
-    held["workloads"][new] = held["workloads"].pop("small")
-
-
-def strategies(held: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = held["workloads"]["small"]["strategies"]
-    return found
-
-
-IN_JSON: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "another schema": (lambda held: held.update(schema_version=2), "baseline schema 2; this slotlookup reads schema 1"),
-    "a schema that is true": (lambda held: held.update(schema_version=True), "baseline schema true"),
-    "no schema": (lambda held: held.pop("schema_version"), "it has no schema_version"),
-    "no workloads": (lambda held: held.update(workloads={}), "the baseline holds no figures"),
-    "no strategies": (lambda held: strategies(held).clear(), "the baseline holds no figures"),
-    "an unknown key": (lambda held: held.update(extra=1), "extra is not a key of schema 1"),
-    "other slots or events": (
-        lambda held: held["workloads"]["small"].update(fingerprint="0" * 16),
-        "workload 'small' is another: fingerprint was 0000000000000000 in the baseline and is ",
-    ),
-    "other questions": (
-        lambda held: held["workloads"]["small"].update(questions="0" * 16),
-        "workload 'small' is another: questions was 0000000000000000",
-    ),
-    "another seed": (
-        lambda held: held["workloads"]["small"].update(seed=7),
-        "workload 'small' is another: seed was 7 in the baseline and is 0 now",
-    ),
-    "other events": (lambda held: held["workloads"]["small"].update(events=11), "events was 11 in the baseline and is"),
-    "no seed": (lambda held: held["workloads"]["small"].pop("seed"), "workloads.small.seed is missing"),
-    "another workload": (lambda held: rename(held, "large"), "workload 'small' is not in the baseline (and 1 more)"),
-    "a workload too many": (
-        lambda held: held["workloads"].update(large=held["workloads"]["small"]),
-        "workload 'large' is in the baseline but is not checked any more",
-    ),
-    "a strategy that is missing": (
-        lambda held: strategies(held).pop("rbtree"),
-        "strategy 'rbtree' is not in the baseline",
-    ),
-    "a strategy too many": (
-        lambda held: strategies(held).update(gone=strategies(held)["rbtree"]),
-        "strategy 'gone' is in the baseline but is not checked any more",
-    ),
-    "a role that is missing": (
-        lambda held: strategies(held)["linear"].pop("hva"),
-        "the baseline lacks hva of strategy 'linear' on workload 'small'",
-    ),
-    "an unknown role": (
-        lambda held: strategies(held)["linear"].update(hvas=gfn_of(held)),
-        "workloads.small.strategies.linear.hvas: input should be 'gfn', 'hva' or 'update'",
-    ),
-    "a count that is missing": (
-        lambda held: gfn_of(held).pop("compares"),
-        "the baseline lacks compares for gfn of strategy 'linear' on workload 'small'",
-    ),
-    "a count that is null": (set_gfn("compares", None), "the baseline lacks compares for gfn"),
-    "a count that is no integer": (set_gfn("compares", 1.5), "workloads.small.strategies.linear.gfn.compares: input"),
-    "a count that is text": (set_gfn("compares", "1"), "linear.gfn.compares: input should be a valid integer"),
-    "a count that is true": (set_gfn("compares", True), "linear.gfn.compares: input should be a valid integer"),
-    "a count below zero": (set_gfn("lines", -1), "linear.gfn.lines: input should be greater than or equal to 0"),
-    "an unknown count": (set_gfn("comparisons", 1), "linear.gfn.comparisons is not a key of schema 1"),
-    "no operations": (lambda held: gfn_of(held).pop("operations"), "linear.gfn.operations is missing"),
-    "other operations": (set_gfn("operations", 8), "8 operations in the baseline and 9 now"),
-    "another placement": (
-        lambda held: held.update(placement="scattered"),
-        "slots were placed scattered in the baseline and are placed packed now",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", IN_JSON)
-def test_a_baseline_with_a_fault_inside_is_not_comparable(name: str) -> None:
-    update()
-    change, words = IN_JSON[name]
-    edit(change)
-    result = call()
-    assert code(result) == 4, result.output
-    message = str(result.exception)
-    assert message.startswith(str(Path.cwd() / BASELINE))
-    assert words in message
-    assert "`slotlookup check --update`" in message
-    assert "\n" not in message
-
-
-def loop() -> None:
-    BASELINE.unlink()
-    BASELINE.symlink_to(BASELINE)
-
-
-def directory() -> None:
-    BASELINE.unlink()
-    BASELINE.mkdir()
-
-
-def pipe() -> None:
-    BASELINE.unlink()
-    os.mkfifo(BASELINE)
-
-
-AS_FILE: dict[str, tuple[Callable[[], object], str]] = {
-    "missing": (lambda: BASELINE.unlink(), "there is no baseline"),
-    "empty": (lambda: BASELINE.write_text(""), "the file is empty"),
-    "blank": (lambda: BASELINE.write_text("\n \n"), "the file is empty"),
-    "an empty object": (lambda: BASELINE.write_text("{}"), "it has no schema_version"),
-    "a list": (lambda: BASELINE.write_text("[]"), "it has no schema_version"),
-    "cut off": (lambda: BASELINE.write_text(BASELINE.read_text()[:-300]), "not JSON: "),
-    "in conflict": (lambda: BASELINE.write_text("<<<<<<< HEAD\n" + BASELINE.read_text()), "at line 1, column 1"),
-    "merged badly": (
-        lambda: BASELINE.write_text(BASELINE.read_text().replace('"compares"', '"lines": 1, "compares"', 1)),
-        'the key "lines" is there twice',
-    ),
-    "nested too deeply": (lambda: BASELINE.write_text("[" * 100_000), "nested too deeply"),
-    "not text": (lambda: BASELINE.write_bytes(b"\xff\xfe"), "not text in UTF-8"),
-    "a directory": (directory, "it is a directory"),
-    "a pipe": (pipe, "it is not a regular file"),
-    "unreadable": (loop, "cannot be read: "),
-}
-
-
-@pytest.mark.parametrize("name", AS_FILE)
-def test_a_file_that_is_no_baseline(name: str) -> None:
-    update()
-    change, words = AS_FILE[name]
-    change()
-    result = call()
-    assert code(result) == 4
-    assert words in str(result.exception)
-    assert "\n" not in str(result.exception)
-
-
 def test_another_seed_asked_for_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     update()
     monkeypatch.setenv("SLOTLOOKUP_SEED", "5")
@@ -436,11 +247,11 @@ def test_an_update_that_cannot_be_written_is_one_line() -> None:
             "check.workloads.0.name: no workload is called 'two-slott'; did you mean 'two-slot'",
         ),
         ("strategies = ['linear', 'rbtre']", "check.strategies.1: strategy 'rbtre': no strategy is called 'rbtre'"),
-        ("workloads = [{name='microvm-1G', events=7}]", "check.workloads.0: workload 'microvm-1G' has 6 events"),
+        ("workloads = [{name='microvm-1G', slots=7}]", "check.workloads.0: workload 'microvm-1G'"),
         ("workloads = ['./none.parquet']", "no such file"),
         (
-            "workloads = ['one-slot']\ntolerances = [{strategy='kvn-*', percent=5}]",
-            "check.tolerances.0.strategy: no strategy that is checked matches 'kvn-*'; did you mean 'kvm-5.17'?",
+            "workloads = ['one-slot']\ntolerances = [{strategy='lineal', percent=5}]",
+            "check.tolerances.0.strategy: no strategy that is checked matches 'lineal'; did you mean 'linear'?",
         ),
         (
             "workloads = ['one-slot']\ntolerances = [{workload='two*', percent=5}]",

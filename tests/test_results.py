@@ -15,19 +15,25 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from results import gfn, result, row, timing
+
 from slotlookup.bench import machine
 from slotlookup.bench import runner as bench_runner
 from slotlookup.bench.cli import cli
 from slotlookup.bench.load import OtherSchemaVersion, load_result
 from slotlookup.bench.results import to_json
 from slotlookup.bench.subjects import GfnTask
-
 from slotlookup.errors import BrokenStrategy, InputFileError
 from slotlookup.memslots import make_memslot
 from slotlookup.strategy import Strategy
 from slotlookup.trace import Trace, gfn_events, slot_events, write_trace
 
-SCHEMA = json.loads((files("slotlookup.bench") / "schemas" / "run.schema.json").read_text(encoding="utf-8"))
+
+def schema(name: str) -> Any:
+    """A published schema."""
+    return json.loads((files("slotlookup.bench") / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8"))
+
+
+SCHEMA = schema("run")
 VALIDATOR = Draft202012Validator(SCHEMA)
 EVENTS = np.concatenate([gfn_events([0, 3, 0x11, 0x30]), slot_events([(3, 0x80000, 0x1000, 0x5000_0000_0000, 0)])])
 
@@ -108,6 +114,16 @@ def test_the_schema_is_one_and_every_key_is_described() -> None:
             look(part, f"{place}/{key}")
 
     look(SCHEMA, "")
+
+
+@pytest.mark.parametrize("name", ["strategies", "workloads"])
+def test_the_lists_follow_their_schemas(name: str) -> None:
+    Draft202012Validator.check_schema(schema(name))
+    printed = json.loads(CliRunner().invoke(cli, [name, "--json"], standalone_mode=False).stdout)
+    assert [e.message for e in Draft202012Validator(schema(name)).iter_errors(printed)] == []
+    broken = copy.deepcopy(printed)
+    del broken[name][0]["summary"]
+    assert not Draft202012Validator(schema(name)).is_valid(broken)
 
 
 def whole() -> dict[str, Any]:

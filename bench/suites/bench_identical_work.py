@@ -23,7 +23,7 @@ from ..timing import time_task
 STRATEGIES = [name for name, s in structures().items() if isinstance(s, NativeStructure)] + list(presets())
 REPEATS = 5
 EVENTS = 200_000
-EFFECT = 0.02
+EFFECT = 0.05
 """A difference this large between equals would mislead; a smaller one, even if significant, would not be quoted."""
 
 

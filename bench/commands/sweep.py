@@ -1,0 +1,208 @@
+"""`slotlookup sweep`."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from slotlookup.config import load_config
+from slotlookup.errors import EXIT_FAILED, UsageError
+from slotlookup.registry import parse_spec, strategy_names, structures
+from slotlookup.structure import Family
+
+from .. import sweep, sweep_file
+from ..machine import describe_machine
+from ..results import COUNTS, ROLES, TIMES
+from ..sweep import Point, SweepOptions
+
+
+@click.command()
+@click.argument("workload", required=False)
+@click.option("-s", "--strategy", "strategies", multiple=True, help="A strategy's name or spec; repeat for more.")
+@click.option("--slots", metavar="1,2,4,…", help="The slot counts; by default powers of two and 32,764.")
+@click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), help="Seed of everything drawn at random.")
+@click.option("--counts-only", is_flag=True, help="Check and count, without timing.")
+@click.option("--quick", "effort", flag_value="quick", help="Less precise, and up to 4,096 slots by default.")
+@click.option("--rigorous", "effort", flag_value="rigorous", help="More precise, in about five times the time.")
+@click.option(
+    "--timing",
+    type=click.Choice(TIMES),
+    default=TIMES[0],
+    show_default=True,
+    help="What is timed: independent operations or each waiting for the last, caches as they are or displaced.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes; with --counts-only."
+)
+@click.option(
+    "--plot",
+    "plot_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.svg|png",
+    help="Also draw the curves.",
+)
+@click.option("--plot-role", type=click.Choice(ROLES), help="Draw this role alone.")
+@click.option(
+    "--plot-metric", type=click.Choice(["ns", *COUNTS]), help="Draw this; by default ns, or compares without timing."
+)
+@click.option(
+    "--save", type=click.Path(path_type=Path, dir_okay=False), help="Keep each point here as soon as it is done."
+)
+@click.option(
+    "--resume", type=click.Path(path_type=Path, dir_okay=False), help="Go on with the sweep that --save kept here."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
+def command(
+    workload: str | None,
+    strategies: tuple[str, ...],
+    slots: str | None,
+    seed: int | None,
+    counts_only: bool,
+    effort: str | None,
+    timing: str,
+    jobs: int,
+    plot_file: Path | None,
+    plot_role: str | None,
+    plot_metric: str | None,
+    save: Path | None,
+    resume: Path | None,
+    as_json: bool,
+) -> int:
+    """Run WORKLOAD at many slot counts: which strategy is cheapest where, and where they cross over.
+
+    A crossover comes with the range of slot counts within which there was no telling. Native strategies unless -s says
+    otherwise; each point is checked, counted and timed as `slotlookup run` does it.
+    """
+    if save is not None and resume is not None:
+        raise UsageError("give either --save, to begin, or --resume, which goes on in the same file")
+    for name in (*strategies,):
+        parse_spec(name)  # a typing error should not wait for a file or a workload to be read
+    wanted = None if slots is None else sweep.parse_slots(slots)
+    machine = describe_machine()
+    points: dict[int, Point] = {}
+    kept_in = save or resume
+    if resume is not None:
+        kept = sweep_file.read(resume)
+        given = {"workload": workload, "strategies": _specs(strategies) or None, "seed": seed, "effort": effort}
+        given |= {name: value for name, value in (("counts_only", counts_only), ("timing", timing)) if _is_given(name)}
+        asked = {name: value for name, value in given.items() if value is not None}
+        sweep_file.check_same(resume, kept, asked, machine)
+        options, points, counts = kept.options, kept.points, wanted or kept.slots
+    else:
+        options = _options(workload, strategies, seed, effort or "default", counts_only, timing)
+        counts = wanted or (sweep.QUICK_SLOTS if effort == "quick" else sweep.DEFAULT_SLOTS)
+    sweep.check_sizable(options.workload)
+    if jobs > 1 and not options.counts_only:
+        raise UsageError("--jobs: times taken side by side would disturb each other; leave it out or add --counts-only")
+    metric = _plot_metric(plot_file, plot_metric, options)
+    if resume is not None:
+        sweep.check_points(options, points, str(resume))
+        sweep_file.cut(resume, kept)
+        if kept.remark:
+            click.echo(f"slotlookup: {kept.remark}", err=True)
+    elif save is not None:
+        sweep_file.begin(save, options, counts, machine)
+    _measure(options, counts, points, kept_in, jobs, shown=not as_json or sys.stderr.isatty(), again=slots)
+    points = sweep.chosen(points, counts)
+    _present(options, machine, points, as_json)
+    if plot_file is not None:
+        from ..plot import draw
+
+        draw(options, machine, points, metric, plot_role, plot_file)
+        if not as_json:
+            click.echo(f"drawn: {plot_file}", err=True)
+    return EXIT_FAILED if sweep.faults(points) else 0
+
+
+def _is_given(parameter: str) -> bool:
+    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+
+
+def _specs(strategies: tuple[str, ...]) -> dict[str, str]:
+    return {text: str(parse_spec(text)) for text in strategies}
+
+
+def native_strategies() -> tuple[str, ...]:
+    """The native strategies that the registry found, `linear` first."""
+    native = [name for name in strategy_names() if structures()[parse_spec(name).gfn].family is Family.NATIVE]
+    return tuple(sorted(native, key=lambda name: name != "linear"))
+
+
+def _options(
+    workload: str | None, strategies: tuple[str, ...], seed: int | None, effort: str, counts_only: bool, timing: str
+) -> SweepOptions:
+    settings = load_config().settings
+    return SweepOptions(
+        workload or sweep.DEFAULT_WORKLOAD,
+        settings.seed if seed is None else seed,
+        _specs(strategies or settings.strategies or native_strategies()),
+        effort,
+        counts_only,
+        timing,
+        settings.displaced,
+        settings.placement,
+    )
+
+
+def _plot_metric(plot_file: Path | None, metric: str | None, options: SweepOptions) -> str:
+    """The metric to draw. Raises UsageError, before anything is measured, where it could not be drawn."""
+    if metric == "ns" and options.counts_only:
+        raise UsageError(f"--plot-metric ns: nothing is timed with --counts-only; take one of {', '.join(COUNTS)}")
+    if plot_file is not None:
+        from ..plot import check_plot_path
+
+        check_plot_path(plot_file)
+    if metric is None:
+        metric = "compares" if options.counts_only else "ns"
+    return options.timing if metric == "ns" else metric
+
+
+def _measure(
+    options: SweepOptions,
+    counts: tuple[int, ...],
+    points: dict[int, Point],
+    kept_in: Path | None,
+    jobs: int,
+    *,
+    shown: bool,
+    again: str | None,
+) -> None:
+    """Measure what is missing. Interrupted, tell how to go on and end with 130."""
+    from ..console import progress_bar
+
+    def keep(slots: int, point: Point) -> None:
+        if kept_in is not None:
+            sweep_file.append(kept_in, slots, point)
+
+    try:
+        with progress_bar(shown=shown) as report:
+            if jobs > 1:
+                sweep.sweep_in_parallel(options, counts, points, keep, report, jobs)
+            else:
+                sweep.sweep(options, counts, points, keep, report)
+    except KeyboardInterrupt:
+        done = f"{sum(n in points for n in counts)} of {len(counts)} slot counts done"
+        if kept_in is None:
+            words = f"{done} and lost; with --save FILE they would have been kept"
+        else:
+            rest = f" --slots {again}" if again else ""
+            words = f"{done}; go on with: slotlookup sweep --resume {shlex.quote(str(kept_in))}{rest}"
+        click.echo(f"slotlookup: interrupted: {words}", err=True)
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _present(options: SweepOptions, machine: Mapping[str, Any], points: Mapping[int, Point], as_json: bool) -> None:
+    if as_json:
+        click.echo(sweep.to_json(options, machine, points), nl=False)
+        return
+    from ..console import output
+    from ..sweep_tables import print_sweep
+
+    print_sweep(options, machine, points, "compares" if options.counts_only else options.timing, output())

@@ -1,0 +1,143 @@
+"""Exports: CSV that a data frame reads back to the same figures, Markdown that GitHub draws as tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from results import gfn, result, row, timing
+
+from slotlookup.bench import export
+from slotlookup.bench.cli import cli
+from slotlookup.bench.commands.export import command
+from slotlookup.bench.results import RunResult, to_json
+from slotlookup.errors import InputFileError, UsageError
+from slotlookup.memslots import make_memslot
+from slotlookup.trace import Trace, gfn_events, write_trace
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def example() -> RunResult:
+    return result(
+        row("linear", gfn(1 / 3, throughput_hot=timing(2, 1, 3, (1, 1, 1)))),
+        row("py-linear", gfn(), "python", bytes_per_slot=None, note="slow, and why"),
+        row("rbtree", {}, fault="answered | wrong", bytes_per_slot=None),
+    )
+
+
+def test_csv_has_a_row_for_each_strategy_and_role() -> None:
+    rows = list(csv.DictReader(io.StringIO(export.to_csv([example()]))))
+    assert [(r["strategy"], r["role"]) for r in rows] == [
+        (strategy, role) for strategy in ("linear", "py-linear", "rbtree") for role in ("gfn", "hva", "update")
+    ]
+    first = rows[0]
+    assert first["workload"] == "small"
+    assert first["fingerprint"] == "0123456789abcdef"
+    assert first["cpu"] == "Model A"
+    assert first["displaced"] == "65536"
+    assert float(first["compares"]) == 1 / 3  # every digit
+    assert (first["operations"], first["hops"], first["bytes_per_slot"]) == ("1000", "3.0", "64.0")
+    assert [first[f"throughput_hot_{c}"] for c in export.TIME_COLUMNS] == ["2", "1", "3", "1", "1", "1"]
+    assert first["latency_cold_ns"] == ""
+
+
+def test_csv_leaves_empty_what_is_not_known_or_void() -> None:
+    rows = list(csv.DictReader(io.StringIO(export.to_csv([example()]))))
+    assert rows[1]["operations"] == ""  # no hva visits
+    assert (rows[3]["bytes_per_slot"], rows[3]["note"]) == ("", "slow, and why")
+    void = rows[6]
+    assert (void["verified"], void["fault"]) == ("false", "answered | wrong")
+    assert {void[column] for column in ("operations", "compares", "throughput_hot_ns", "bytes_per_slot")} == {""}
+
+
+def test_csv_of_several_results_has_one_heading() -> None:
+    lines = export.to_csv([example(), example()]).splitlines()
+    assert len(lines) == 1 + 2 * 9
+    assert lines[0].split(",") == list(export.CSV_COLUMNS)
+    assert len({len(line) for line in csv.reader(lines)}) == 1
+
+
+def test_markdown_keeps_families_apart() -> None:
+    text = export.to_markdown([example()])
+    native, python = text.index("**gfn lookups**, native: 1,000"), text.index("**gfn lookups**, python: 1,000")
+    assert native < text.index("| linear | 5 | 0.333 | 3 | 4 | 64 | 2 [1, 3] | 1 [1, 1] |\n") < python
+    assert python < text.index("| py-linear | 5 | 10 | 3 | 4 | n/a |\n")
+    assert "- **rbtree is void:** answered \\| wrong\n" in text
+    assert "- py-linear: slow, and why.\n" in text
+
+
+def test_every_markdown_table_is_rectangular_and_stands_apart() -> None:
+    blocks = [b for b in export.to_markdown([example()]).split("\n\n") if b.lstrip().startswith("|")]
+    assert len(blocks) == 6
+    for block in blocks:
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.strip().splitlines()}
+        assert len(widths) == 1, block
+    assert blocks[0].splitlines()[1].startswith("| :--- | ---: |")
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("slots_examined", "slots_examined"),
+        ("_x_", "\\_x\\_"),
+        ("a|b*c`d<e~f\\g", "a\\|b\\*c\\`d\\<e\\~f\\\\g"),
+        ("[1.5, 2]", "[1.5, 2]"),
+        ("[a](http://b)", "[a\\](http://b)"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_markup_is_escaped(text: str, escaped: str) -> None:
+    assert export.escape(text) == escaped
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("x.json", "x.json: results are exported as .csv or .md; give a name that ends in one"),
+        ("csv", "exported as .csv or .md"),
+        ("no/dir/x.csv", "no/dir: no such directory"),
+    ],
+)
+def test_other_endings_and_folders_are_refused(path: str, words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        export.check_export_path(Path(path))
+
+
+def test_run_exports_both_forms_and_refuses_before_it_runs() -> None:
+    slots = (make_memslot(0, 0x0, 0x4000, 0x7000_0000_0000),)
+    write_trace(Trace("one", slots, gfn_events([0, 3, 4])), Path("one.parquet"))
+    run = ["run", "one.parquet", "-s", "linear", "--counts-only"]
+    done = CliRunner().invoke(cli, [*run, "--export", "x.csv", "--export", "X.MD"], standalone_mode=False)
+    assert done.return_value == 0, done.exception
+    assert Path("x.csv").read_text().startswith("date,cpu,workload,")
+    # One slot: each of the three lookups examines it.
+    assert next(csv.DictReader(io.StringIO(Path("x.csv").read_text())))["slots_examined"] == "1.0"
+    assert Path("X.MD").read_text().startswith("### one: 1 slots, 3 events\n")
+    refused = CliRunner().invoke(cli, [*run, "--export", "x.txt", "--save", "x.json"], standalone_mode=False)
+    assert isinstance(refused.exception, UsageError)
+    assert not Path("x.json").exists()
+
+
+def test_saved_results_are_exported() -> None:
+    Path("a.json").write_text(to_json(example()))
+    done = CliRunner().invoke(command, ["a.json", "a.json", "-o", "x.csv", "-o", "x.md"], standalone_mode=False)
+    assert done.return_value == 0, done.exception
+    read = list(csv.DictReader(io.StringIO(Path("x.csv").read_text())))
+    assert len(read) == 18
+    assert read[0]["compares"] == repr(1 / 3)
+    assert Path("x.md").read_text() == export.to_markdown([example(), example()])
+
+
+def test_a_bad_result_leaves_no_export() -> None:
+    Path("bad.json").write_text("{}")
+    refused = CliRunner().invoke(command, ["bad.json", "-o", "x.csv"], standalone_mode=False)
+    assert isinstance(refused.exception, InputFileError)
+    assert not Path("x.csv").exists()
