@@ -57,7 +57,7 @@ class Task(ABC):
     def load(self, text: str, *, counted: bool = False) -> Strategy:
         """A new strategy that holds the starting slots."""
         strategy = make_strategy(text, counted=counted, placement=self.placement)
-        strategy.apply_table(self.questions.start)
+        strategy.load_table(self.questions.start)
         return strategy
 
     def count(self, text: str) -> RoleResult:

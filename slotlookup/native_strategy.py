@@ -58,15 +58,18 @@ class NativeStrategy(Strategy):
     def apply_table(self, changes: Words) -> None:
         self.native.apply(changes)
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
-        return self.native.find(as_id, gfn)
+    def load_table(self, changes: Words) -> None:
+        self.native.load(changes)
+
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+        return self.native.find(as_id, gfn, vcpu)
 
     def visit_hva(self, start: int, end: int) -> list[int]:
         return self.native.visit(start, end)
 
     def answer_gfns(self, stream: GfnStream) -> Numbers:
         line = stream.timeline
-        return self.native.answer_gfn(stream.gfns, line.segments, line.changes)
+        return self.native.answer_gfn(stream.gfns, stream.vcpus, line.segments, line.changes)
 
     def answer_hvas(self, stream: HvaStream) -> HvaAnswers:
         line = stream.timeline
@@ -75,7 +78,7 @@ class NativeStrategy(Strategy):
     def replay_gfns(self, stream: GfnStream, mode: Mode = HOT) -> tuple[int, int]:
         """(nanoseconds in lookups, sum of number + 1 over the slots found)."""
         line = stream.timeline
-        return self.native.replay_gfn(stream.gfns, line.segments, line.changes, mode)
+        return self.native.replay_gfn(stream.gfns, stream.vcpus, line.segments, line.changes, mode)
 
     def replay_hvas(self, stream: HvaStream, mode: Mode = HOT) -> tuple[int, int]:
         """(nanoseconds in visits, sum of number + 1 over the slots visited)."""

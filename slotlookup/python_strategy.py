@@ -100,7 +100,7 @@ class PythonStrategy(Strategy):
             raise ValueError("no change is staged")
         self._staged = False
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
         if not 0 <= as_id < ADDRESS_SPACES:
             raise ValueError(f"address space {as_id} does not exist")
         if not 0 <= gfn < ADDRESS_LIMIT:

@@ -21,7 +21,7 @@ from slotlookup.native_strategy import NativeStrategy
 from slotlookup.python_strategy import PythonStrategy
 from slotlookup.spec import CACHES, UPDATES, StrategySpec
 from slotlookup.strategy import Strategy
-from slotlookup.structure import Family, NativeStructure, Preset, PythonStructure, Structure
+from slotlookup.structure import ROLES, Family, NativeStructure, Preset, PythonStructure, Structure
 from slotlookup.workload import Workload
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ def parse_spec(text: str) -> StrategySpec:
         spec = parse_spec(presets()[items[0]].spec)
         items = items[1:]
     elif items[0] in structures():
-        spec = StrategySpec(items[0], items[0])
+        spec = _alone(structures()[items[0]])
         items = items[1:]
     given: dict[str, str] = {}
     for item in items:
@@ -141,11 +141,26 @@ def parse_spec(text: str) -> StrategySpec:
     return spec
 
 
+def _alone(structure: Structure) -> StrategySpec:
+    """What a structure's name alone means: both roles, or its own role and its partner in the other."""
+    roles = structure.roles if isinstance(structure, NativeStructure) else ROLES
+    partner = structure.partner if isinstance(structure, NativeStructure) else ""
+    return StrategySpec(*(structure.name if role in roles else partner for role in ROLES))
+
+
 def _check_combination(text: str, spec: StrategySpec) -> None:
     gfn, hva = structures()[spec.gfn], structures()[spec.hva]
+    for role, structure in (("gfn", gfn), ("hva", hva)):
+        if isinstance(structure, NativeStructure) and role not in structure.roles:
+            able = [s.name for s in structures().values() if not isinstance(s, NativeStructure) or role in s.roles]
+            raise SpecError(f"strategy '{text}': {structure.name} does not serve {role}; {', '.join(sorted(able))} do")
     if gfn.family is not hva.family:
         raise SpecError(
             f"strategy '{text}': {spec.gfn} is {gfn.family} and {spec.hva} is {hva.family}; take one family"
+        )
+    if gfn.family is Family.PYTHON and spec.cache not in ("none", "last-used"):
+        raise SpecError(
+            f"strategy '{text}': Python strategies have no {spec.cache} cache; none and last-used there are"
         )
     if gfn.family is Family.PYTHON and spec.update != "in-place":
         raise SpecError(f"strategy '{text}': Python strategies update in place only")

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-CACHES = ("none", "last-used")
-UPDATES = ("in-place", "two-sets")
+CACHES = ("none", "last-used", "per-vcpu", "direct-mapped", "mru-section")
+UPDATES = ("in-place", "two-sets", "copy", "rebuild")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,13 @@ class Strategy(ABC):
         for row in range(len(changes)):
             self.apply(change_at(changes, row))
 
+    def load_table(self, changes: Words) -> None:
+        """Carry out changes to set up, in whatever way is quickest; readers look only afterwards."""
+        self.apply_table(changes)
+
     @abstractmethod
-    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
-        """The number of the slot of address space `as_id` that holds `gfn`, or -1."""
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+        """The number of the slot of address space `as_id` that holds `gfn`, or -1. `vcpu` says who asks."""
 
     @abstractmethod
     def visit_hva(self, start: int, end: int) -> list[int]:
@@ -79,14 +83,14 @@ class Strategy(ABC):
     def answer_gfns(self, stream: GfnStream) -> Numbers:
         """The answer to each lookup of a stream, following its slot changes. int32[n]."""
         out = np.empty(len(stream), dtype=np.int32)
-        gfns = stream.gfns.tolist()
+        gfns, vcpus = stream.gfns.tolist(), stream.vcpus.tolist()
         applied = begin = 0
         for end, as_id, changes in stream.timeline.segments.tolist():
             for row in range(applied, changes):
                 self.apply(change_at(stream.timeline.changes, row))
             applied = changes
             for i in range(begin, end):
-                out[i] = self.lookup_gfn(gfns[i], as_id)
+                out[i] = self.lookup_gfn(gfns[i], as_id, vcpus[i])
             begin = end
         return out
 

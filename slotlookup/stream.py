@@ -7,7 +7,7 @@ address space asked change.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from slotlookup.address import Gfn, Hva, SlotNumber
 from slotlookup.memslots import ChangeKind, Memslot, SlotChange
 
 Words = npt.NDArray[np.uint64]
+Vcpus = npt.NDArray[np.uint16]
 Numbers = npt.NDArray[np.int32]
 
 CHANGE_COLUMNS = 6
@@ -71,10 +72,15 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class GfnStream:
-    """gfn lookups: `gfns` is uint64[n]."""
+    """gfn lookups: `gfns` is uint64[n], `vcpus` uint16[n] (who asks; all 0 where nobody knows)."""
 
     gfns: Words
     timeline: Timeline
+    vcpus: Vcpus = field(default_factory=lambda: np.zeros(0, dtype=np.uint16))
+
+    def __post_init__(self) -> None:
+        if not len(self.vcpus):
+            object.__setattr__(self, "vcpus", np.zeros(len(self.gfns), dtype=np.uint16))
 
     def __len__(self) -> int:
         return len(self.gfns)
@@ -83,7 +89,8 @@ class GfnStream:
         """The lookups [begin, end), in the slots that they meet."""
         if begin == 0 and end >= len(self):
             return self
-        return GfnStream(self.gfns[begin:end], self.timeline.part(begin, min(end, len(self))))
+        timeline = self.timeline.part(begin, min(end, len(self)))
+        return GfnStream(self.gfns[begin:end], timeline, self.vcpus[begin:end])
 
 
 @dataclass(frozen=True, slots=True)

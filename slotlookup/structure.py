@@ -19,6 +19,10 @@ class Family(StrEnum):
     PYTHON = "python"
 
 
+ROLES = ("gfn", "hva")
+"""gfn lookups and hva visits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Complexity by operation, in n slots and k slots met, as documentation writes it."""
@@ -33,7 +37,8 @@ class NativeStructure:
     """A structure whose code is a C++ source registered under the same `name`.
 
     `kernel` says whether a kernel could use it as it is; `simd` whether it needs vector instructions;
-    `unaliased` whether a variant `NAME+unaliased` visits hvas with the early stop.
+    `unaliased` whether a variant `NAME+unaliased` visits hvas with the early stop. `roles` are those the structure can
+    serve; where it serves one, `partner` serves the other when the structure is asked for by its name alone.
     """
 
     name: str
@@ -43,6 +48,8 @@ class NativeStructure:
     kernel: bool = True
     simd: bool = False
     unaliased: bool = False
+    roles: tuple[str, ...] = ROLES
+    partner: str = ""
 
     @property
     def family(self) -> Family:

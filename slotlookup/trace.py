@@ -175,7 +175,11 @@ class Trace:
     def gfn_stream(self) -> GfnStream:
         """The gfn lookups."""
         where = np.flatnonzero(self.events["kind"] == EventKind.GFN_LOOKUP)
-        return GfnStream(np.ascontiguousarray(self.events["a"][where]), self._timeline(where, self.events["b"][where]))
+        return GfnStream(
+            np.ascontiguousarray(self.events["a"][where]),
+            self._timeline(where, self.events["b"][where]),
+            np.ascontiguousarray(self.events["vcpu"][where]),
+        )
 
     def hva_stream(self) -> HvaStream:
         """The hva visits."""

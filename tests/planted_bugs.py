@@ -26,7 +26,7 @@ class Plain(Strategy):
     def publish(self) -> None:
         pass
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
         held = (s.number for s in self.slots.values() if s.as_id == as_id and s.base_gfn <= gfn < s.end_gfn)
         return next(held, HOLE)
 
@@ -65,25 +65,25 @@ class Cached(Plain):
         if change.kind in self.forgets:
             self.last = None
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
         last = self.last
         if last is not None and last.as_id == as_id and last.base_gfn <= gfn < last.end_gfn:
             return last.number
-        found = super().lookup_gfn(gfn, as_id)
+        found = super().lookup_gfn(gfn, as_id, vcpu)
         if found != HOLE:
             self.last = self.slots[found]
         return found
 
 
 class EndBelongs(Plain):
-    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
         held = (s.number for s in self.slots.values() if s.as_id == as_id and s.base_gfn <= gfn <= s.end_gfn)
         return next(held, HOLE)
 
 
 class LastPageMissing(Plain):
-    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
-        found = super().lookup_gfn(gfn, as_id)
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+        found = super().lookup_gfn(gfn, as_id, vcpu)
         return HOLE if found != HOLE and gfn == self.slots[found].end_gfn - 1 else found
 
 
@@ -96,7 +96,7 @@ class KeepsMoved(Cached):
 
 
 class CacheOfOtherSpace(Cached):
-    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
         return super().lookup_gfn(gfn, self.last.as_id if self.last is not None and as_id == 0 else as_id)
 
 
@@ -134,7 +134,7 @@ class VisitsTwice(Plain):
 
 
 class OneAddressSpace(Plain):
-    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
         return max(super().lookup_gfn(gfn, 0), super().lookup_gfn(gfn, 1))
 
 
@@ -154,7 +154,7 @@ class EmptyMeets(Plain):
 
 
 class WrapsAtTheTop(Plain):
-    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
         return super().lookup_gfn(gfn % (1 << 52), as_id)
 
 
@@ -199,8 +199,8 @@ class FailsItsOwnCheck(Plain):
 
 
 class Crashes(Plain):
-    def lookup_gfn(self, gfn: int, as_id: int = 0) -> int:
-        found = super().lookup_gfn(gfn, as_id)
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+        found = super().lookup_gfn(gfn, as_id, vcpu)
         return self.slots[found].number
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import cycle
 
 from slotlookup import registry
-from slotlookup.structure import Family, NativeStructure, Structure
+from slotlookup.spec import CACHES, UPDATES
+from slotlookup.structure import ROLES, Family, NativeStructure, Structure
 from slotlookup.tandem import Make
 
 
 def of_family(family: Family) -> list[Structure]:
     """The structures of a family, by name."""
     return [s for _, s in sorted(registry.structures().items()) if s.family is family]
+
+
+def roles_of(structure: Structure) -> tuple[str, ...]:
+    """The roles that a structure serves."""
+    return structure.roles if isinstance(structure, NativeStructure) else ROLES
 
 
 def every_spec() -> list[str]:
@@ -24,10 +31,12 @@ def every_spec() -> list[str]:
         for variant in variants:
             specs += [variant, f"{variant},cache=last-used"]
             if structure.family is Family.NATIVE:
-                specs += [f"{variant},update=two-sets", f"{variant},cache=last-used,update=two-sets"]
+                specs += [f"{variant},cache={cache}" for cache in CACHES[2:]]
+                specs += [f"{variant},update={update}" for update in UPDATES[1:]]
+                specs += [f"{variant},cache={cache},update=two-sets" for cache in ("last-used", "per-vcpu")]
     for family in Family:
-        names = [s.name for s in of_family(family)]
-        mixed = [f"gfn={a},hva={b}" for a, b in zip(names, [*names[1:], names[0]], strict=True)]
+        gfn, hva = ([s.name for s in of_family(family) if role in roles_of(s)] for role in ROLES)
+        mixed = [f"gfn={a},hva={b}" for a, b in zip(cycle(gfn), [*hva[1:], hva[0]], strict=False)]
         specs += [*mixed, *(f"{spec},cache=last-used" for spec in mixed)]
         if family is Family.NATIVE:
             specs += [f"{spec},update=two-sets" for spec in mixed]

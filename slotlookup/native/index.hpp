@@ -3,6 +3,9 @@
 // first use, which the hooks would change.
 #pragma once
 
+#include <type_traits>
+
+#include "slotlookup/native/cache.hpp"
 #include "slotlookup/native/structure.hpp"
 
 namespace slotlookup {
@@ -11,52 +14,30 @@ namespace slotlookup {
 // operation to the next: a hypervisor's lookups are separate calls.
 inline void forget_memory() { asm volatile("" ::: "memory"); }
 
-template <class Probe>
-class NoCache {
- public:
-  NoCache(Probe) {}
-  Slot* hit(std::uint64_t) const { return nullptr; }
-  void store(Slot*) {}
-  void drop(const Slot&) {}
-  void follow(const Slot&, Slot&) {}
-};
+template <class S>
+void settle_structure([[maybe_unused]] S& structure) {
+  if constexpr (requires { structure.settle(); }) structure.settle();
+}
 
-// One last-found slot for the whole VM. A miss is not cached, as in the kernel.
-template <class Probe>
-class LastUsed {
- public:
-  LastUsed(Probe probe) : probe_(probe) {}
-
-  Slot* hit(std::uint64_t gfn) const {
-    TOUCH(&slot_, sizeof slot_);
-    if (!slot_) return nullptr;
-    HOP();
-    EXAMINE();
-    TOUCH(&slot_->base_gfn, 16);
-    const bool inside = COMPARE(gfn >= slot_->base_gfn) && COMPARE(gfn < slot_->base_gfn + slot_->npages);
-    return inside ? slot_ : nullptr;
+template <class S>
+bool copy_structure([[maybe_unused]] S& structure, [[maybe_unused]] const S& other) {
+  if constexpr (requires { structure.copy_from(other); }) {
+    structure.copy_from(other);
+    return true;
   }
-  void store(Slot* slot) { slot_ = slot; }
-  void drop(const Slot& slot) {
-    TOUCH(&slot_, sizeof slot_);
-    if (slot_ == &slot) slot_ = nullptr;
-  }
-  void follow(const Slot& old_slot, Slot& by) {
-    TOUCH(&slot_, sizeof slot_);
-    if (slot_ == &old_slot) slot_ = &by;
-  }
-
- private:
-  Slot* slot_ = nullptr;
-  [[no_unique_address]] Probe probe_;
-};
+  return false;
+}
 
 template <template <class, class> class Structure, class Probe, class Cache>
 class GfnIndexOf final : public GfnIndex {
  public:
-  GfnIndexOf(const Home& home, Meter* meter) : structure_(home, Probe(meter)), cache_(Probe(meter)), probe_(meter) {}
+  GfnIndexOf(const Home& home, Meter* meter)
+      : structure_(home, Probe(meter)), cache_(home.arena, Probe(meter)), probe_(meter) {}
 
-  void insert(Slot& slot) override { structure_.insert(slot); }
+  void insert(Slot& slot) override {
+    cache_.enter(slot);
+    structure_.insert(slot);
+  }
   void erase(Slot& slot) override {
     cache_.drop(slot);
     structure_.erase(slot);
@@ -65,25 +46,31 @@ class GfnIndexOf final : public GfnIndex {
     cache_.follow(old_slot, by);
     structure_.replace(old_slot, by);
   }
+  void settle() override { settle_structure(structure_); }
+  bool copy_from(const Index& other) override {
+    cache_.clear();
+    return copy_structure(structure_, static_cast<const GfnIndexOf&>(other).structure_);
+  }
   void check() const override { structure_.check(); }
   std::size_t size() const override { return structure_.size(); }
   std::size_t object_bytes() const override { return sizeof *this; }
 
-  void answer(const std::uint64_t* gfn, std::size_t n, std::int32_t* out) override {
+  void answer(const std::uint64_t* gfn, const std::uint16_t* vcpu, std::size_t n, std::int32_t* out) override {
     for (std::size_t i = 0; i < n; ++i) {
       BEGIN_OPERATION();
-      const Slot* slot = find(gfn[i]);
+      const Slot* slot = find(gfn[i], asker(vcpu, i));
       out[i] = slot ? static_cast<std::int32_t>(number_of(*slot)) : kHole;
     }
   }
 
-  std::uint64_t replay(const std::uint64_t* gfn, std::size_t n, const ReplayMode& mode) override {
-    return with_mode(mode, [this, gfn, n, &mode]<bool latency, bool cold>() {
+  std::uint64_t replay(const std::uint64_t* gfn, const std::uint16_t* vcpu, std::size_t n,
+                       const ReplayMode& mode) override {
+    return with_mode(mode, [this, gfn, vcpu, n, &mode]<bool latency, bool cold>() {
       Chain<latency, cold> chain(mode.displacer);
       std::uint64_t sum = 0;
       for (std::size_t i = 0; i < n; ++i) {
         BEGIN_OPERATION();
-        const Slot* slot = find(gfn[i] + chain.before_question());
+        const Slot* slot = find(gfn[i] + chain.before_question(), asker(vcpu, i));
         const std::uint64_t answer = slot ? number_of(*slot) + 1ull : 0;
         chain.after_answer(answer);
         sum += answer;
@@ -94,10 +81,15 @@ class GfnIndexOf final : public GfnIndex {
   }
 
  private:
-  Slot* find(std::uint64_t gfn) {
-    if (Slot* slot = cache_.hit(gfn)) return slot;
+  // Who asks is read only where a cache wants to know.
+  static unsigned asker([[maybe_unused]] const std::uint16_t* vcpu, [[maybe_unused]] std::size_t i) {
+    if constexpr (Cache::per_vcpu) return vcpu[i];
+    return 0;
+  }
+  Slot* find(std::uint64_t gfn, unsigned vcpu) {
+    if (Slot* slot = cache_.hit(gfn, vcpu)) return slot;
     Slot* slot = structure_.find(gfn);
-    if (slot) cache_.store(slot);
+    if (slot) cache_.store(slot, gfn, vcpu);
     return slot;
   }
   // The caller of a lookup reads the slot it was given: reading the number stands for that.
@@ -119,6 +111,10 @@ class HvaIndexOf final : public HvaIndex {
   void insert(Slot& slot) override { structure_.insert(slot); }
   void erase(Slot& slot) override { structure_.erase(slot); }
   void replace(Slot& old_slot, Slot& by) override { structure_.replace(old_slot, by); }
+  void settle() override { settle_structure(structure_); }
+  bool copy_from(const Index& other) override {
+    return copy_structure(structure_, static_cast<const HvaIndexOf&>(other).structure_);
+  }
   void check() const override { structure_.check(); }
   std::size_t size() const override { return structure_.size(); }
   std::size_t object_bytes() const override { return sizeof *this; }
@@ -168,14 +164,27 @@ I* make_in_arena(const Home& home, Meter* meter) {
   return new (home.arena.allocate_array(sizeof(I))) I(home, meter);
 }
 
+template <template <class, class> class Structure, class Probe>
+GfnIndex* make_cached(const Home& home, Meter* meter, CacheKind cache) {
+  switch (cache) {
+    case CacheKind::last_used:
+      return make_in_arena<GfnIndexOf<Structure, Probe, LastUsed<Probe>>>(home, meter);
+    case CacheKind::per_vcpu:
+      return make_in_arena<GfnIndexOf<Structure, Probe, PerVcpu<Probe>>>(home, meter);
+    case CacheKind::direct_mapped:
+      return make_in_arena<GfnIndexOf<Structure, Probe, DirectMapped<Probe>>>(home, meter);
+    case CacheKind::mru_section:
+      return make_in_arena<GfnIndexOf<Structure, Probe, MruSection<Probe>>>(home, meter);
+    case CacheKind::none:
+      break;
+  }
+  return make_in_arena<GfnIndexOf<Structure, Probe, NoCache<Probe>>>(home, meter);
+}
+
 template <template <class, class> class Structure>
 GfnIndex* make_gfn_index(const Home& home, Meter* meter, CacheKind cache, bool counted) {
-  if (cache == CacheKind::last_used) {
-    if (counted) return make_in_arena<GfnIndexOf<Structure, CountProbe, LastUsed<CountProbe>>>(home, meter);
-    return make_in_arena<GfnIndexOf<Structure, NoProbe, LastUsed<NoProbe>>>(home, meter);
-  }
-  if (counted) return make_in_arena<GfnIndexOf<Structure, CountProbe, NoCache<CountProbe>>>(home, meter);
-  return make_in_arena<GfnIndexOf<Structure, NoProbe, NoCache<NoProbe>>>(home, meter);
+  return counted ? make_cached<Structure, CountProbe>(home, meter, cache)
+                 : make_cached<Structure, NoProbe>(home, meter, cache);
 }
 
 template <template <class, class> class Structure>

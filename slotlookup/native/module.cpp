@@ -15,11 +15,13 @@ using namespace nb::literals;
 
 namespace {
 
+using slotlookup::CacheKind;
 using slotlookup::Change;
 using slotlookup::Segment;
 using slotlookup::Strategy;
 
 using Words = nb::ndarray<const std::uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Askers = nb::ndarray<const std::uint16_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using SegmentTable = nb::ndarray<const std::uint64_t, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
 // "throughput" or "latency", and how many bytes are walked between operations (0: hot).
 class Mode {
@@ -67,12 +69,24 @@ void require_ranges(const Words& start, const Words& end) {
   }
 }
 
+void require_askers(const Words& gfn, const Askers& vcpu) {
+  if (gfn.shape(0) != vcpu.shape(0)) throw std::invalid_argument("as many vCPUs as gfns are needed");
+}
+
 void require_kinds(const ChangeTable& changes) {
   for (std::size_t i = 0; i < changes.shape(0); ++i) {
     if (static_cast<std::uint64_t>(rows(changes)[i].kind) > 3) {
       throw std::invalid_argument("change " + std::to_string(i) + " is of no known kind");
     }
   }
+}
+
+template <class T>
+T pick(const char* what, const std::string& name, std::initializer_list<std::pair<const char*, T>> known) {
+  for (const auto& [text, value] : known) {
+    if (name == text) return value;
+  }
+  throw std::invalid_argument(std::string("no ") + what + " is called '" + name + "'");
 }
 
 slotlookup::StrategySpec make_spec(const std::string& gfn, const std::string& hva, const std::string& cache,
@@ -83,21 +97,20 @@ slotlookup::StrategySpec make_spec(const std::string& gfn, const std::string& hv
   spec.hva = hva;
   spec.counted = counted;
   spec.seed = seed;
-  if (cache == "last-used") {
-    spec.cache = slotlookup::CacheKind::last_used;
-  } else if (cache != "none") {
-    throw std::invalid_argument("no cache is called '" + cache + "'");
-  }
-  if (update == "two-sets") {
-    spec.discipline = slotlookup::Discipline::two_sets;
-  } else if (update != "in-place") {
-    throw std::invalid_argument("no update discipline is called '" + update + "'");
-  }
-  if (placement == "scattered") {
-    spec.placement = slotlookup::Placement::scattered;
-  } else if (placement != "packed") {
-    throw std::invalid_argument("no placement is called '" + placement + "'");
-  }
+  spec.cache = pick<CacheKind>("cache", cache,
+                               {{"none", CacheKind::none},
+                                {"last-used", CacheKind::last_used},
+                                {"per-vcpu", CacheKind::per_vcpu},
+                                {"direct-mapped", CacheKind::direct_mapped},
+                                {"mru-section", CacheKind::mru_section}});
+  spec.discipline = pick<slotlookup::Discipline>("update discipline", update,
+                                                 {{"in-place", slotlookup::Discipline::in_place},
+                                                  {"two-sets", slotlookup::Discipline::two_sets},
+                                                  {"copy", slotlookup::Discipline::copy},
+                                                  {"rebuild", slotlookup::Discipline::rebuild}});
+  spec.placement = pick<slotlookup::Placement>(
+      "placement", placement,
+      {{"packed", slotlookup::Placement::packed}, {"scattered", slotlookup::Placement::scattered}});
   return spec;
 }
 
@@ -151,13 +164,20 @@ NB_MODULE(_slotlookup_native, m) {
           },
           "changes"_a, "Stage and publish each change (uint64[n, 6]).")
       .def(
+          "load",
+          [](Strategy& s, const ChangeTable& changes) {
+            require_kinds(changes);
+            s.load(rows(changes), changes.shape(0));
+          },
+          "changes"_a, "Carry out changes in bulk (uint64[n, 6]), without the update discipline's steps.")
+      .def(
           "find",
-          [](Strategy& s, unsigned as_id, std::uint64_t gfn) {
+          [](Strategy& s, unsigned as_id, std::uint64_t gfn, std::uint16_t vcpu) {
             std::int32_t number;
-            s.gfn(as_id).answer(&gfn, 1, &number);
+            s.gfn(as_id).answer(&gfn, &vcpu, 1, &number);
             return number;
           },
-          "as_id"_a, "gfn"_a, "The number of the slot that holds gfn, or -1.")
+          "as_id"_a, "gfn"_a, "vcpu"_a = 0, "The number of the slot that holds gfn, or -1.")
       .def(
           "visit",
           [](Strategy& s, std::uint64_t start, std::uint64_t end) {
@@ -174,17 +194,19 @@ NB_MODULE(_slotlookup_native, m) {
           "start"_a, "end"_a, "The numbers of all slots that meet [start, end), in the structure's order.")
       .def(
           "answer_gfn",
-          [](Strategy& s, const Words& gfn, const SegmentTable& segments, const ChangeTable& changes) {
+          [](Strategy& s, const Words& gfn, const Askers& vcpu, const SegmentTable& segments,
+             const ChangeTable& changes) {
             require_kinds(changes);
+            require_askers(gfn, vcpu);
             const auto line = timeline(segments, changes, gfn.shape(0));
             std::vector<std::int32_t> out(gfn.shape(0));
             {
               nb::gil_scoped_release free;
-              slotlookup::answer_gfn(s, line, gfn.data(), gfn.shape(0), out.data());
+              slotlookup::answer_gfn(s, line, gfn.data(), vcpu.data(), gfn.shape(0), out.data());
             }
             return hand_over(std::move(out));
           },
-          "gfn"_a, "segments"_a, "changes"_a, "The slot number of each gfn (int32[n]), -1 for a hole.")
+          "gfn"_a, "vcpu"_a, "segments"_a, "changes"_a, "The slot number of each gfn (int32[n]), -1 for a hole.")
       .def(
           "answer_hva",
           [](Strategy& s, const Words& start, const Words& end, const SegmentTable& segments,
@@ -204,15 +226,16 @@ NB_MODULE(_slotlookup_native, m) {
           "How many slots each range meets (uint64[n]) and their numbers, range after range (int32[sum]).")
       .def(
           "replay_gfn",
-          [](Strategy& s, const Words& gfn, const SegmentTable& segments, const ChangeTable& changes,
-             const Mode& mode) {
+          [](Strategy& s, const Words& gfn, const Askers& vcpu, const SegmentTable& segments,
+             const ChangeTable& changes, const Mode& mode) {
             require_kinds(changes);
+            require_askers(gfn, vcpu);
             const auto line = timeline(segments, changes, gfn.shape(0));
             nb::gil_scoped_release free;
-            const auto timed = slotlookup::replay_gfn(s, line, gfn.data(), gfn.shape(0), mode.replay());
+            const auto timed = slotlookup::replay_gfn(s, line, gfn.data(), vcpu.data(), gfn.shape(0), mode.replay());
             return std::make_tuple(timed.nanoseconds, timed.checksum);
           },
-          "gfn"_a, "segments"_a, "changes"_a, "mode"_a,
+          "gfn"_a, "vcpu"_a, "segments"_a, "changes"_a, "mode"_a,
           "(nanoseconds spent in lookups, sum of number + 1 over the slots found).")
       .def(
           "replay_hva",

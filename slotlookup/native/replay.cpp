@@ -53,10 +53,11 @@ void validate(const Timeline& timeline, std::size_t questions) {
   }
 }
 
-void answer_gfn(Strategy& strategy, const Timeline& timeline, const std::uint64_t* gfn, std::size_t,
-                std::int32_t* out) {
+void answer_gfn(Strategy& strategy, const Timeline& timeline, const std::uint64_t* gfn, const std::uint16_t* vcpu,
+                std::size_t, std::int32_t* out) {
   for_each_segment(strategy, timeline, [&](const Segment& segment, std::size_t begin) {
-    strategy.gfn(static_cast<unsigned>(segment.as_id)).answer(gfn + begin, segment.end - begin, out + begin);
+    strategy.gfn(static_cast<unsigned>(segment.as_id))
+        .answer(gfn + begin, vcpu + begin, segment.end - begin, out + begin);
   });
 }
 
@@ -73,13 +74,13 @@ void answer_hva(Strategy& strategy, const Timeline& timeline, const std::uint64_
   });
 }
 
-Timed replay_gfn(Strategy& strategy, const Timeline& timeline, const std::uint64_t* gfn, std::size_t,
-                 const ReplayMode& mode) {
+Timed replay_gfn(Strategy& strategy, const Timeline& timeline, const std::uint64_t* gfn, const std::uint16_t* vcpu,
+                 std::size_t, const ReplayMode& mode) {
   Timed timed;
   for_each_segment(strategy, timeline, [&](const Segment& segment, std::size_t begin) {
     GfnIndex& index = strategy.gfn(static_cast<unsigned>(segment.as_id));
     const Clock::time_point started = Clock::now();
-    timed.checksum += index.replay(gfn + begin, segment.end - begin, mode);
+    timed.checksum += index.replay(gfn + begin, vcpu + begin, segment.end - begin, mode);
     timed.nanoseconds += nanoseconds_since(started);
   });
   return timed;

@@ -34,11 +34,13 @@ struct Timed {
 // Throws std::invalid_argument where the tables do not describe `questions` questions.
 void validate(const Timeline&, std::size_t questions);
 
-void answer_gfn(Strategy&, const Timeline&, const std::uint64_t* gfn, std::size_t n, std::int32_t* out);
+void answer_gfn(Strategy&, const Timeline&, const std::uint64_t* gfn, const std::uint16_t* vcpu, std::size_t n,
+                std::int32_t* out);
 void answer_hva(Strategy&, const Timeline&, const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
                 std::vector<std::int32_t>& numbers, std::uint64_t* count);
 
-Timed replay_gfn(Strategy&, const Timeline&, const std::uint64_t* gfn, std::size_t n, const ReplayMode&);
+Timed replay_gfn(Strategy&, const Timeline&, const std::uint64_t* gfn, const std::uint16_t* vcpu, std::size_t n,
+                 const ReplayMode&);
 Timed replay_hva(Strategy&, const Timeline&, const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
                  const ReplayMode&);
 // A change returns nothing that the next could wait for, so mode.latency makes no difference.

@@ -5,10 +5,12 @@
 namespace slotlookup {
 namespace {
 
-const StructureEntry& structure_for(const std::string& name, const char* role, bool serves) {
+const StructureEntry& structure_for(const std::string& name, const char* role, bool gfn) {
   const StructureEntry* entry = find_structure(name);
   if (!entry) throw std::invalid_argument("no native structure is called '" + name + "'");
-  if (!serves) throw std::invalid_argument("structure '" + name + "' does not serve " + role);
+  if (gfn ? !entry->make_gfn : !entry->make_hva) {
+    throw std::invalid_argument("structure '" + name + "' does not serve " + role);
+  }
   return *entry;
 }
 
@@ -30,21 +32,40 @@ const StructureEntry* find_structure(const std::string& name) {
 
 Strategy::Strategy(StrategySpec spec)
     : spec_(std::move(spec)),
-      gfn_structure_(&structure_for(spec_.gfn, "gfn lookups",
-                                    !find_structure(spec_.gfn) || find_structure(spec_.gfn)->make_gfn != nullptr)),
-      hva_structure_(&structure_for(spec_.hva, "hva visits", true)),
+      gfn_structure_(&structure_for(spec_.gfn, "gfn lookups", true)),
+      hva_structure_(&structure_for(spec_.hva, "hva visits", false)),
       arena_(spec_.placement, spec_.seed),
       meter_(arena_.base()),
       gfn_node_bytes_(gfn_structure_->gfn_node_bytes),
       hva_node_bytes_(hva_structure_->hva_node_bytes) {
   for (Space& space : spaces_) {
     for (unsigned set = 0; set < sets(); ++set) {
-      const auto gfn_node = static_cast<std::ptrdiff_t>((sets() - set) * gfn_node_bytes_);
-      const auto hva_node = static_cast<std::ptrdiff_t>(sets() * gfn_node_bytes_ + (sets() - set) * hva_node_bytes_);
-      space.gfn[set] = gfn_structure_->make_gfn({arena_, gfn_node}, &meter_, spec_.cache, spec_.counted);
-      space.hva[set] = hva_structure_->make_hva({arena_, hva_node}, &meter_, spec_.counted);
+      space.gfn[set] = make_gfn(set);
+      space.hva[set] = make_hva(set);
     }
   }
+}
+
+GfnIndex* Strategy::make_gfn(unsigned set) {
+  const auto node = static_cast<std::ptrdiff_t>((sets() - set) * gfn_node_bytes_);
+  return gfn_structure_->make_gfn({arena_, node}, &meter_, spec_.cache, spec_.counted);
+}
+
+HvaIndex* Strategy::make_hva(unsigned set) {
+  const auto node = static_cast<std::ptrdiff_t>(sets() * gfn_node_bytes_ + (sets() - set) * hva_node_bytes_);
+  return hva_structure_->make_hva({arena_, node}, &meter_, spec_.counted);
+}
+
+// Gives a set's indexes back to the arena and puts empty ones in their place.
+void Strategy::discard(Space& in, unsigned set) {
+  const std::size_t gfn_bytes = in.gfn[set]->object_bytes();
+  const std::size_t hva_bytes = in.hva[set]->object_bytes();
+  in.gfn[set]->~GfnIndex();
+  arena_.free_array(in.gfn[set], gfn_bytes);
+  in.hva[set]->~HvaIndex();
+  arena_.free_array(in.hva[set], hva_bytes);
+  in.gfn[set] = make_gfn(set);
+  in.hva[set] = make_hva(set);
 }
 
 // The arena takes slots, nodes and arrays with it; only what lies outside it needs its destructor.
@@ -70,6 +91,15 @@ Slot* Strategy::slot_of(const Change& change) {
   const std::size_t id = change.number & 0xffff;
   if (id >= in.by_id.size()) in.by_id.resize(id + 1, nullptr);
   return in.by_id[id];
+}
+
+// The slot that a change is about; null for a creation, and only then.
+Slot* Strategy::existing(const Change& change) {
+  Slot* slot = slot_of(change);
+  if ((change.kind == ChangeKind::create) != (slot == nullptr)) {
+    throw BadChange("slot " + std::to_string(change.number) + (slot ? " exists already" : " does not exist"));
+  }
+  return slot;
 }
 
 // The id and hva nodes, padded so that the gfn nodes begin a line: in the kernel's layout they do, and base_gfn then
@@ -98,21 +128,80 @@ void Strategy::free_slot(Slot* slot) {
 }
 
 // One set's share of a change: `old_slot` leaves, `by` enters; either may be null.
-void Strategy::edit(Space& in, unsigned set, Slot* old_slot, Slot* by) {
+void Strategy::edit_gfn(Space& in, unsigned set, Slot* old_slot, Slot* by) {
+  GfnIndex& index = *in.gfn[set];
+  if (old_slot && by && same_range(*old_slot, *by)) {
+    index.replace(*old_slot, *by);
+    return;
+  }
+  if (old_slot) index.erase(*old_slot);
+  if (by) index.insert(*by);
+}
+
+void Strategy::edit_hva(Space& in, unsigned set, Slot* old_slot, Slot* by) {
+  HvaIndex& index = *in.hva[set];
   if (old_slot && by) {
-    if (same_range(*old_slot, *by)) {
-      in.gfn[set]->replace(*old_slot, *by);
-    } else {
-      in.gfn[set]->erase(*old_slot);
-      in.gfn[set]->insert(*by);
-    }
-    in.hva[set]->replace(*old_slot, *by);
+    index.replace(*old_slot, *by);
   } else if (old_slot) {
-    in.gfn[set]->erase(*old_slot);
-    in.hva[set]->erase(*old_slot);
+    index.erase(*old_slot);
   } else {
-    in.gfn[set]->insert(*by);
-    in.hva[set]->insert(*by);
+    index.insert(*by);
+  }
+}
+
+void Strategy::edit(Space& in, unsigned set, Slot* old_slot, Slot* by) {
+  edit_gfn(in, set, old_slot, by);
+  edit_hva(in, set, old_slot, by);
+  in.gfn[set]->settle();
+  in.hva[set]->settle();
+}
+
+// Makes the inactive set, which is empty, what the active one is to become.
+void Strategy::build_beside(Space& in, Slot* old_slot, Slot* by) {
+  const unsigned set = 1 - in.active;
+  const bool copy = spec_.discipline == Discipline::copy;
+  if (copy && in.gfn[set]->copy_from(*in.gfn[in.active])) {
+    edit_gfn(in, set, old_slot, by);
+  } else {
+    for (Slot* slot : in.by_id) {
+      if (slot && slot != old_slot) in.gfn[set]->insert(*slot);
+    }
+    if (by) in.gfn[set]->insert(*by);
+  }
+  if (copy && in.hva[set]->copy_from(*in.hva[in.active])) {
+    edit_hva(in, set, old_slot, by);
+  } else {
+    for (Slot* slot : in.by_id) {
+      if (slot && slot != old_slot) in.hva[set]->insert(*slot);
+    }
+    if (by) in.hva[set]->insert(*by);
+  }
+  in.gfn[set]->settle();
+  in.hva[set]->settle();
+}
+
+void Strategy::load(const Change* changes, std::size_t n) {
+  if (staged_.pending) throw BadChange("a change is staged already; publish it first");
+  for (std::size_t i = 0; i < n; ++i) {
+    Slot* old_slot = existing(changes[i]);
+    Slot* by = changes[i].kind == ChangeKind::erase ? nullptr : create_slot(changes[i]);
+    Space& in = spaces_[changes[i].number >> 16];
+    for (unsigned set = 0; set < (copies() ? 1 : sets()); ++set) {
+      const unsigned edited = copies() ? in.active : set;
+      edit_gfn(in, edited, old_slot, by);
+      edit_hva(in, edited, old_slot, by);
+    }
+    in.by_id[changes[i].number & 0xffff] = by;
+    slots_ += (by ? 1 : 0);
+    slots_ -= (old_slot ? 1 : 0);
+    if (old_slot) free_slot(old_slot);
+    ++generation_;
+  }
+  for (Space& in : spaces_) {
+    for (unsigned set = 0; set < sets(); ++set) {
+      in.gfn[set]->settle();
+      in.hva[set]->settle();
+    }
   }
 }
 
@@ -125,10 +214,7 @@ void Strategy::through_both_sets(Space& in, Slot* old_slot, Slot* by) {
 
 void Strategy::stage(const Change& change) {
   if (staged_.pending) throw BadChange("a change is staged already; publish it first");
-  Slot* old_slot = slot_of(change);
-  if ((change.kind == ChangeKind::create) != (old_slot == nullptr)) {
-    throw BadChange("slot " + std::to_string(change.number) + (old_slot ? " exists already" : " does not exist"));
-  }
+  Slot* old_slot = existing(change);
   meter_.begin_operation();
   const auto as_id = static_cast<unsigned>(change.number >> 16);
   Space& in = spaces_[as_id];
@@ -143,6 +229,7 @@ void Strategy::stage(const Change& change) {
     old_slot->base_gfn = change.base_gfn;
     old_slot->flags = static_cast<std::uint32_t>(change.flags);
     in.gfn[0]->insert(*old_slot);
+    in.gfn[0]->settle();
     staged_ = {true, as_id, nullptr, nullptr};
     return;
   }
@@ -157,7 +244,11 @@ void Strategy::stage(const Change& change) {
     old_slot = invalid;
   }
   Slot* by = change.kind == ChangeKind::erase ? nullptr : create_slot(change);
-  edit(in, spec_.discipline == Discipline::two_sets ? 1 - in.active : 0, old_slot, by);
+  if (copies()) {
+    build_beside(in, old_slot, by);
+  } else {
+    edit(in, spec_.discipline == Discipline::two_sets ? 1 - in.active : 0, old_slot, by);
+  }
   in.by_id[change.number & 0xffff] = by;
   slots_ += (by ? 1 : 0);
   slots_ -= (old_slot ? 1 : 0);
@@ -170,6 +261,9 @@ void Strategy::publish() {
   if (spec_.discipline == Discipline::two_sets) {
     in.active = 1 - in.active;
     edit(in, 1 - in.active, staged_.old_slot, staged_.by);
+  } else if (copies()) {
+    in.active = 1 - in.active;
+    discard(in, 1 - in.active);
   }
   if (staged_.old_slot) free_slot(staged_.old_slot);
   staged_ = {};
@@ -184,6 +278,7 @@ void Strategy::check() const {
       space.gfn[set]->check();
       space.hva[set]->check();
       if (staged_.pending) continue;  // the sets differ until the change is published
+      if (copies() && set != space.active) continue;
       require(space.gfn[set]->size() == live, "strategy: the gfn structure holds every slot");
       require(space.hva[set]->size() == live, "strategy: the hva structure holds every slot");
     }

@@ -19,7 +19,7 @@ namespace slotlookup {
 
 inline constexpr unsigned kAddressSpaces = 2;
 
-enum class Discipline { in_place, two_sets };
+enum class Discipline { in_place, two_sets, copy, rebuild };
 enum class ChangeKind : std::uint64_t { create = 0, erase = 1, move = 2, flags = 3 };
 
 // A row of the change table that Python hands over: six unsigned 64-bit columns.
@@ -61,6 +61,9 @@ class Strategy {
     publish();
   }
 
+  // Carries out changes in bulk, for setting up: every set is edited directly, and settled once at the end.
+  void load(const Change* changes, std::size_t n);
+
   GfnIndex& gfn(unsigned as_id) { return *space(as_id).gfn[space(as_id).active]; }
   HvaIndex& hva(unsigned as_id) { return *space(as_id).hva[space(as_id).active]; }
 
@@ -79,13 +82,21 @@ class Strategy {
     std::vector<Slot*> by_id;  // id -> slot
   };
 
-  unsigned sets() const { return spec_.discipline == Discipline::two_sets ? 2 : 1; }
+  unsigned sets() const { return spec_.discipline == Discipline::in_place ? 1 : 2; }
+  bool copies() const { return spec_.discipline == Discipline::copy || spec_.discipline == Discipline::rebuild; }
   Space& space(unsigned as_id);
   Slot* slot_of(const Change&);
+  Slot* existing(const Change&);
   std::size_t bytes_before_slot() const;
   Slot* create_slot(const Change&);
   void free_slot(Slot*);
+  GfnIndex* make_gfn(unsigned set);
+  HvaIndex* make_hva(unsigned set);
+  void discard(Space&, unsigned set);
+  void edit_gfn(Space&, unsigned set, Slot* old_slot, Slot* by);
+  void edit_hva(Space&, unsigned set, Slot* old_slot, Slot* by);
   void edit(Space&, unsigned set, Slot* old_slot, Slot* by);
+  void build_beside(Space&, Slot* old_slot, Slot* by);
   void through_both_sets(Space&, Slot* old_slot, Slot* by);
   std::size_t table_bytes() const;
 

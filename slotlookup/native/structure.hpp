@@ -14,10 +14,17 @@
 //     template <class Visit> void visit(std::uint64_t start, std::uint64_t last, Visit&&);  // hva role: all, each once
 //     void check() const;                     // throws BrokenInvariant
 //     std::size_t size() const;
+//     void settle();                          // optional, see below
+//     void copy_from(const MyTree&);          // optional: become a copy, for structures without nodes in the slots
 //   };
 //   SLOTLOOKUP_STRUCTURE("my-tree", MyTree)
 //
-// Everything a structure owns comes from home.arena. `start` and `last` are inclusive and never empty.
+// Everything a structure owns comes from home.arena, and its destructor gives arrays back to it. `start` and `last` are
+// inclusive and never empty.
+//
+// settle() is for structures that are built in one go rather than kept up to date: insert, erase and replace may only
+// note what is to change, and settle() brings what find and visit read up to date. It is called after every change that
+// readers are to see, but only once after a bulk load.
 #pragma once
 
 #include <cstddef>
@@ -48,7 +55,8 @@ struct Home {
   std::ptrdiff_t node_before_slot;
 };
 
-enum class CacheKind { none, last_used };
+// What stands in front of gfn lookups; see cache.hpp.
+enum class CacheKind { none, last_used, per_vcpu, direct_mapped, mru_section };
 
 // A structure at work in one role, for one address space and one slot set. Virtual calls are paid once a batch.
 class Index {
@@ -57,6 +65,10 @@ class Index {
   virtual void insert(Slot&) = 0;
   virtual void erase(Slot&) = 0;
   virtual void replace(Slot& old_slot, Slot& by) = 0;
+  // Readers look from here on: bring up to date what was put off.
+  virtual void settle() = 0;
+  // Become a copy of another index of the same type, or say that the structure cannot.
+  virtual bool copy_from(const Index& other) = 0;
   virtual void check() const = 0;
   virtual std::size_t size() const = 0;
   virtual std::size_t object_bytes() const = 0;  // of the index itself, for its return to the arena
@@ -66,10 +78,11 @@ inline constexpr std::int32_t kHole = -1;
 
 class GfnIndex : public Index {
  public:
-  // Writes the slot number, or kHole, of each gfn.
-  virtual void answer(const std::uint64_t* gfn, std::size_t n, std::int32_t* out) = 0;
+  // Writes the slot number, or kHole, of each gfn. `vcpu` says who asks.
+  virtual void answer(const std::uint64_t* gfn, const std::uint16_t* vcpu, std::size_t n, std::int32_t* out) = 0;
   // Looks every gfn up and returns the sum of (number + 1) over the slots found.
-  virtual std::uint64_t replay(const std::uint64_t* gfn, std::size_t n, const ReplayMode&) = 0;
+  virtual std::uint64_t replay(const std::uint64_t* gfn, const std::uint16_t* vcpu, std::size_t n,
+                               const ReplayMode&) = 0;
 };
 
 class HvaIndex : public Index {
@@ -107,8 +120,13 @@ struct StructureRegistration {
        ::slotlookup::kNodeBytes<typename Template<::slotlookup::HvaRole, ::slotlookup::NoProbe>::Node>,       \
        &::slotlookup::make_gfn_index<Template>, &::slotlookup::make_hva_index<Template>});
 
-// A variant that only makes sense for hva visits.
+// Structures that serve one role only.
 #define SLOTLOOKUP_HVA_STRUCTURE(name, Template)                                                                 \
   static const ::slotlookup::StructureRegistration slotlookup_registration_##Template(                           \
       {name, 0, ::slotlookup::kNodeBytes<typename Template<::slotlookup::HvaRole, ::slotlookup::NoProbe>::Node>, \
        nullptr, &::slotlookup::make_hva_index<Template>});
+
+#define SLOTLOOKUP_GFN_STRUCTURE(name, Template)                                                                 \
+  static const ::slotlookup::StructureRegistration slotlookup_registration_##Template(                           \
+      {name, ::slotlookup::kNodeBytes<typename Template<::slotlookup::GfnRole, ::slotlookup::NoProbe>::Node>, 0, \
+       &::slotlookup::make_gfn_index<Template>, nullptr});

@@ -21,6 +21,20 @@ class RangeArray {
   using Node = NoNode;
 
   RangeArray(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) {}
+  ~RangeArray() {
+    if (entries_) arena_.free_array(entries_, capacity_ * sizeof(Entry));
+  }
+  RangeArray(const RangeArray&) = delete;
+  RangeArray& operator=(const RangeArray&) = delete;
+
+  void copy_from(const RangeArray& other) {
+    while (capacity_ < other.size_) grow();
+    size_ = other.size_;
+    if (!size_) return;
+    TOUCH(other.entries_, size_ * sizeof(Entry));
+    TOUCH(entries_, size_ * sizeof(Entry));
+    std::memcpy(entries_, other.entries_, size_ * sizeof(Entry));
+  }
 
   void insert(Slot& slot) {
     TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
