@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from .gate import Outcome, Row, Verdict
-from .gate_formats import describe, markdown, sentences
+from .gate_formats import describe, markdown, sentences, stale_sentence
 
 MOST_ANNOTATIONS = 10
 """Of each level, in one step; GitHub drops what comes after."""
@@ -54,10 +54,10 @@ def github(outcome: Outcome, file: str | None, lines: Mapping[tuple[str, ...], i
         errors.append(("slotlookup: not comparable", problem.message, None))
     commands = _limited("error", errors, file)
     commands += _limited("warning", [of_row(row) for row in outcome.of(Verdict.NOISY)], file)
-    cheaper = outcome.of(Verdict.CHEAPER)
-    if cheaper or not errors:
-        title = "slotlookup: the baseline is stale" if cheaper else "slotlookup: passed"
-        commands.append(annotation("notice", " ".join(sentences(outcome)), title, file if cheaper else None))
+    if outcome.of(Verdict.CHEAPER):
+        commands.append(annotation("notice", stale_sentence(outcome), "slotlookup: the baseline is stale", file))
+    elif not errors:
+        commands.append(annotation("notice", " ".join(sentences(outcome)), "slotlookup: passed"))
     return "".join(f"{command}\n" for command in commands)
 
 

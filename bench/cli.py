@@ -17,6 +17,10 @@ COMMANDS = {
     "run": ("run", "Replay a workload through strategies: check, count and time them."),
     "strategies": ("listing", "List the strategies there are."),
     "workloads": ("listing", "List the workloads there are."),
+    "check": ("check", "Compare counts with a baseline kept in git: the gate for continuous integration."),
+    "compare": ("compare", "Tell what changed between two saved results."),
+    "export": ("export", "Write saved results as CSV or Markdown."),
+    "config": ("config", "Show the configuration in force, or its schema."),
     "import": ("import_recordings", "Make a trace of recordings of a real VM."),
     "verify": ("verify", "Put a strategy through the conformance suite."),
 }
@@ -61,7 +65,10 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The console script. Exit codes: 0 fine, 1 failed, 2 bad usage or bad input."""
+    """The console script.
+
+    Exit codes: 0 fine, 1 failed, 2 bad usage or bad input, 3 a regression, 4 nothing to compare with.
+    """
     try:
         code = cli.main(prog_name="slotlookup", standalone_mode=False)
         sys.stdout.flush()

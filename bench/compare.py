@@ -2,13 +2,14 @@
 
 Counts are exact, so any difference is a change. Times of two runs are not paired as those within one run are: the
 machine may have been another one in all but name. So a time is called faster or slower only where the two intervals
-lie apart and the medians differ by a stated share, and by more than identical work did within either run. The reference
-ran beside every strategy in either run, so the ratio to it cancels what slowed a whole run down: it decides where there
-is one.
+lie apart, and most blocks with them, and the medians differ by a stated share and by more than identical work did
+within either run. The reference ran beside every strategy in either run, so the ratio to it cancels what slowed a whole
+run down: it decides where there is one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +20,12 @@ from .results import COUNTS, ROLES, SCHEMA_VERSION, TIMES, RoleResult, RunResult
 from .statistics import Interval
 
 EFFECT = 0.05
-"""The least share by which medians of two runs must differ to be called different, unless the caller says otherwise.
+"""The least share by which medians of two runs must differ to be called different, unless the caller says otherwise."""
+TAIL = 0.1
+"""The share of blocks at either end that may overlap with the other run's.
 
-Identical work in two processes of a quiet machine differed by up to a few per cent.
+An interval tells how well a run knows its own median. A machine in use moves between states, and two runs meet them in
+other proportions: of identical code the intervals alone told one ratio in twelve apart, with this one in 160.
 """
 MACHINE_KEYS = {
     "cpu": "CPU",
@@ -83,11 +87,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """A measured figure in both results. `least` is the share by which medians must differ to be called different."""
+    """A measured figure in both results.
+
+    `least` is the share by which medians must differ to be called different, `blocks_apart` whether all but the tails
+    of the blocks, in ns, lie on different sides.
+    """
 
     old: Interval
     new: Interval
     least: float
+    blocks_apart: bool = True
 
     @property
     def ratio(self) -> float | None:
@@ -96,8 +105,12 @@ class Shift:
 
     @property
     def verdict(self) -> str | None:
-        """`faster` or `slower`, where the intervals lie apart and the medians far enough; otherwise nothing is said."""
-        if self.ratio is None or None in (self.old.low, self.old.high, self.new.low, self.new.high):
+        """`faster` or `slower`, where intervals and blocks lie apart and medians far enough; or nothing is said."""
+        if (
+            self.ratio is None
+            or not self.blocks_apart
+            or None in (self.old.low, self.old.high, self.new.low, self.new.high)
+        ):
             return None
         assert self.old.low is not None and self.old.high is not None
         assert self.new.low is not None and self.new.high is not None
@@ -108,12 +121,13 @@ class Shift:
         return None
 
     def as_json(self) -> dict[str, Any]:
-        """Both intervals, the ratio of their medians, what it takes to be told apart, and whether they are."""
+        """Both intervals, the ratio of their medians, what tells them apart, and whether it does."""
         return {
             "old": self.old.as_json(),
             "new": self.new.as_json(),
             "ratio": self.ratio,
             "least": self.least,
+            "blocks_apart": self.blocks_apart,
             "verdict": self.verdict,
         }
 
@@ -309,10 +323,23 @@ def _state(old: StrategyResult | None, new: StrategyResult | None) -> str:
 
 def _compare_times(before: RoleResult, after: RoleResult, mode: str, least: float, is_reference: bool) -> TimeChange:
     old, new = before.ns[mode], after.ns[mode]
+    apart = blocks_apart(old.samples, new.samples)
     ratio = None
     if not is_reference and old.ratio is not None and new.ratio is not None:
-        ratio = Shift(old.ratio, new.ratio, least)
-    return TimeChange(Shift(old.interval, new.interval, least), ratio)
+        ratio = Shift(old.ratio, new.ratio, least, apart)
+    return TimeChange(Shift(old.interval, new.interval, least, apart), ratio)
+
+
+def blocks_apart(old: Sequence[float], new: Sequence[float]) -> bool:
+    """Whether one run's samples lie wholly on one side of the other's, a tenth at either end of each left out."""
+    (old_low, old_high), (new_low, new_high) = (_middle(samples) for samples in (old, new))
+    return old_high < new_low or new_high < old_low
+
+
+def _middle(samples: Sequence[float]) -> tuple[float, float]:
+    ordered = sorted(samples)
+    left_out = int(len(ordered) * TAIL)
+    return ordered[left_out], ordered[-1 - left_out]
 
 
 def _remarks(old: RunResult, new: RunResult, changes: list[StrategyChange]) -> list[str]:

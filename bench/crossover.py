@@ -16,6 +16,10 @@ from itertools import pairwise
 
 from .statistics import Interval
 
+_LARGE = 1e9
+_FEW = 3
+"""Slot counts that are told one by one."""
+
 Ratio = Callable[[str, str], Interval | None]
 """What the first costs in terms of the second, at one slot count; None where they cannot be compared."""
 
@@ -51,20 +55,19 @@ class Standing:
         return (self.best, *self.level)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Reign:
-    """A stretch of slot counts, `first` to `last`.
+    """A stretch of slot counts, `first` to `last`, and who is cheapest there.
 
-    With a `winner` it begins and ends where that one is known to be cheapest, and in between nothing speaks against it;
-    `doubts` are the slot counts there at which it could not be told from others. Without a winner, the cheapest is one
-    of `contenders`.
+    `names` has one name where that one is known to be the cheapest, else all that there is no telling between. `doubts`
+    are slot counts, fewer than half of the stretch, at which others, the `rivals`, could not be told from them either.
     """
 
     first: int
     last: int
-    contenders: list[str]
-    winner: str | None = None
+    names: tuple[str, ...]
     doubts: tuple[int, ...] = ()
+    rivals: tuple[str, ...] = ()
 
 
 def side(ratio: Interval | None) -> int:
@@ -95,13 +98,13 @@ def _place(slots: Sequence[int], ratios: Sequence[Interval | None], before: int)
     medians: list[tuple[float, float]] = []
     for at, ratio in zip(x, ratios, strict=True):
         if ratio is not None:
-            medians.append((at, -before * math.log(ratio.median)))
+            medians.append((at, -before * _log(ratio.median)))
         if ratio is None or ratio.low is None or ratio.high is None:
             low.append(None)
             high.append(None)
             continue
         # Seen from the one that is cheaper first, so that the ratio rises through 1.
-        ends = sorted((-before * math.log(ratio.low), -before * math.log(ratio.high)))
+        ends = sorted((-before * _log(ratio.low), -before * _log(ratio.high)))
         low.append(ends[0])
         high.append(ends[1])
     known, middle = [at for at, _ in medians], [y for _, y in medians]
@@ -110,6 +113,11 @@ def _place(slots: Sequence[int], ratios: Sequence[Interval | None], before: int)
     # The same root found from either end may differ in its last digit.
     first, last = min(_first_root(x, high), estimate), max(_last_root(x, low), estimate)
     return math.exp(estimate), math.exp(first), math.exp(last)
+
+
+def _log(ratio: float) -> float:
+    """The logarithm; where a count is 0, and the ratio 0 or endless, that of a very small or large one."""
+    return math.log(min(max(ratio, 1 / _LARGE), _LARGE))
 
 
 def _first_root(x: Sequence[float], y: Sequence[float | None]) -> float:
@@ -136,57 +144,115 @@ def standing(slots: int, values: Mapping[str, float], ratio: Ratio) -> Standing:
 
 
 def reigns(standings: Sequence[Standing]) -> list[Reign]:
-    """The slot counts cut into stretches with one winner and stretches without.
+    """The slot counts cut into few stretches, each with somebody who is among the cheapest all along.
 
-    A winner keeps its reign over slot counts at which it cannot be told from others, if it wins again behind them.
+    Where one stretch gives way to the next, slot counts at which there is no telling between the two belong to neither.
     """
-    found: list[Reign] = []
-    for i, now in enumerate(standings):
-        winner = None if now.level else now.best
-        past = next((reign for reign in reversed(found) if reign.winner), None)
-        if winner and past and past.winner == winner:
-            between = [s for s in standings[:i] if s.slots > past.last]
-            if all(winner in s.contenders for s in between):
-                del found[found.index(past) + 1 :]
-                past.last = now.slots
-                past.doubts += tuple(s.slots for s in between)
-                continue
-        if winner is None and found and found[-1].winner is None:
-            found[-1].last = now.slots
-            found[-1].contenders += [name for name in now.contenders if name not in found[-1].contenders]
+    stretches: list[list[Standing]] = []
+    for now in standings:
+        if stretches and _always([*stretches[-1], now]):
+            stretches[-1].append(now)
         else:
-            found.append(Reign(now.slots, now.slots, list(now.contenders), winner))
-    return found
+            stretches.append([now])
+    found: list[Reign] = []
+    for i, stretch in enumerate(stretches):
+        own = set(_always(stretch))
+        before = set(_always(stretches[i - 1])) if i else set()
+        after = set(_always(stretches[i + 1])) if i + 1 < len(stretches) else set()
+        head = _shared(stretch, own, before)
+        tail = _shared(stretch[::-1], own, after) if head < len(stretch) else 0
+        parts = (stretch[:head], stretch[head : len(stretch) - tail], stretch[len(stretch) - tail :])
+        for part, settled in zip(parts, (False, True, False), strict=True):
+            if part:
+                found.append(_settle(part) if settled else _leave_open(part))
+    return _joined(found)
 
 
-def tell(found: Sequence[Reign]) -> str:
-    """The stretches in words: "up to 4 slots linear; at 8 slots no telling linear from rbtree; from 16 on rbtree"."""
+def _always(stretch: Sequence[Standing]) -> tuple[str, ...]:
+    """Who is among the cheapest at every slot count of the stretch."""
+    return tuple(name for name in stretch[0].contenders if all(name in s.contenders for s in stretch))
+
+
+def _shared(stretch: Sequence[Standing], own: set[str], neighbours: set[str]) -> int:
+    """How many slot counts, from the first on, the neighbouring stretch has a claim to as well."""
+    count = 0
+    for standing_ in stretch:
+        contenders = set(standing_.contenders)
+        if not (contenders > own and contenders & neighbours):
+            break
+        count += 1
+    return count
+
+
+def _settle(stretch: Sequence[Standing]) -> Reign:
+    names = _always(stretch)
+    # Who is level with them more often than not belongs to them: one lucky slot count makes no winner.
+    everyone = dict.fromkeys(name for s in stretch for name in s.contenders)
+    often = [n for n in everyone if n not in names and 2 * sum(n in s.contenders for s in stretch) > len(stretch)]
+    names += tuple(often)
+    doubts = [s for s in stretch if not set(s.contenders) <= set(names)]
+    if len(doubts) == len(stretch):
+        return _leave_open(stretch)  # nowhere are they told from all others
+    rivals = dict.fromkeys(name for s in doubts for name in s.contenders if name not in names)
+    return Reign(stretch[0].slots, stretch[-1].slots, names, tuple(s.slots for s in doubts), tuple(rivals))
+
+
+def _leave_open(stretch: Sequence[Standing]) -> Reign:
+    names = dict.fromkeys(name for s in stretch for name in s.contenders)
+    return Reign(stretch[0].slots, stretch[-1].slots, tuple(names))
+
+
+def _joined(found: Sequence[Reign]) -> list[Reign]:
+    """The same with neighbours of the same names made one."""
+    joined: list[Reign] = []
+    for reign in found:
+        last = joined[-1] if joined else None
+        if last and set(last.names) == set(reign.names):
+            rivals = tuple(dict.fromkeys((*last.rivals, *reign.rivals)))
+            joined[-1] = Reign(last.first, reign.last, last.names, last.doubts + reign.doubts, rivals)
+        else:
+            joined.append(reign)
+    return joined
+
+
+def tell(found: Sequence[Reign], *, exact: bool = False) -> str:
+    """The stretches in words: "up to 4 slots linear; at 8 slots no telling linear from rbtree; from 16 on rbtree".
+
+    Where figures are `exact`, those that cannot be told apart are equal.
+    """
     parts: list[str] = []
     for i, reign in enumerate(found):
         words = _where(reign, first=i == 0, last=i + 1 == len(found))
-        if reign.winner is None:
-            parts.append(f"{words} no telling {_listed(reign.contenders)}")
+        one, *others = reign.names
+        if others and exact:
+            words += f" {', '.join(reign.names[:-1])} and {others[-1]} alike"
+        elif others:
+            words += (
+                f" no telling {one} from {others[0]}" if len(others) == 1 else f" no telling {_between(reign.names)}"
+            )
         else:
-            doubt = f" (no telling at {', '.join(f'{n:,}' for n in reign.doubts)})" if reign.doubts else ""
-            parts.append(f"{words} {reign.winner}{doubt}")
+            words += f" {one}"
+        if reign.doubts:
+            words += f" ({_at(reign.doubts)} {'as cheap' if exact else 'no telling from'}: {', '.join(reign.rivals)})"
+        parts.append(words)
     return "; ".join(parts)
 
 
 def _where(reign: Reign, *, first: bool, last: bool) -> str:
     if reign.first == reign.last:
         return f"at {_count(reign.first)}"
-    if first and last:
-        return f"from {reign.first:,} to {_count(reign.last)}"
-    if first:
+    if first and not last:
         return f"up to {_count(reign.last)}"
-    return f"from {_count(reign.first)} on" if last else f"from {reign.first:,} to {_count(reign.last)}"
+    return f"from {_count(reign.first)} on" if last and not first else f"from {reign.first:,} to {_count(reign.last)}"
+
+
+def _at(slots: Sequence[int]) -> str:
+    return f"at {', '.join(f'{n:,}' for n in slots)}" if len(slots) <= _FEW else f"at {len(slots)} of the slot counts"
 
 
 def _count(slots: int) -> str:
     return f"{slots:,} slot{'s' if slots != 1 else ''}"
 
 
-def _listed(names: Sequence[str]) -> str:
-    if len(names) == 2:
-        return f"{names[0]} from {names[1]}"
+def _between(names: Sequence[str]) -> str:
     return f"between {', '.join(names[:-1])} and {names[-1]}"

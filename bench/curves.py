@@ -59,10 +59,10 @@ class Panel:
         None where the two cannot be compared there.
         """
         one, other = self.figures[a][point], self.figures[b][point]
-        if one is None or other is None or min(one.value, other.value) <= 0:
+        if one is None or other is None:
             return None
         if self.exact:
-            exact = one.value / other.value
+            exact = one.value / other.value if other.value else math.inf if one.value else 1.0
             return Interval(exact, exact, exact)
         if len(one.samples) != len(other.samples) or min(*one.samples, *other.samples) <= 0:
             return None  # cold timings are net of the walk, and may come out below zero on a noisy machine

@@ -85,13 +85,18 @@ def sentences(outcome: Outcome) -> Iterator[str]:
     if tolerated:
         yield f"{_figures(len(tolerated), len(outcome.rows))} dearer, within what is tolerated."
     if cheaper:
-        yield (
-            f"{_figures(len(cheaper), len(outcome.rows))} cheaper: {outcome.baseline} is stale; "
-            f"{UPDATE} takes the new figures, so that they cannot be lost again unseen."
-        )
+        yield stale_sentence(outcome)
     if outcome.rows and not (worse or noisy or tolerated or cheaper):
         yield f"All {len(outcome.rows):,} figures that were compared are as in {outcome.baseline}."
     yield from outcome.notes
+
+
+def stale_sentence(outcome: Outcome) -> str:
+    """What to do about figures that became cheaper."""
+    return (
+        f"{_figures(len(outcome.of(Verdict.CHEAPER)), len(outcome.rows))} cheaper: {outcome.baseline} is stale; "
+        f"{UPDATE} takes the new figures, so that they cannot be lost again unseen."
+    )
 
 
 def _figures(some: int, of: int) -> str:
@@ -151,12 +156,13 @@ def _markdown_table(rows: list[Row]) -> list[str]:
     return lines
 
 
+_MARKDOWN = {ord(c): f"\\{c}" for c in "\\`*_[]#~"} | {ord(c): f"&#{ord(c)};" for c in "<>|&@"}
+"""Of the latter, | would end a cell, and @ would call people."""
+
+
 def markdown_text(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    for character in "\\`*_[]<>|#~@":
-        # Backslashes first, as the others bring their own. @ would call people.
-        text = text.replace(character, f"&#{ord(character)};" if character in "<>|@" else f"\\{character}")
-    return " ".join(text.split())
+    return " ".join(text.translate(_MARKDOWN).split())
 
 
 def to_json(outcome: Outcome, updated: bool = False) -> str:

@@ -1,8 +1,8 @@
 """A sweep drawn: slot counts against cost, both axes logarithmic, one panel a role and family.
 
-Made for print and for readers who tell few colours apart: every strategy has a colour of the Okabe-Ito palette, a marker
-and a line style of its own, and its name stands at the end of its line. Shaded is the 95 % interval of the median. The
-same sweep gives the same bytes as SVG.
+Made for print and for readers who tell few colours apart: every strategy has a colour of the Okabe-Ito palette, a
+marker and a line style of its own, and its name stands at the end of its line. Shaded is the 95 % interval of the
+median. The same sweep gives the same bytes as SVG.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FORMATS = (".svg", ".png")
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
 LINES = ("-", (0, (6, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (1.2, 1.2)), (0, (8, 1.5, 1, 1.5, 1, 1.5)))
-_WIDTH, _PANEL_HEIGHT, _HEADER = 8.0, 3.9, 0.75
+_WIDTH, _PANEL_HEIGHT, _HEADER = 8.0, 3.6, 0.75
 _LABEL_HEIGHT = 11.5
 """Points from one label's base line to the next."""
 _DPI = 150
@@ -93,11 +93,11 @@ def _figure(shown: Sequence[Panel], styles: Mapping[str, int], title: tuple[str,
     height = _HEADER + _PANEL_HEIGHT * len(shown)
     figure = Figure(figsize=(_WIDTH, height))
     FigureCanvasAgg(figure)
-    left = 0.085
+    left = 0.115
     figure.text(left, 1 - 0.26 / height, title[0], fontsize=13, fontweight="bold", va="center")
     figure.text(left, 1 - 0.52 / height, title[1], fontsize=8.5, color="0.3", va="center")
     axes = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
-    figure.subplots_adjust(left=left, right=0.79, top=1 - (_HEADER + 0.3) / height, bottom=0.55 / height, hspace=0.38)
+    figure.subplots_adjust(left=left, right=0.8, top=1 - (_HEADER + 0.3) / height, bottom=0.55 / height, hspace=0.34)
     for ax, panel in zip(axes, shown, strict=True):
         _draw_panel(ax, panel, styles)
     return figure
@@ -110,9 +110,10 @@ def _draw_panel(ax: Axes, panel: Panel, styles: Mapping[str, int]) -> None:
     ax.set_yscale("log")
     ax.set_title(f"{TITLES[panel.role]} ({panel.family})", loc="left", fontweight="bold")
     ax.set_xlabel("slots")
-    ax.set_ylabel(f"{unit(panel.metric)}, an operation")
+    ax.set_ylabel(f"{unit(panel.metric)} an operation")
+    ax.yaxis.set_label_coords(-0.105, 0.5)
     ends: list[tuple[float, float, str, str]] = []
-    for name, row in panel.figures.items():
+    for name in panel.figures:
         end = _draw_line(ax, panel, name, styles[name])
         if end is not None:
             ends.append((*end, name, COLOURS[styles[name] % len(COLOURS)]))
@@ -184,10 +185,18 @@ def _label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None
             textcoords="offset points",
             va="center",
             fontsize=8.5,
-            color=colour,
+            color=_dark(colour),
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3},
         )
+
+
+def _dark(colour: str) -> tuple[float, float, float]:
+    """A colour dark enough for small letters on white."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = (0.6 * part for part in to_rgb(colour))
+    return red, green, blue
 
 
 def spread(wanted: Sequence[float], least: float, low: float, high: float) -> list[float]:

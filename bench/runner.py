@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.native_strategy import NativeStrategy
@@ -95,7 +95,9 @@ def run(
     description = {**workload, "origin": questions.origin}
     references = {str(family): name for family, name in REFERENCES.items()}
     rows_in_order = list(rows.values())
-    return RunResult(description, describe_machine(), rows_in_order, empty, references, control=control)
+    # The seed is told with the workload, whose derived questions it shapes.
+    shaping = {key: value for key, value in asdict(options).items() if key != "seed"}
+    return RunResult(description, describe_machine(), rows_in_order, empty, references, shaping, control)
 
 
 def _run_task(

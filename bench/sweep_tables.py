@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -56,8 +58,8 @@ def print_sweep(
         console.print(f"[bold red]{escape(name)} is void at {slots:,} slots[/bold red]: {escape(fault)}")
     if not shown:
         return
-    if len(shown[0].figures) > 1 or any(len(panel.figures) > 1 for panel in shown):
-        meaning = "equal to it" if shown[0].exact else "no telling it from that one"
+    if any(len(panel.figures) > 1 for panel in shown):
+        meaning = "one of several as cheap" if shown[0].exact else "one of several between which there is no telling"
         console.print(f"[dim]{CHEAPEST} cheapest of its row, {LEVEL} {meaning}.[/dim]")
     apart = max((noise, n) for panel in shown for noise, n in zip(panel.noise, panel.slots, strict=True))
     if apart[0] > 0:
@@ -65,9 +67,14 @@ def print_sweep(
             f"[dim]Identical work came out up to {apart[0]:.0%} apart (at {apart[1]:,} slots); "
             "only what differs by more counts.[/dim]"
         )
-    console.print("Cheapest:")
-    for panel in shown:
-        console.print(sentence(panel))
+    ranked = [panel for panel in shown if len(panel.figures) > 1]
+    if ranked:
+        console.print(f"Cheapest by {unit(metric)}:")
+    for panel in ranked:
+        lines = wrap(
+            sentence(panel), console.width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+        )
+        console.print(Text("\n".join(lines)))
 
 
 def _count_of(points: Mapping[int, Point]) -> str:
@@ -79,7 +86,7 @@ def _count_of(points: Mapping[int, Point]) -> str:
 
 def sentence(panel: Panel) -> str:
     """Who is cheapest where, in one sentence."""
-    return f"  {TITLES[panel.role]}, {panel.family}: {tell(reigns(panel.standings()))}."
+    return f"{TITLES[panel.role]}, {panel.family}: {tell(reigns(panel.standings()), exact=panel.exact)}."
 
 
 def _tables(panel: Panel, standings: Sequence[Standing], width: int) -> Iterator[Table]:
@@ -145,26 +152,28 @@ def _print_crossovers(panel: Panel, standings: Sequence[Standing], console: Cons
         return
     leading = {standing.slots: standing.contenders for standing in standings}
     # Those that concern the lead come first.
-    found.sort(key=lambda c: (not _concerns_lead(c, leading), c.estimate))
+    found.sort(key=lambda c: (-_concerns_lead(c, leading), c.estimate))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for heading in ("with few slots", "with many"):
+    for heading in ("cheaper with few", "with many slots"):
         table.add_column(heading, overflow="fold")
-    table.add_column("crossover", justify="right", no_wrap=True)
-    table.add_column("between slot counts", no_wrap=True)
+    table.add_column("about", justify="right", no_wrap=True)
+    if not panel.exact:
+        table.add_column("95 %", no_wrap=True)
+    table.add_column("measured between", no_wrap=True)
     for crossing in found[:MOST_CROSSOVERS]:
         table.add_row(Text(crossing.below), Text(crossing.above), *_place(crossing, panel.exact))
     console.print(table)
     if len(found) > MOST_CROSSOVERS:
-        console.print(f"[dim]{len(found) - MOST_CROSSOVERS} more crossovers behind the lead: --json has all.[/dim]")
+        console.print(f"[dim]{len(found) - MOST_CROSSOVERS} more: --json has all.[/dim]")
 
 
-def _concerns_lead(crossing: Crossing, leading: Mapping[int, Sequence[str]]) -> bool:
-    return crossing.below in leading[crossing.after] or crossing.above in leading[crossing.before]
+def _concerns_lead(crossing: Crossing, leading: Mapping[int, Sequence[str]]) -> int:
+    """How many of the two are among the cheapest on their side."""
+    return (crossing.below in leading[crossing.after]) + (crossing.above in leading[crossing.before])
 
 
-def _place(crossing: Crossing, exact: bool) -> tuple[str, str]:
-    """About where, and between which slot counts: those measured where figures are exact, the interval otherwise."""
-    about = significant(crossing.estimate, 2 if crossing.estimate < 100 else 3)
-    if exact:
-        return about, f"{crossing.after:,} and {crossing.before:,}"
-    return about, f"{significant(crossing.low, 2)} and {significant(crossing.high, 2)} (95 %)"
+def _place(crossing: Crossing, exact: bool) -> list[str]:
+    """About where; where noise alone would have it, at 95 %; and between which slot counts it was seen to lie."""
+    about = f"{crossing.estimate:.1f}" if crossing.estimate < 10 else f"{crossing.estimate:,.0f}"
+    noise = [] if exact else [f"{math.floor(crossing.low):,} to {math.ceil(crossing.high):,}"]
+    return [about, *noise, f"{crossing.after:,} and {crossing.before:,}"]

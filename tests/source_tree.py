@@ -8,7 +8,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("bench", "docs", "slotlookup", "strategies", "tests", "workloads")
-FILES = (".clang-format", "CHANGELOG.md", "CMakeLists.txt", "LICENSE", "Makefile", "README.md", "pyproject.toml")
+FILES = (
+    ".clang-format",
+    "CHANGELOG.md",
+    "CMakeLists.txt",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "pyproject.toml",
+    "slotlookup-baseline.json",
+    "slotlookup.toml",
+)
 LITTER = ("__pycache__", "*.pyc", ".*_cache", ".hypothesis", ".benchmarks", "*.part")
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from results import gfn, result, row, timing
 
 from slotlookup.bench.commands.compare import command
-from slotlookup.bench.compare import Change, Shift, TimeChange, compare
+from slotlookup.bench.compare import Change, Shift, TimeChange, blocks_apart, compare
 from slotlookup.bench.results import RoleResult, RunResult, StrategyResult, Timing, to_json
 from slotlookup.bench.statistics import Interval
 from slotlookup.errors import Incomparable, InputFileError, UsageError
@@ -73,6 +73,33 @@ def test_the_ratio_of_medians_needs_times_above_zero() -> None:
     assert Shift(Interval(10, 9, 11), Interval(12, 11, 13), 0).ratio == 1.2
     assert Shift(Interval(-1, -2, 1), Interval(12, 11, 13), 0).ratio is None
     assert Shift(Interval(1, 0, 2), Interval(0, -1, 1), 0).ratio is None
+
+
+def test_intervals_apart_are_not_enough_where_blocks_are_not() -> None:
+    # Two states, 1 and 2 ns: ten of 30 blocks were slow in one run, twenty in the other. Each is sure of its median.
+    old = Timing((1.0,) * 20 + (2.0,) * 10, Interval(1.0, 1.0, 1.0), Interval(*AS_ONE))
+    new = Timing((1.0,) * 10 + (2.0,) * 20, Interval(2.0, 2.0, 2.0), Interval(*AS_ONE))
+    (strategy,) = compare(
+        *pair(row("linear", gfn(latency_hot=new)), old_rows=(row("linear", gfn(latency_hot=old)),))
+    ).strategies
+    shift = strategy.roles["gfn"].ns["latency_hot"].ns
+    assert (shift.ratio, shift.blocks_apart, shift.verdict) == (2.0, False, None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "apart"),
+    [
+        ([1, 2, 3], [4, 5, 6], True),
+        ([4, 5, 6], [1, 2, 3], True),
+        ([1, 2, 3], [3, 4, 5], False),
+        ([*range(9), 50], [*range(9, 18), 60], True),  # of ten blocks one at either end may stray: up to 8, from 10
+        ([*range(8), 50, 51], [*range(9, 18), 60], False),  # two strays are one too many
+        ([1], [2], True),
+    ],
+)
+def test_blocks_apart(old: list[float], new: list[float], apart: bool) -> None:
+    assert blocks_apart(old, new) is apart
+    assert blocks_apart(new, old) is apart
 
 
 def slow_machine() -> tuple[RunResult, RunResult]:
@@ -302,6 +329,7 @@ def test_json_holds_every_figure() -> None:
         "new": {"median": 1.6, "low": 1.59, "high": 1.61},
         "ratio": 2.0,
         "least": 0.05,
+        "blocks_apart": True,
         "verdict": "slower",
     }
     assert ops["ns"]["latency_cold"] is None

@@ -53,6 +53,30 @@ def test_environment_beats_file(tmp_path: Path) -> None:
         ("strategies = 'linear'\n", ["strategies", "'linear'"]),
         ("strategies = [1]\n", ["strategies.0", "1"]),
         ("seed = \n", ["not valid TOML"]),
+        ("seed = true\n", ["seed: ", "not True"]),
+        ("placement = 'scatered'\n", ["placement: ", "did you mean 'scattered'?", "not 'scatered'"]),
+        ("displaced = 1.5\n", ["displaced: ", "1.5"]),
+        ("budget = 0\n", ["budget: ", "greater than or equal to 0.01", "not 0"]),
+        ("workload = 'two-slott'\n", ["workload: no workload is called 'two-slott'; did you mean 'two-slot'?"]),
+        ("strategies = ['linear', 'rbtre']\n", ["strategies.1: ", "did you mean 'rbtree'?"]),
+        ("strategies = ['gfn=rbtree']\n", ["strategies.0: ", "hva not given"]),
+        ("check = 3\n", ["slotlookup.toml: check: should be a table, not 3"]),
+        ("[check]\nbaselin = 'x'\n", ["no setting is called 'check.baselin'; did you mean 'check.baseline'?"]),
+        ("[check]\nworkloads = 'two-slot'\n", ["check.workloads: should be an array, not 'two-slot'"]),
+        ("[check]\nworkloads = [5]\n", ["check.workloads.0: should be a name or a table with a name, not 5"]),
+        ("[check]\nworkloads = [{slots = 5}]\n", ["check.workloads.0.name: is needed here"]),
+        (
+            "[check]\nworkloads = ['one-slot', {name = 'two-slot', slot = 5}]\n",
+            ["no setting is called 'check.workloads.1.slot'; did you mean 'check.workloads.1.slots'?"],
+        ),
+        ("[check]\nworkloads = [{name = 'two'}]\n", ["check.workloads.0.name: no workload is called 'two'"]),
+        ("[check]\nstrategies = ['rbtre']\n", ["check.strategies.0: ", "did you mean 'rbtree'?"]),
+        (
+            "[[check.tolerances]]\nstrategie = 'x'\npercent = 1\n",
+            ["'check.tolerances.0.strategie'; did you mean 'check.tolerances.0.strategy'?"],
+        ),
+        ("[[check.tolerances]]\nzzz = 1\npercent = 1\n", ["'check.tolerances.0.zzz'; there are: strategy, workload"]),
+        ("[[check.tolerances]]\nmetric = 'line'\npercent = 1\n", ["check.tolerances.0.metric: ", "mean 'lines'?"]),
     ],
 )
 def test_what_is_wrong_is_one_line_with_the_keys_path(tmp_path: Path, text: str, parts: list[str]) -> None:
@@ -69,6 +93,53 @@ def test_a_table_that_is_no_table(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool]\nslotlookup = 3\n")
     with pytest.raises(ConfigError, match=r"tool\.slotlookup is not a table"):
         load_config(tmp_path, {})
+
+
+def test_every_top_level_key_has_a_variable(tmp_path: Path) -> None:
+    given = {
+        "SLOTLOOKUP_WORKLOAD": "one-slot",
+        "SLOTLOOKUP_STRATEGIES": "linear",
+        "SLOTLOOKUP_SEED": "1",
+        "SLOTLOOKUP_DISPLACED": "0",
+        "SLOTLOOKUP_PLACEMENT": "scattered",
+        "SLOTLOOKUP_BUDGET": "0.5",
+    }
+    config = load_config(tmp_path, given)
+    settings = config.settings
+    assert (settings.workload, settings.strategies, settings.seed) == ("one-slot", ("linear",), 1)
+    assert (settings.displaced, settings.placement, settings.budget) == (0, "scattered", 0.5)
+    assert [config.source[name] for name in ("workload", "budget")] == ["SLOTLOOKUP_WORKLOAD", "SLOTLOOKUP_BUDGET"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "words"),
+    [
+        ("SLOTLOOKUP_STRATEGIES", "linear; rbtre", "SLOTLOOKUP_STRATEGIES: strategies.1: .*did you mean 'rbtree'"),
+        ("SLOTLOOKUP_BUDGET", "much", "SLOTLOOKUP_BUDGET: budget: .*not 'much'"),
+        ("SLOTLOOKUP_STRATEGY", "linear", "SLOTLOOKUP_STRATEGY: .*did you mean SLOTLOOKUP_STRATEGIES"),
+        ("SLOTLOOKUP_CHECK", "x", "SLOTLOOKUP_CHECK: check is a table; set its keys in a file"),
+    ],
+)
+def test_what_is_wrong_with_a_variable(tmp_path: Path, variable: str, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_config(tmp_path, {variable: text})
+
+
+def test_variables_of_others_are_left_alone(tmp_path: Path) -> None:
+    assert load_config(tmp_path, {"SLOTLOOKUP_SANITIZE": "ON"}).settings.seed == 0
+
+
+def test_keys_of_the_check_table_know_their_source(tmp_path: Path) -> None:
+    (tmp_path / "slotlookup.toml").write_text("[check]\nbaseline = 'b.json'\n")
+    config = load_config(tmp_path, {})
+    assert config.source["check.baseline"] == str(tmp_path / "slotlookup.toml")
+    assert config.source["check.workloads"] == "default"
+    assert config.directory == tmp_path
+
+
+def test_a_workload_may_be_a_file(tmp_path: Path) -> None:
+    (tmp_path / "slotlookup.toml").write_text("workload = 'none.parquet'\n[check]\nworkloads = ['traces/x.parquet']\n")
+    assert load_config(tmp_path, {}).settings.check.workloads[0].title == "traces/x.parquet"
 
 
 def test_a_wrong_environment_variable_is_named(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from ..verdict import MODE, TITLES, significant
 COUNT_HEADINGS = ("role", "strategy", "figure", "OLD", "NEW", "change", "")
 TIME_HEADINGS = ("strategy", "timing", "figure", "OLD", "NEW", "NEW/OLD", "")
 UNPAIRED = (
-    "Two saved runs are not paired. A time is called faster or slower where its intervals lie apart and its medians "
-    "differ by {effect:g} % or more, and by more than identical work did in either run; trust the ratio to the "
+    "Two saved runs are not paired. A time is called faster or slower where intervals and most blocks lie apart and "
+    "medians differ by {effect:g} % or more, and by more than identical work did in either run; trust the ratio to the "
     "reference before the ns."
 )
 

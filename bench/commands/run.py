@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -16,9 +15,9 @@ from slotlookup.trace import Trace, read_trace
 
 from ..export import check_export_path, write_export
 from ..results import to_json, write_text
-from ..runner import DISPLACED, REFERENCES, RunOptions, run
+from ..runner import REFERENCES, RunOptions, run
 
-EFFORT = {"quick": 0.15, None: 1.0, "rigorous": 5.0}
+EFFORT = {"quick": 0.15, "rigorous": 5.0}
 """Shares of the default time for timing."""
 
 
@@ -36,17 +35,13 @@ EFFORT = {"quick": 0.15, None: 1.0, "rigorous": 5.0}
 @click.option(
     "--displace",
     type=click.IntRange(0, 1 << 30),
-    default=DISPLACED,
-    show_default=True,
     metavar="BYTES",
-    help="How much memory is walked between operations where caches are to be cold.",
+    help="How much memory is walked between operations where caches are to be cold; 65,536 if not configured.",
 )
 @click.option(
     "--placement",
     type=click.Choice(["packed", "scattered"]),
-    default="packed",
-    show_default=True,
-    help="Where native strategies' slots lie: one after another, or as from an aged allocator.",
+    help="Where native strategies' slots lie: packed (if not configured) or scattered as by an aged allocator.",
 )
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result as JSON here.")
 @click.option(
@@ -66,8 +61,8 @@ def command(
     seed: int | None,
     counts_only: bool,
     effort: str | None,
-    displace: int,
-    placement: str,
+    displace: int | None,
+    placement: str | None,
     save: Path | None,
     exports: tuple[Path, ...],
     as_json: bool,
@@ -94,13 +89,17 @@ def command(
         "seed": seed,
         "fingerprint": trace.fingerprint,
     }
-    options = RunOptions(counts_only, seed, EFFORT[effort], displace, placement)
+    options = RunOptions(
+        counts_only,
+        seed,
+        settings.budget if effort is None else EFFORT[effort],
+        settings.displaced if displace is None else displace,
+        placement or settings.placement,
+    )
     from ..console import output, progress_bar
 
     with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
         result = run(trace, description, texts, options, report)
-    # The seed is told with the workload, whose derived questions it shapes.
-    result.options = {key: value for key, value in asdict(options).items() if key != "seed"}
     if save is not None:
         write_text(save, to_json(result))
     for path in exports:

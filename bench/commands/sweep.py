@@ -109,7 +109,8 @@ def command(
             click.echo(f"slotlookup: {kept.remark}", err=True)
     elif save is not None:
         sweep_file.begin(save, options, counts, machine)
-    _measure(options, counts, points, kept_in, jobs, shown=not as_json or sys.stderr.isatty(), again=slots)
+    again = slots if resume is not None else None  # a file that was begun now knows its slot counts
+    _measure(options, counts, points, kept_in, jobs, shown=not as_json or sys.stderr.isatty(), again=again)
     points = sweep.chosen(points, counts)
     _present(options, machine, points, as_json)
     if plot_file is not None:

@@ -117,6 +117,8 @@ slotlookup::StrategySpec make_spec(const std::string& gfn, const std::string& hv
 }  // namespace
 
 NB_MODULE(_slotlookup_native, m) {
+  // Objects that modules keep until the interpreter ends are no leaks, and users are not to read of them.
+  nb::set_leak_warnings(false);
   m.doc() = "Native structures and replay loops of slotlookup.";
 
   nb::exception<slotlookup::BrokenInvariant>(m, "BrokenInvariant", PyExc_AssertionError);

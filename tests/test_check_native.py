@@ -1,0 +1,81 @@
+"""The gate against a native structure made slower in its source: one key comparison too many in `linear`'s lookups."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+from source_tree import copy_tree
+
+pytestmark = pytest.mark.packaging
+
+SOURCE = "strategies/native/range_array.hpp"
+BEFORE = "if (COMPARE(point >= entry->start)"
+SLOWER = f"COMPARE(true);\n      {BEFORE}"
+CONFIG = """
+[check]
+strategies = ["linear", "rbtree"]
+workloads = ["microvm-1G", { name = "two-slot", events = 2_000 }]
+"""
+
+
+def tool(name: str) -> str:
+    """A build tool of this environment or of the machine."""
+    found = shutil.which(name, path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}")
+    assert found, f"{name} is needed to build the native module"
+    return found
+
+
+def run(*command: str, cwd: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLOTLOOKUP_")}
+    if path is not None:
+        environment["PYTHONPATH"] = path
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def check(tree: Path, *arguments: str, module: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """`slotlookup check` over a tree, with the native module found first in `module`."""
+    site = [sysconfig.get_path("platlib"), sysconfig.get_path("purelib")]
+    path = os.pathsep.join([str(tree), *([str(module)] if module else []), *site])
+    return run(sys.executable, "-S", "-m", "slotlookup", "check", *arguments, cwd=tree, path=path)
+
+
+def test_one_comparison_too_many_in_the_native_source(tmp_path: Path) -> None:
+    tree = copy_tree(tmp_path / "tree")
+    (tree / "slotlookup.toml").write_text(CONFIG, encoding="utf-8")
+    # With the module that is installed: what the source is before the change.
+    assert check(tree, "--update").returncode == 0
+    assert check(tree).returncode == 0
+
+    source = tree / SOURCE
+    text = source.read_text(encoding="utf-8")
+    assert text.count(BEFORE) == 1
+    source.write_text(text.replace(BEFORE, SLOWER), encoding="utf-8")
+    build = tree / "build" / "native"
+    nanobind = run(sys.executable, "-m", "nanobind", "--cmake_dir", cwd=tree).stdout.strip()
+    hints = [f"-DPython_EXECUTABLE={sys.executable}", f"-Dnanobind_DIR={nanobind}"]
+    for command in (
+        [tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", *hints, "-B", str(build)],
+        [tool("ninja"), "-C", str(build), "_slotlookup_native"],
+    ):
+        done = run(*command, cwd=tree)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    done = check(tree, "--format", "json", module=build)
+    assert done.returncode == 3, done.stdout + done.stderr
+    worse = [row for row in json.loads(done.stdout)["counts"] if row["verdict"] == "regression"]
+    # The comparison comes with each slot that a lookup examines, and with nothing else.
+    assert {(row["strategy"], row["role"], row["metric"]) for row in worse} == {("linear", "gfn", "compares")}
+    assert {row["workload"] for row in worse} == {"microvm-1G", "two-slot"}
+    examined = {row["workload"]: row["now"] for row in json.loads(done.stdout)["counts"] if is_examined(row)}
+    assert all(row["now"] - row["baseline"] == examined[row["workload"]] for row in worse)
+
+
+def is_examined(row: dict[str, object]) -> bool:
+    return (row["strategy"], row["role"], row["metric"]) == ("linear", "gfn", "slots_examined")
