@@ -165,7 +165,7 @@ I* make_in_arena(const Home& home, Meter* meter) {
 }
 
 template <template <class, class> class Structure, class Probe>
-GfnIndex* make_cached(const Home& home, Meter* meter, CacheKind cache) {
+GfnIndex* make_gfn_index(const Home& home, Meter* meter, CacheKind cache) {
   switch (cache) {
     case CacheKind::last_used:
       return make_in_arena<GfnIndexOf<Structure, Probe, LastUsed<Probe>>>(home, meter);
@@ -181,16 +181,9 @@ GfnIndex* make_cached(const Home& home, Meter* meter, CacheKind cache) {
   return make_in_arena<GfnIndexOf<Structure, Probe, NoCache<Probe>>>(home, meter);
 }
 
-template <template <class, class> class Structure>
-GfnIndex* make_gfn_index(const Home& home, Meter* meter, CacheKind cache, bool counted) {
-  return counted ? make_cached<Structure, CountProbe>(home, meter, cache)
-                 : make_cached<Structure, NoProbe>(home, meter, cache);
-}
-
-template <template <class, class> class Structure>
-HvaIndex* make_hva_index(const Home& home, Meter* meter, bool counted) {
-  if (counted) return make_in_arena<HvaIndexOf<Structure, CountProbe>>(home, meter);
-  return make_in_arena<HvaIndexOf<Structure, NoProbe>>(home, meter);
+template <template <class, class> class Structure, class Probe>
+HvaIndex* make_hva_index(const Home& home, Meter* meter) {
+  return make_in_arena<HvaIndexOf<Structure, Probe>>(home, meter);
 }
 
 }  // namespace slotlookup

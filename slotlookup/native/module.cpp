@@ -128,7 +128,7 @@ NB_MODULE(_slotlookup_native, m) {
       [] {
         std::vector<std::tuple<std::string, bool, bool>> found;
         for (const auto& entry : slotlookup::structure_registry()) {
-          found.emplace_back(entry.name, entry.make_gfn != nullptr, entry.make_hva != nullptr);
+          if (!entry.counted) found.emplace_back(entry.name, entry.make_gfn != nullptr, entry.make_hva != nullptr);
         }
         return found;
       },

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 namespace slotlookup {
@@ -88,9 +89,15 @@ struct CountProbe {
 #define TOUCH(p, n) ((void)0)
 #define BEGIN_OPERATION() ((void)0)
 #else
-#define EXAMINE() probe_.examine()
-#define COMPARE(expr) probe_.compare(expr)
-#define HOP() probe_.hop()
-#define TOUCH(p, n) probe_.touch(p, n)
-#define BEGIN_OPERATION() probe_.begin_operation()
+// Discarded, not merely empty, where nothing is counted: calls of empty functions would still weigh in the compiler's
+// decisions about inlining.
+#define SLOTLOOKUP_HOOK(call)                                     \
+  do {                                                            \
+    if constexpr (std::decay_t<decltype(probe_)>::counting) call; \
+  } while (false)
+#define EXAMINE() SLOTLOOKUP_HOOK(probe_.examine())
+#define COMPARE(expr) (std::decay_t<decltype(probe_)>::counting ? probe_.compare(expr) : (expr))
+#define HOP() SLOTLOOKUP_HOOK(probe_.hop())
+#define TOUCH(p, n) SLOTLOOKUP_HOOK(probe_.touch(p, n))
+#define BEGIN_OPERATION() SLOTLOOKUP_HOOK(probe_.begin_operation())
 #endif

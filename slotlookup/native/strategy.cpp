@@ -5,8 +5,8 @@
 namespace slotlookup {
 namespace {
 
-const StructureEntry& structure_for(const std::string& name, const char* role, bool gfn) {
-  const StructureEntry* entry = find_structure(name);
+const StructureEntry& structure_for(const std::string& name, bool counted, const char* role, bool gfn) {
+  const StructureEntry* entry = find_structure(name, counted);
   if (!entry) throw std::invalid_argument("no native structure is called '" + name + "'");
   if (gfn ? !entry->make_gfn : !entry->make_hva) {
     throw std::invalid_argument("structure '" + name + "' does not serve " + role);
@@ -23,17 +23,17 @@ std::vector<StructureEntry>& structure_registry() {
   return registry;
 }
 
-const StructureEntry* find_structure(const std::string& name) {
+const StructureEntry* find_structure(const std::string& name, bool counted) {
   for (const StructureEntry& entry : structure_registry()) {
-    if (name == entry.name) return &entry;
+    if (name == entry.name && counted == entry.counted) return &entry;
   }
   return nullptr;
 }
 
 Strategy::Strategy(StrategySpec spec)
     : spec_(std::move(spec)),
-      gfn_structure_(&structure_for(spec_.gfn, "gfn lookups", true)),
-      hva_structure_(&structure_for(spec_.hva, "hva visits", false)),
+      gfn_structure_(&structure_for(spec_.gfn, spec_.counted, "gfn lookups", true)),
+      hva_structure_(&structure_for(spec_.hva, spec_.counted, "hva visits", false)),
       arena_(spec_.placement, spec_.seed),
       meter_(arena_.base()),
       gfn_node_bytes_(gfn_structure_->gfn_node_bytes),
@@ -48,12 +48,12 @@ Strategy::Strategy(StrategySpec spec)
 
 GfnIndex* Strategy::make_gfn(unsigned set) {
   const auto node = static_cast<std::ptrdiff_t>((sets() - set) * gfn_node_bytes_);
-  return gfn_structure_->make_gfn({arena_, node}, &meter_, spec_.cache, spec_.counted);
+  return gfn_structure_->make_gfn({arena_, node}, &meter_, spec_.cache);
 }
 
 HvaIndex* Strategy::make_hva(unsigned set) {
   const auto node = static_cast<std::ptrdiff_t>(sets() * gfn_node_bytes_ + (sets() - set) * hva_node_bytes_);
-  return hva_structure_->make_hva({arena_, node}, &meter_, spec_.counted);
+  return hva_structure_->make_hva({arena_, node}, &meter_);
 }
 
 // Gives a set's indexes back to the arena and puts empty ones in their place.

@@ -94,17 +94,19 @@ class HvaIndex : public Index {
                                const ReplayMode&) = 0;
 };
 
-// How to make a structure. A null maker means that the structure does not serve that role.
+// How to make a structure, timed or counted: each source is compiled once for either, so that nothing the one needs can
+// weigh on the other's code. A null maker means that the structure does not serve that role.
 struct StructureEntry {
   const char* name;
+  bool counted;
   std::size_t gfn_node_bytes;
   std::size_t hva_node_bytes;
-  GfnIndex* (*make_gfn)(const Home&, Meter*, CacheKind, bool counted);
-  HvaIndex* (*make_hva)(const Home&, Meter*, bool counted);
+  GfnIndex* (*make_gfn)(const Home&, Meter*, CacheKind);
+  HvaIndex* (*make_hva)(const Home&, Meter*);
 };
 
 std::vector<StructureEntry>& structure_registry();
-const StructureEntry* find_structure(const std::string& name);
+const StructureEntry* find_structure(const std::string& name, bool counted);
 
 struct StructureRegistration {
   explicit StructureRegistration(StructureEntry entry) { structure_registry().push_back(entry); }
@@ -114,19 +116,27 @@ struct StructureRegistration {
 
 #include "slotlookup/native/index.hpp"
 
-#define SLOTLOOKUP_STRUCTURE(name, Template)                                                                  \
-  static const ::slotlookup::StructureRegistration slotlookup_registration_##Template(                        \
-      {name, ::slotlookup::kNodeBytes<typename Template<::slotlookup::GfnRole, ::slotlookup::NoProbe>::Node>, \
-       ::slotlookup::kNodeBytes<typename Template<::slotlookup::HvaRole, ::slotlookup::NoProbe>::Node>,       \
-       &::slotlookup::make_gfn_index<Template>, &::slotlookup::make_hva_index<Template>});
+#ifdef SLOTLOOKUP_COUNTED
+#define SLOTLOOKUP_PROBE ::slotlookup::CountProbe
+#else
+#define SLOTLOOKUP_PROBE ::slotlookup::NoProbe
+#endif
+#define SLOTLOOKUP_NODE_BYTES(Template, Role) \
+  ::slotlookup::kNodeBytes<typename Template<::slotlookup::Role, SLOTLOOKUP_PROBE>::Node>
+#define SLOTLOOKUP_REGISTER(name, Template, gfn_node, hva_node, gfn_maker, hva_maker)  \
+  static const ::slotlookup::StructureRegistration slotlookup_registration_##Template( \
+      {name, SLOTLOOKUP_PROBE::counting, gfn_node, hva_node, gfn_maker, hva_maker});
+
+#define SLOTLOOKUP_STRUCTURE(name, Template)                                       \
+  SLOTLOOKUP_REGISTER(name, Template, SLOTLOOKUP_NODE_BYTES(Template, GfnRole),    \
+                      SLOTLOOKUP_NODE_BYTES(Template, HvaRole),                    \
+                      (&::slotlookup::make_gfn_index<Template, SLOTLOOKUP_PROBE>), \
+                      (&::slotlookup::make_hva_index<Template, SLOTLOOKUP_PROBE>))
 
 // Structures that serve one role only.
-#define SLOTLOOKUP_HVA_STRUCTURE(name, Template)                                                                 \
-  static const ::slotlookup::StructureRegistration slotlookup_registration_##Template(                           \
-      {name, 0, ::slotlookup::kNodeBytes<typename Template<::slotlookup::HvaRole, ::slotlookup::NoProbe>::Node>, \
-       nullptr, &::slotlookup::make_hva_index<Template>});
-
-#define SLOTLOOKUP_GFN_STRUCTURE(name, Template)                                                                 \
-  static const ::slotlookup::StructureRegistration slotlookup_registration_##Template(                           \
-      {name, ::slotlookup::kNodeBytes<typename Template<::slotlookup::GfnRole, ::slotlookup::NoProbe>::Node>, 0, \
-       &::slotlookup::make_gfn_index<Template>, nullptr});
+#define SLOTLOOKUP_GFN_STRUCTURE(name, Template)                                   \
+  SLOTLOOKUP_REGISTER(name, Template, SLOTLOOKUP_NODE_BYTES(Template, GfnRole), 0, \
+                      (&::slotlookup::make_gfn_index<Template, SLOTLOOKUP_PROBE>), nullptr)
+#define SLOTLOOKUP_HVA_STRUCTURE(name, Template)                                            \
+  SLOTLOOKUP_REGISTER(name, Template, 0, SLOTLOOKUP_NODE_BYTES(Template, HvaRole), nullptr, \
+                      (&::slotlookup::make_hva_index<Template, SLOTLOOKUP_PROBE>))
