@@ -377,6 +377,7 @@ def test_the_plot_is_drawn() -> None:
         (["--slots", "0"], f"--slots: 0 is not within 1 to {USER_SLOTS:,}"),
         (["--slots", "32765"], "--slots: 32,765 is not within"),
         (["--save", "a", "--resume", "b"], "give either --save"),
+        (["--plot-role", "gfn"], "--plot-role: say where to draw"),
         (["--save", "no/dir/x.jsonl"], "no directory"),
     ],
 )
