@@ -21,7 +21,7 @@ def test_bytes_a_slot_of_a_full_vm(spec: str) -> None:
     """At most 400, arrays that have just doubled and the nodes of two sets included."""
     strategy = registry.make_strategy(spec)
     # Descending sizes: a structure in order of size, or of anything that goes with it, then inserts at its end.
-    strategy.apply_table(
+    strategy.load_table(
         creation_table(make_memslot(n, (n << 28), (USER_SLOTS - n) << 12, HVA + (n << 28)) for n in range(USER_SLOTS))
     )
     used = strategy.bytes()
