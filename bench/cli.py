@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+from pathlib import Path
 
 import click
 
@@ -70,6 +71,9 @@ def main() -> None:
 
     Exit codes: 0 fine, 1 failed, 2 bad usage or bad input, 3 a regression, 4 nothing to compare with.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called us
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     try:
         code = cli.main(prog_name="slotlookup", standalone_mode=False)
         sys.stdout.flush()

@@ -83,7 +83,8 @@ def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
         if not rows:
             continue
         first = next((r.roles[role] for r in rows if role in r.roles), None)
-        asked = f"{first.operations:,} operations" if first else "nothing to ask"
+        few = "the first " if family is Family.PYTHON else ""
+        asked = f"{few}{first.operations:,} operations" if first else "nothing to ask"
         scope.append(f"{family}: {asked}" + (f", ratio to {run.references[family]}." if timed else "."))
         table.add_row(Text(str(family), style="bold"))
         for row in rows:

@@ -39,17 +39,20 @@ def noise(run: RunResult, role: str) -> float:
 
 def closing_sentence(run: RunResult) -> str:
     """Which native strategy is cheapest here in each role, and by how much."""
-    if not any(row.verified and row.family == Family.NATIVE for row in run.results):
-        return "No native strategy was compared; Python strategies are not ranked against them."
-    parts = [_verdict(run, role) for role in TITLES]
-    return "Cheapest here: " + "; ".join(part for part in parts if part) + "."
+    sound = {row.family for row in run.results if row.verified}
+    if not sound:
+        return "No strategy answered right, so none is cheapest."
+    family = Family.NATIVE if Family.NATIVE in sound else Family.PYTHON
+    parts = [_verdict(run, role, family) for role in TITLES]
+    among = "" if family is Family.NATIVE else " among Python strategies"
+    return f"Cheapest here{among}: " + "; ".join(part for part in parts if part) + "."
 
 
-def _verdict(run: RunResult, role: str) -> str:
+def _verdict(run: RunResult, role: str, family: Family) -> str:
     rows = [
         (row.strategy, row.roles[role])
         for row in run.results
-        if row.verified and row.family == Family.NATIVE and role in row.roles
+        if row.verified and row.family == family and role in row.roles
     ]
     timed = [(name, result.ns[MODE]) for name, result in rows if MODE in result.ns]
     if not timed:
@@ -61,8 +64,8 @@ def _verdict(run: RunResult, role: str) -> str:
     name, best = timed[0]
     level = [other for other, timing in timed[1:] if not clearly_apart(best, timing, apart)]
     words = f"for {TITLES[role]}, {name} at {significant(best.interval.median)} ns"
-    if best.ratio is not None and name != run.references[Family.NATIVE]:
-        words += f", {best.ratio.median:.2f} of {run.references[Family.NATIVE]}"
+    if best.ratio is not None and name != run.references[family]:
+        words += f", {best.ratio.median:.2f} of {run.references[family]}"
     if level:
         words += f" (no telling it from {' or '.join(level)})"
     elif len(timed) > 1:
@@ -82,5 +85,6 @@ def _verdict_by_counts(rows: Sequence[tuple[str, RoleResult]], role: str) -> str
     counted = [(name, r.compares) for name, r in rows if r.compares is not None]
     if not counted:
         return ""
-    name, compares = min(counted, key=lambda item: item[1])
-    return f"for {TITLES[role]}, {name} with {significant(compares)} compares each"
+    fewest = min(compares for _, compares in counted)
+    names = " and ".join(name for name, compares in counted if compares == fewest)
+    return f"for {TITLES[role]}, by compares alone, {names} with {significant(fewest)} each"

@@ -59,11 +59,11 @@ def questions_of(trace: Trace, seed: int) -> Questions:
     hva = trace.hva_stream()
     if not len(hva):
         hva = _derive_hvas(trace, gfn)
-        origin["hva"] = "derived: the host page behind each lookup is invalidated; the trace holds no visits"
+        origin["hva"] = "derived: the host pages behind the first lookups are invalidated; the trace holds no visits"
     update = trace.change_table
     if not len(update):
         update = _derive_changes(trace.start)
-        origin["update"] = "derived: every slot is deleted and created again; the trace holds no slot changes"
+        origin["update"] = "derived: slots are deleted and created again in turn; the trace holds no slot changes"
     return Questions(trace.start, creation_table(trace.start), gfn, hva, update, origin)
 
 

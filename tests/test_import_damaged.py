@@ -242,3 +242,26 @@ def test_playing_calls_is_making_them(made: list[tuple[int, int, int, int, int]]
     assert [played.set_user_memory_region(3, 0x100000, 0x1000, 0x10000, 0)] == [
         called.set_user_memory_region(3, 0x100000, 0x1000, 0x10000, 0)
     ]
+
+
+def test_lines_torn_into_one_lose_no_slot(tmp_path: Path) -> None:
+    for name, whole, torn in (
+        (
+            "view.mtree.txt",
+            'FlatView #0\n AS "memory", root: system\n Root memory region: system\n'
+            "  0000000000000000-0000000000000fff (prio 0, ram): a\n"
+            "  0000000000001000-0000000000001fff (prio 0, ram): b\n",
+            "ram): a\n  00000000",
+        ),
+        (
+            "vm.strace.txt",
+            "1 ioctl(9, 0xae01 /* KVM_CREATE_VM */, 0) = 10\n"
+            "1 ioctl(10, 0x4020ae46 /* KVM_SET_USER_MEMORY_REGION */, {slot=0, flags=0, guest_phys_addr=0, "
+            "memory_size=4096, userspace_addr=0x7f0000000000}) = 0\n",
+            "ae46 /* KVM_SET_",
+        ),
+    ):
+        path = tmp_path / name
+        path.write_text(whole.replace(torn, torn[:9].strip() + "" if "mtree" in name else ""))
+        with pytest.raises(InputFileError):
+            import_files([path])

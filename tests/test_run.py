@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from slotlookup import registry
 from slotlookup.address import HOLE
 from slotlookup.bench import runner as bench_runner
+from slotlookup.bench import timing
 from slotlookup.bench.cli import cli
 from slotlookup.bench.subjects import GfnTask
 from slotlookup.bench.timing import time_task
@@ -248,3 +249,19 @@ def test_a_file_that_is_no_trace(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         result = call("run", str(tmp_path / name))
         assert "not a readable Parquet file" in str(result.exception), result.exception
+
+
+def test_turns_rotate_and_reverse() -> None:
+    names = ["a", "b", "c"]
+    runners = [timing._Runner(name, registry.make_strategy, False) for name in names]
+    orders = ["".join(r.text for r in timing._turns(runners, round_)) for round_ in range(6)]
+    assert orders == ["abc", "cba", "bca", "acb", "cab", "bac"]
+
+
+def test_cold_samples_are_net_of_the_walk_and_the_control_is_the_reference() -> None:
+    samples = timing.Samples({"linear": [110.0] * 7, "rbtree": [120.0] * 7, "empty": [100.0] * 7}, {})
+    cold = bench_runner._timing(samples, "rbtree", "linear", net=True)
+    assert (cold.interval.median, cold.ratio and cold.ratio.median) == (20.0, pytest.approx(2.0))
+    assert bench_runner._timing(samples, "rbtree", "linear", net=False).interval.median == 120.0
+    task = GfnTask(questions_of(Trace("t", START, gfn_events([0])), 0), 1)
+    assert bench_runner._make_loaded(task, timing.CONTROL).spec == registry.make_strategy("linear").spec

@@ -61,7 +61,16 @@ def test_void_and_python_rows_win_nothing() -> None:
     rows = row("linear", 10.0), row("broken", 1.0, fault="wrong"), row("py-linear", 0.5, family="python")
     sentence = closing_sentence(run(*rows))
     assert "linear at" in sentence and "broken" not in sentence and "py-linear" not in sentence
-    assert "not ranked" in closing_sentence(run(rows[2]))
+    assert "among Python strategies: for gfn lookups, py-linear" in closing_sentence(run(rows[2]))
+    assert "none is cheapest" in closing_sentence(run(rows[1]))
+
+
+def test_without_times_all_that_tie_are_named() -> None:
+    def counted(name: str, compares: float) -> StrategyResult:
+        return StrategyResult(name, name, "native", roles={"gfn": RoleResult(12, compares=compares)})
+
+    sentence = closing_sentence(run(counted("linear", 3.0), counted("rbtree", 2.0), counted("kvm-5.17", 2.0)))
+    assert sentence == "Cheapest here: for gfn lookups, by compares alone, rbtree and kvm-5.17 with 2 each."
 
 
 @pytest.mark.parametrize(

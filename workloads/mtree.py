@@ -167,7 +167,7 @@ class _Reader:
             view.dispatch = True
             return
         match = _FLAT.fullmatch(line)
-        if match is None:
+        if match is None or "(prio " in match[5]:  # a name that holds another line's parts: two lines torn into one
             raise self.source.unparsed(number, _REMEDY)
         start, last = int(match[1], 16), int(match[2], 16)
         if last < start:

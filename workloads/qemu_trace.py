@@ -94,7 +94,7 @@ def _passed_over(source: Source, number: int, line: str) -> str:
     if line.startswith("#"):
         return "comment lines"
     event = _OTHER_EVENT.fullmatch(line)
-    if event is None or "Slot#" in line or "set_user_mem" in line or _EVENT.startswith(event[1]):
+    if event is None or "Slot#" in line or " ua=0x" in line or "set_user_mem" in line or _EVENT.startswith(event[1]):
         raise source.unparsed(number, _REMEDY)
     if source.whose(line) is not None:
         raise source.unparsed(number)

@@ -130,6 +130,8 @@ class _Reader:
         if _is_slot_call(request):
             self._slot_call(number, fd, body)
             return
+        if "MEMORY_REGION" in body or "guest_phys_addr" in body:
+            raise self.source.unparsed(number, _REMEDY)  # a slot call whose number is torn
         counted["other ioctls"] += 1
         if "KVM_CREATE_VM " in f"{request} " and self.vm is not None and body.endswith(f" = {self.vm[0]}"):
             raise self.source.fault(
