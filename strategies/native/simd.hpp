@@ -1,10 +1,15 @@
 // Which vector instructions there are. The module is compiled for any CPU of its architecture, so whoever uses vectors
-// asks when it is made and has a scalar way beside. SLOTLOOKUP_NO_SIMD leaves the scalar way alone, for tests.
+// asks when it is made and has a scalar way beside. A build may set SLOTLOOKUP_VECTORS to 1 for nothing wider than AVX2
+// and to 0 for scalar code alone: tests compare the three.
 #pragma once
 
 #include <cstdint>
 
-#if defined(__x86_64__) && !defined(SLOTLOOKUP_NO_SIMD)
+#ifndef SLOTLOOKUP_VECTORS
+#define SLOTLOOKUP_VECTORS 2
+#endif
+
+#if defined(__x86_64__) && SLOTLOOKUP_VECTORS > 0
 #include <immintrin.h>
 #define SLOTLOOKUP_AVX 1
 #endif
@@ -15,7 +20,7 @@ enum class Vectors : std::uint8_t { none, avx2, avx512 };
 
 inline Vectors widest_vectors() {
 #ifdef SLOTLOOKUP_AVX
-  if (__builtin_cpu_supports("avx512f")) return Vectors::avx512;
+  if (SLOTLOOKUP_VECTORS > 1 && __builtin_cpu_supports("avx512f")) return Vectors::avx512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) return Vectors::avx2;
 #endif
   return Vectors::none;

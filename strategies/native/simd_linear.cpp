@@ -28,7 +28,6 @@ class SimdLinear {
     while (capacity_ < other.size_) grow();
     while (size_ > other.size_) clear(--size_);
     size_ = other.size_;
-    if (!size_) return;
     copy(starts_, other.starts_);
     copy(lasts_, other.lasts_);
     copy(slots_, other.slots_);
@@ -212,6 +211,7 @@ class SimdLinear {
   }
   template <class T>
   void copy(T* to, const T* from) {
+    if (!size_) return;
     TOUCH(from, size_ * sizeof(T));
     TOUCH(to, size_ * sizeof(T));
     std::memcpy(to, from, size_ * sizeof(T));

@@ -25,7 +25,6 @@ class Sorted {
   void copy_from(const Sorted& other) {
     while (capacity_ < other.size_) grow();
     size_ = other.size_;
-    if (!size_) return;
     copy(entries_, other.entries_, size_ * sizeof(Entry));
     if constexpr (overlapping) copy(reach_, other.reach_, size_ * sizeof(std::uint64_t));
   }
@@ -180,6 +179,7 @@ class Sorted {
     std::memmove(array + to, array + from, count * sizeof(T));
   }
   void copy(void* to, const void* from, std::size_t bytes) {
+    if (!bytes) return;
     TOUCH(from, bytes);
     TOUCH(to, bytes);
     std::memcpy(to, from, bytes);

@@ -30,7 +30,6 @@ class SortedColumns {
   void copy_from(const SortedColumns& other) {
     while (capacity_ < other.size_) grow();
     size_ = other.size_;
-    if (!size_) return;
     copy(starts_, other.starts_);
     copy(rest_, other.rest_);
   }
@@ -135,6 +134,7 @@ class SortedColumns {
   }
   template <class T>
   void copy(T* to, const T* from) {
+    if (!size_) return;
     TOUCH(from, size_ * sizeof(T));
     TOUCH(to, size_ * sizeof(T));
     std::memcpy(to, from, size_ * sizeof(T));
