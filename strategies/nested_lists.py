@@ -18,8 +18,8 @@ Costs, in n slots and k slots met:
   gfn lookup   not served; the name alone puts `rbtree` beside it
   hva visit    O(log n) for the first list and at most O(log n) for the list below each slot met; an encloser comes before
                what it encloses
-  update       O(n), for the lists are laid anew; O(log n) for a slot that lies behind all others; O(n log n) for a whole
-               table at once
+  update       O(d) for d places behind a slot that encloses none and fits between two others, and O(n) otherwise, for
+               the lists are then laid anew; O(n log n) for a whole table at once
 
 Bytes a slot: 32 a slot set in arrays, which double as they grow, and 16 for each slot that encloses others; nothing
 inside the slot.

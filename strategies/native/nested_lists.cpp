@@ -57,8 +57,14 @@ class NestedLists {
     if (const std::size_t at = waiting_place(slot); at < waits_) {
       waiting_.shift(at + 1, waits_, at);
       --waits_;
+      return;
+    }
+    std::uint32_t list = 0;
+    const std::uint32_t at = place(slot, list);
+    if (!entries_[at].below && (list == 0 || lists_[list].count > 1)) {
+      close(at, list);
     } else {
-      entries_[place(slot)].slot = nullptr;
+      entries_[at].slot = nullptr;
       ++gone_;
     }
   }
@@ -67,17 +73,19 @@ class NestedLists {
     if (const std::size_t at = waiting_place(old_slot); at < waits_) {
       waiting_[at].slot = &by;
     } else {
-      entries_[place(old_slot)].slot = &by;
+      std::uint32_t list = 0;
+      entries_[place(old_slot, list)].slot = &by;
     }
   }
 
-  // Lays all lists anew, unless each new range lies behind all others and takes its place at the end.
+  // Lays all lists anew, unless the new range fits between two others, or several lie behind all others.
   void settle() {
-    std::size_t appended = 0;
+    std::size_t placed = 0;
     if (!gone_) {
-      while (appended < waits_ && append(waiting_[appended])) ++appended;
+      if (waits_ == 1 && laid_) placed = squeeze_in(waiting_[0]);
+      while (placed < waits_ && append(waiting_[placed])) ++placed;
     }
-    if (appended < waits_ || gone_) rebuild(appended);
+    if (placed < waits_ || gone_) rebuild(placed);
     waiting_.release();
     waits_ = gone_ = 0;
   }
@@ -135,7 +143,8 @@ class NestedLists {
                 "nested-lists: an entry encloses its list");
         require(!entry.below || (lists_[entry.below].above == l && lists_[entry.below].encloser == at),
                 "nested-lists: a list knows the entry that encloses it");
-        require(place(*entry.slot) == at, "nested-lists: an entry is found by its range");
+        std::uint32_t found_in = 0;
+        require(place(*entry.slot, found_in) == at && found_in == l, "nested-lists: an entry is found by its range");
       }
     }
     require(count == laid_, "nested-lists: every entry is in a list");
@@ -179,30 +188,86 @@ class NestedLists {
     return waits_;
   }
 
-  // Of a list's ranges the last that starts at or before the slot is the slot's, or encloses it.
-  std::uint32_t place(const Slot& slot) const {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    const std::uint64_t start = Role::start(slot);
-    std::uint32_t list = 0;
-    while (laid_) {
-      HOP();
-      TOUCH(&lists_[list], sizeof(NestedList));
-      const std::uint32_t first = lists_[list].first;
-      std::uint32_t low = first;
-      for (std::uint32_t high = first + lists_[list].count; low < high;) {
-        const std::uint32_t middle = low + (high - low) / 2;
-        if (begins_by(middle, start)) {
-          low = middle + 1;
-        } else {
-          high = middle;
-        }
+  // How many ranges of a list start at or before `start`.
+  std::uint32_t begun_by(const NestedList& list, std::uint64_t start) const {
+    HOP();
+    TOUCH(&list, sizeof list);
+    std::uint32_t low = 0;
+    for (std::uint32_t high = list.count; low < high;) {
+      const std::uint32_t middle = low + (high - low) / 2;
+      if (begins_by(list.first + middle, start)) {
+        low = middle + 1;
+      } else {
+        high = middle;
       }
-      if (low == first) break;
-      if (entries_[low - 1].slot == &slot) return low - 1;
-      list = entries_[low - 1].below;
+    }
+    return low;
+  }
+
+  // Of a list's ranges the last that starts at or before the slot is the slot's, or encloses it.
+  std::uint32_t place(const Slot& slot, std::uint32_t& list) const {
+    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    for (list = 0; laid_;) {
+      const std::uint32_t begun = begun_by(lists_[list], Role::start(slot));
+      if (begun == 0) break;
+      const std::uint32_t at = lists_[list].first + begun - 1;
+      if (entries_[at].slot == &slot) return at;
+      list = entries_[at].below;
       if (list == 0) break;
     }
     throw BrokenInvariant("nested-lists: the slot to remove is not there");
+  }
+
+  // Puts a range between two of a list where it neither encloses another nor needs a list of its own.
+  bool squeeze_in(const RangeItem& item) {
+    for (std::uint32_t list = 0;;) {
+      const NestedList& in = lists_[list];
+      const std::uint32_t begun = begun_by(in, item.start);
+      const std::uint32_t at = in.first + begun;
+      if (begun) {
+        TOUCH(&lasts_[at - 1], sizeof(std::uint64_t));
+        TOUCH(&entries_[at - 1], sizeof(NestedEntry));
+        if (COMPARE(lasts_[at - 1] >= item.last)) {
+          list = entries_[at - 1].below;
+          if (list == 0) return false;
+          continue;
+        }
+        // Of the same start it is enclosed, and so may be what hangs below it.
+        if (COMPARE(entries_[at - 1].start == item.start)) return false;
+        if (entries_[at - 1].below && COMPARE(lasts_[at - 1] >= item.start)) return false;
+      }
+      if (begun < in.count) {
+        TOUCH(&lasts_[at], sizeof(std::uint64_t));
+        if (COMPARE(lasts_[at] <= item.last)) return false;
+      }
+      lasts_.reserve(laid_ + 1, laid_);
+      entries_.reserve(laid_ + 1, laid_);
+      lasts_.shift(at, laid_, at + 1);
+      entries_.shift(at, laid_, at + 1);
+      lay(at, item, 0);
+      ++laid_;
+      ++lists_[list].count;
+      move_lists(at, list, 1);
+      return true;
+    }
+  }
+
+  void close(std::uint32_t at, std::uint32_t list) {
+    lasts_.shift(at + 1, laid_, at);
+    entries_.shift(at + 1, laid_, at);
+    --laid_;
+    --lists_[list].count;
+    move_lists(at, list, ~std::uint32_t{0});
+  }
+
+  // What stood at `at` or behind it in `list` has moved by `by`, and so has every list further back.
+  void move_lists(std::uint32_t at, std::uint32_t list, std::uint32_t by) {
+    TOUCH(lists_.data(), list_count_ * sizeof(NestedList));
+    const std::uint32_t behind = lists_[list].first;
+    for (std::uint32_t l = 0; l < list_count_; ++l) {
+      if (lists_[l].first > behind) lists_[l].first += by;
+      if (l && lists_[l].encloser >= at) lists_[l].encloser += by;
+    }
   }
 
   // The outermost list stands behind all others, so that there is room behind it, and the last place ends last of all.
@@ -254,8 +319,8 @@ class NestedLists {
     }
   }
 
-  void rebuild(std::size_t appended) {
-    const std::size_t n = size() - appended;
+  void rebuild(std::size_t placed) {
+    const std::size_t n = size() - placed;
     if (n == 0) {
       laid_ = list_count_ = 0;
       return;
@@ -264,7 +329,7 @@ class NestedLists {
     ArenaArray<RangeItem, Probe> spare(arena_, probe_);
     items.reserve(n, 0);
     std::size_t kept = gather(items.data());
-    for (std::size_t i = appended; i < waits_; ++i) items[kept++] = waiting_[i];
+    for (std::size_t i = placed; i < waits_; ++i) items[kept++] = waiting_[i];
     const RangeItem* sorted = items.data();
     for (std::size_t i = 1; i < n; ++i) {
       if (!comes_before(items[i], items[i - 1], probe_)) continue;
