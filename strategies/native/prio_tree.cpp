@@ -301,7 +301,7 @@ class PrioTree {
   // `least` and `size` hold the bits that the way down has fixed of the starts and of the sizes.
   void check_below(const PrioNode* node, unsigned depth, std::uint64_t least, std::uint64_t size,
                    std::size_t& count) const {
-    require(depth < bits_ + kSizeBits, "prio-tree: there are no more levels than bits");
+    require(depth <= bits_ + kSizeBits, "prio-tree: there is no more than a level for each bit, and the root");
     const unsigned open = depth < bits_ ? bits_ - depth : 0;
     require(depth == 0 || node->start >> open == least >> open, "prio-tree: a node hangs where its start leads");
     const unsigned open_sizes = depth > bits_ ? kSizeBits - (depth - bits_) : 0;
