@@ -19,8 +19,8 @@ Costs, in n slots and k slots met:
 
 Bytes a slot: 32 a slot set in arrays, which double as they grow; nothing inside the slot.
 
-Origin: SuperIntervals (Kez Cleal), whose branch is the nearest interval before that encloses; of equal ends that one goes
-on at the equal, this one behind it.
+Origin: SuperIntervals (Kez Cleal), whose branch is the nearest interval before that encloses; of equal ends that one
+goes on at the equal, this one behind it.
 
 Do not choose it where slots change often, nor where an attacker chooses the slots: nesting makes visits linear.
 `implicit-intervals` bounds them for 8 bytes more.

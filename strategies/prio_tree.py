@@ -1,8 +1,8 @@
 """prio-tree: the radix priority search tree of Linux 2.6 to 3.6, a heap on the end and a radix tree on the start.
 
-Structure: a binary tree whose nodes of 48 bytes (left, right, parent, start, last, next of the same range) lie inside the
-slots. Keys are page numbers, as a file's page offsets were in the kernel: gfns as they are, hvas without their low 12
-bits. A slot holds whole pages, so a range of bytes meets it exactly if one of its pages does.
+Structure: a binary tree whose nodes of 48 bytes (left, right, parent, start, last, next of the same range) lie inside
+the slots. Keys are page numbers, as a file's page offsets were in the kernel: gfns as they are, hvas without their low
+12 bits. A slot holds whole pages, so a range of bytes meets it exactly if one of its pages does.
 
 Invariants:
   1. Heap: a node's last is at least that of each child.
@@ -25,8 +25,8 @@ reverse mapping of file pages (2.6.7); Linux 3.7 replaced it by the interval tre
 search. In the thread of June 2008 Andrea Arcangeli calls it "the optimal structure" for the MMU notifier's question.
 
 Do not choose it. Its depth goes by the bits of an address and not by the number of slots: host addresses of one mapping
-agree in their first 20 bits or so, each of which costs a level, and the levels hold the slots that end last, whatever is
-asked for. `interval-tree` has the same bounds in practice, and a balanced tree.
+agree in their first 20 bits or so, each of which costs a level, and the levels hold the slots that end last, whatever
+is asked for. `interval-tree` has the same bounds in practice, and a balanced tree.
 """
 
 from slotlookup.structure import Costs, NativeStructure

@@ -52,9 +52,9 @@ class TestImplicitIntervals:
     def test_left_sides_are_passed_over(self) -> None:
         s = counting("implicit-intervals", ENCLOSED)
         # Five are halved in four steps. Place 5 ends too early, something before it does not, its left side, which is
-        # itself, does: three. Place 4 likewise, but its left side is all before it: three, and on to place 3, as 5. From
-        # there past nothing to 2, whose left side is 1 and 2: three. Place 1 is met: one.
-        # Lines: head, starts.0, entries.0 to .2, s0.2.
+        # itself, does: three. Place 4 likewise, but its left side is all before it: three, and on to place 3, as 5.
+        # From there past nothing to 2, whose left side is 1 and 2: three. Place 1 is met: one. Lines: head, starts.0,
+        # entries.0 to .2, s0.2.
         assert visit(s, 12, 13, [0]) == (9, 17, 3, 6)
 
 
@@ -88,16 +88,16 @@ class TestNestedLists:
 
     def test_a_list_below(self) -> None:
         s = counting("nested-lists", ENCLOSED)
-        # The outermost list holds slot 0, in place 4: its end and its start. The four below it are halved twice, and the
-        # last one's end is too early. Lines: head, lists.0, lasts.0, entries.1, s0.2.
+        # The outermost list holds slot 0, in place 4: its end and its start. The four below it are halved twice, and
+        # the last one's end is too early. Lines: head, lists.0, lasts.0, entries.1, s0.2.
         assert visit(s, 12, 13, [0]) == (5, 5, 4, 5)
 
 
 class TestPrioTree:
     def test_lookups(self) -> None:
         s = counting("prio-tree", SPACED)
-        # Each slot needed more bits than the tree had and became its root: s2, left of it s1, left of it s0.
-        # s2 ends late enough but starts too late, s1 ends late enough and starts in time. Lines: head, s2.2, s1.2, s1.4.
+        # Each slot needed more bits than the tree had and became its root: s2, left of it s1, left of it s0. s2 ends
+        # late enough but starts too late, s1 ends late enough and starts in time. Lines: head, s2.2, s1.2, s1.4.
         assert lookup(s, 9, 1) == (2, 4, 2, 4)
         assert lookup(s, 2, 0) == (3, 6, 3, 5)
         # A hole: s1 ends too early.
