@@ -11,6 +11,10 @@ from slotlookup.structure import ROLES, Family, NativeStructure, Structure
 from slotlookup.tandem import Make
 
 
+EXEMPLARS = ("linear", "rbtree")
+"""Caches and update disciplines are code of their own: an array and a tree of nodes go through all of them."""
+
+
 def of_family(family: Family) -> list[Structure]:
     """The structures of a family, by name."""
     return [s for _, s in sorted(registry.structures().items()) if s.family is family]
@@ -31,16 +35,18 @@ def every_spec() -> list[str]:
         for variant in variants:
             specs += [variant, f"{variant},cache=last-used"]
             if structure.family is Family.NATIVE:
+                specs += [f"{variant},cache=last-used,update=two-sets", f"{variant},update=copy"]
+            if variant in EXEMPLARS:
                 specs += [f"{variant},cache={cache}" for cache in CACHES[2:]]
                 specs += [f"{variant},update={update}" for update in UPDATES[1:]]
-                specs += [f"{variant},cache={cache},update=two-sets" for cache in ("last-used", "per-vcpu")]
+                specs += [f"{variant},cache=per-vcpu,update=two-sets"]
     for family in Family:
         gfn, hva = ([s.name for s in of_family(family) if role in roles_of(s)] for role in ROLES)
         mixed = [f"gfn={a},hva={b}" for a, b in zip(cycle(gfn), [*hva[1:], hva[0]], strict=False)]
         specs += [*mixed, *(f"{spec},cache=last-used" for spec in mixed)]
         if family is Family.NATIVE:
             specs += [f"{spec},update=two-sets" for spec in mixed]
-    return specs
+    return list(dict.fromkeys(specs))
 
 
 def native_specs() -> list[str]:

@@ -20,7 +20,13 @@ namespace {
 
 // Address space, not memory: the largest table (32,764 slots) takes about 5 % of it, and arrays that double leave the
 // rest for their predecessors.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr std::size_t kReserve = std::size_t{64} << 20;  // all of it is poisoned at the start, which takes its time
+#else
 constexpr std::size_t kReserve = std::size_t{512} << 20;
+#endif
+std::string reserve_text() { return std::to_string(kReserve >> 20) + " MiB"; }
+
 constexpr std::size_t kBlockObjects = 512;
 
 // Behind each piece when AddressSanitizer watches, so that running over its end meets no neighbour.
@@ -40,7 +46,7 @@ std::uint64_t next_random(std::uint64_t& state) {
 
 Arena::Arena(Placement placement, std::uint64_t seed) : placement_(placement), random_state_(seed) {
   void* p = mmap(nullptr, kReserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) throw ArenaFull("cannot reserve 512 MiB of address space for a strategy's slots");
+  if (p == MAP_FAILED) throw ArenaFull("cannot reserve " + reserve_text() + " of address space for a strategy's slots");
   base_ = static_cast<char*>(p);
   ASAN_POISON_MEMORY_REGION(base_, kReserve);
 }
@@ -51,7 +57,7 @@ Arena::~Arena() {
 }
 
 char* Arena::take(std::size_t bytes) {
-  if (bytes > kReserve - used_) throw ArenaFull("a strategy's slots and arrays exceed 512 MiB");
+  if (bytes > kReserve - used_) throw ArenaFull("a strategy's slots and arrays exceed " + reserve_text());
   char* p = base_ + used_;
   used_ += bytes;
   return p;
