@@ -10,8 +10,9 @@ Invariants:
      insertion.
   2. An entry has its slot's range.
   3. All leaves are equally deep.
-  4. Every node but the root is at least half full: leaves 5 of 10, inner nodes 8 of 16 (hvas 5 of 10). An inner root has
-     two children at least.
+  4. Every node but the root is at least two fifths full: leaves 4 of 10, inner nodes 6 of 16 (hvas 4 of 10). An inner
+     root has two children at least. (A node that overflows is halved, but at the end of which slots are added in order
+     it keeps what it may.)
   5. Key i of an inner node is exactly the least start below child i + 1, also after that start has gone.
   6. For hvas, an inner node's `largest` is the largest last below each child.
   7. Keys and starts that are not in use are 2^64 - 1.
@@ -26,7 +27,8 @@ Costs, in n slots and k slots met:
   hva visit    O(log n) for the first slot and at most O(log n) for each further one, in order of start
   update       O(log n); an entry's removal and insertion move what stands behind it in its leaf
 
-Bytes a slot: 26 to 51 in leaves and 2 to 6 above them, for each role and slot set; nothing inside the slot.
+Bytes a slot: 26 to 64 in leaves, 37 where slots came in order, and 2 to 9 above them, for each role and slot set;
+nothing inside the slot.
 
 Origin: textbooks (Bayer and McCreight 1972, Comer's survey of 1979); keys padded so that a search need not branch are
 known from the layouts of static search trees. The node size is that of Linux's maple tree. The augmentation is that of

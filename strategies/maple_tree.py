@@ -11,16 +11,17 @@ Invariants:
   2. An entry with a slot has exactly the slot's range.
   3. No two neighbouring entries of a leaf are holes. (Across two leaves they may be.)
   4. All leaves are equally deep.
-  5. Every node but the root is at least half full: leaves 8 of 16, inner nodes 5 of 10. An inner root has two children
-     at least.
+  5. Every node but the root is at least two fifths full: leaves 6 of 16, inner nodes 4 of 10. An inner root has two
+     children at least. (A node that overflows is halved, but at the end of which slots are added in order it keeps
+     what it may.)
   6. Pivots that are not in use are 2^64 - 1, so that a search compares all that there is room for and branches on none.
 
 Costs, in n slots:
   gfn lookup   O(log n), the same for hits and holes: 2 levels up to about 50 slots, 3 up to 400, 5 for 32 thousand
   update       O(log n), by way of a copy of the leaf
 
-Bytes a slot: 16 to 32 an entry, and one entry or two a slot, as it stands next to another or behind a hole; 3 to 6 above
-the leaves; nothing inside the slot. Slot sets double it.
+Bytes a slot: 16 to 43 an entry, 22 where slots came in order, and one entry or two a slot, as it stands next to another
+or behind a hole; up to a quarter more above the leaves; nothing inside the slot. Slot sets double it.
 
 Origin: Linux 6.1's maple tree (Liam Howlett, Matthew Wilcox), whose fan-outs and node size these are; by its announcement
 of March 2019 a thousand entries take 5 levels instead of an rbtree's 10. Nobody is known to have proposed it for slots.
@@ -29,14 +30,14 @@ It holds one entry for each address, so it can serve gfns and not hvas, which sl
 What differs from Linux's:
   - No RCU mode: nodes are edited in place. Linux's readers run without locks, so it replaces a node instead of moving
     entries in it, and marks the old one dead. (`update=two-sets` keeps readers apart here.)
-  - Rebalancing is plain: a leaf that overflows is split in two, one that falls below half shares with one neighbour or
-    is joined with it. Linux gathers the nodes concerned and may spread them over three.
+  - Rebalancing is plain: a leaf that overflows is split in two, one that falls below two fifths shares with one
+    neighbour or is joined with it. Linux gathers the nodes concerned and may spread them over three.
   - A hole may go on across the boundary of two leaves; an insertion there moves the boundary. Linux stores ranges that
     span nodes by rewriting all of them.
   - The largest gap below each child, by which Linux finds room for mappings, is not kept, though its place in the node is.
   - Of Linux's node types only two: 16 ranges, and 10 children. No tagged pointers, no root entry without a node, and a
     node counts its entries instead of deriving their number.
-  - All ranges, where Linux has both stores over existing entries and erasure; a slot only ever replaces a hole.
+  - An insertion only ever fills a hole. Linux stores over whatever is there.
 
 Do not choose it where slots lie apart: each hole takes an entry. `bplus-tree` keeps no holes and is as fast.
 """

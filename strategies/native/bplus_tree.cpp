@@ -41,9 +41,10 @@ class BplusTreeOf {
     Leaf* right = make<Leaf>();
     HOP();
     TOUCH(right, sizeof *right);
-    const std::size_t half = entries.count / 2;
-    entries.give(*leaf, 0, half);
-    entries.give(*right, half, entries.count);
+    // Slots mostly come in order of address: what grows at its end leaves fuller nodes behind.
+    const std::size_t left = at + 1 == entries.count ? entries.count - kLeastEntries : entries.count / 2;
+    entries.give(*leaf, 0, left);
+    entries.give(*right, left, entries.count);
     insert_child(path, leaf, right, right->start[0]);
   }
 
@@ -134,8 +135,8 @@ class BplusTreeOf {
  private:
   static constexpr bool augmented = std::is_same_v<Role, HvaRole>;
   static constexpr std::uint64_t kPad = ~std::uint64_t{0};
-  static constexpr std::size_t kLeastEntries = (leaf_entries + 1) / 2;
-  static constexpr std::size_t kLeastChildren = (fan_out + 1) / 2;
+  static constexpr std::size_t kLeastEntries = std::max<std::size_t>(2, leaf_entries * 2 / 5);
+  static constexpr std::size_t kLeastChildren = std::max<std::size_t>(2, fan_out * 2 / 5);
   static constexpr unsigned kMostLevels = 32;
   static_assert(leaf_entries >= 3 && fan_out >= 3, "a node that lost one must not be empty");
 
@@ -336,12 +337,12 @@ class BplusTreeOf {
       Inner* beside = make<Inner>();
       HOP();
       TOUCH(beside, sizeof *beside);
-      const std::size_t half = children.count / 2;
-      children.give(*node, 0, half);
-      children.give(*beside, half, children.count);
+      const std::size_t kept = child + 2 == children.count ? children.count - kLeastChildren : children.count / 2;
+      children.give(*node, 0, kept);
+      children.give(*beside, kept, children.count);
       left = node;
       right = beside;
-      key = children.key[half - 1];
+      key = children.key[kept - 1];
     }
     Inner* above = make<Inner>();
     HOP();
@@ -469,7 +470,7 @@ class BplusTreeOf {
     if (level == 0) {
       const Leaf& leaf = *static_cast<const Leaf*>(node);
       require(leaf.count <= leaf_entries && (root || leaf.count >= kLeastEntries),
-              "bplus-tree: a leaf is at least half full");
+              "bplus-tree: a leaf is at least two fifths full");
       seen.least = leaf.start[0];
       for (std::size_t i = 0; i < leaf.count; ++i) {
         require(leaf.start[i] == Role::start(*leaf.slot[i]) && leaf.last[i] == Role::last(*leaf.slot[i]),
@@ -486,7 +487,7 @@ class BplusTreeOf {
     }
     const Inner& inner = *static_cast<const Inner*>(node);
     require(inner.count <= fan_out && inner.count >= (root ? 2 : kLeastChildren),
-            "bplus-tree: an inner node is at least half full");
+            "bplus-tree: an inner node is at least two fifths full");
     std::uint64_t least = 0;
     std::uint64_t largest = 0;
     for (std::size_t i = 0; i < inner.count; ++i) {

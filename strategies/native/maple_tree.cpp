@@ -113,7 +113,7 @@ class MapleTreeOf {
   template <class Entry, std::size_t entries>
   struct Ranges {
     static constexpr std::size_t kMost = entries;
-    static constexpr std::size_t kLeast = entries / 2;
+    static constexpr std::size_t kLeast = std::max<std::size_t>(2, entries * 2 / 5);
     static_assert(entries >= 4);
 
     std::uint64_t pivot[entries - 1];
@@ -247,7 +247,7 @@ class MapleTreeOf {
       return;
     }
     std::uint64_t boundary;
-    void* right = split(leaf, all, boundary);
+    void* right = split(leaf, all, place.at + 1 == leaf.count, boundary);
     void* left = &leaf;
     for (unsigned level = 0; level < height_; ++level) {
       const auto [node, child] = place.step[level];
@@ -262,7 +262,7 @@ class MapleTreeOf {
         children.give(*node, 0, children.count);
         return;
       }
-      right = split(*node, children, boundary);
+      right = split(*node, children, child + 1 == node->count, boundary);
       left = node;
     }
     Inner* above = make<Inner>();
@@ -276,20 +276,21 @@ class MapleTreeOf {
     ++height_;
   }
 
-  // Shares `all` out between a node and a new one behind it.
+  // Shares `all` out between a node and a new one behind it. Slots mostly come in order of address: what grows at its
+  // end leaves fuller nodes behind.
   template <class N>
-  N* split(N& node, const Buffer<N>& all, std::uint64_t& boundary) {
+  N* split(N& node, const Buffer<N>& all, bool at_end, std::uint64_t& boundary) {
     N* right = make<N>();
     HOP();
     TOUCH(right, sizeof *right);
-    const std::size_t half = all.count / 2;
-    boundary = all.end[half - 1];
-    all.give(node, 0, half);
-    all.give(*right, half, all.count);
+    const std::size_t kept = at_end ? all.count - N::kLeast : all.count / 2;
+    boundary = all.end[kept - 1];
+    all.give(node, 0, kept);
+    all.give(*right, kept, all.count);
     return right;
   }
 
-  // An entry has gone: where a node is less than half full, it shares with a neighbour or is joined with it.
+  // An entry has gone: where a node is less than two fifths full, it shares with a neighbour or is joined with it.
   void rebalance(const Place& place) {
     bool underfull = place.leaf->count < Leaf::kLeast;
     for (unsigned level = 0; underfull && level < height_; ++level) {
@@ -340,7 +341,7 @@ class MapleTreeOf {
   template <class N>
   void check_pivots(const N& node, std::uint64_t low, std::uint64_t high, bool root, std::size_t least) const {
     require(node.count <= N::kMost && node.count >= (root ? least : N::kLeast),
-            "maple-tree: a node is at least half full");
+            "maple-tree: a node is at least two fifths full");
     for (std::size_t i = 0; i + 1 < node.count; ++i) {
       require(node.pivot[i] >= (i > 0 ? node.pivot[i - 1] + 1 : low) && node.pivot[i] < high,
               "maple-tree: pivots ascend within what the node covers");
