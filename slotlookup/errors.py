@@ -53,7 +53,7 @@ class BrokenStrategy(SlotlookupError):
 
 
 class BeyondLimit(BrokenStrategy):
-    """A slot lies at addresses that a strategy's structure cannot hold, as it declares. The strategy holds what it did."""
+    """A slot lies at addresses that a structure, as it declares, cannot hold. The strategy holds what it did."""
 
 
 class RegionError(UsageError):

@@ -143,7 +143,8 @@ def parse_spec(text: str) -> StrategySpec:
 
 def _alone(structure: Structure) -> StrategySpec:
     """What a structure's name alone means: both roles, or its own role and its partner in the other."""
-    return StrategySpec(*(structure.name if role in structure.roles else structure.partner for role in ROLES))
+    gfn, hva = (structure.name if role in structure.roles else structure.partner for role in ROLES)
+    return StrategySpec(gfn, hva)
 
 
 def _check_combination(text: str, spec: StrategySpec) -> None:

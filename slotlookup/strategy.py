@@ -23,8 +23,8 @@ class Capabilities:
     """Declared facts about a strategy.
 
     `update` is "in-place" where readers see a change as soon as it is staged, otherwise the discipline that hides it
-    until it is published. `counts` names the counters the strategy can give. A slot is refused with BeyondLimit where its
-    last gfn or its last hva lies beyond `limits`.
+    until it is published. `counts` names the counters the strategy can give. A slot is refused with BeyondLimit where
+    its last gfn or its last hva lies beyond `limits`.
     """
 
     family: Family

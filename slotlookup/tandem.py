@@ -208,7 +208,6 @@ class Tandem:
                 for question in () if slot is None else edges(slot):
                     self._step(question)
 
-
     def _refused(self, change: SlotChange) -> bool:
         """Whether the strategy refuses a change, as it must where the slot lies beyond its limits and nowhere else."""
         refusal = self.strategy.capabilities.refusal(change.slot)

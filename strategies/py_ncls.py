@@ -6,8 +6,8 @@ no changes afterwards. Changes are therefore put down in a dict, and the lists b
 complete, or after a bulk load when the first question comes.
 
 Limits: keys are signed 64-bit and ends exclusive, so the last address that can be held is 2^63 - 2. Gfns and the hvas
-of a process lie below; a slot that ends with the very last hva that KVM takes is refused. Questions beyond the limit are
-answered: nothing lies there.
+of a process lie below; a slot that ends with the very last hva that KVM takes is refused. Questions beyond the limit
+are answered: nothing lies there.
 
 Invariants:
   1. The lists hold what the dict holds, unless they are marked as out of date.

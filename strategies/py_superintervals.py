@@ -1,10 +1,10 @@
 """py-superintervals: an array by start with a superset index, from the library superintervals.
 
-Structure: intervals sorted by start (and, at one start, the longer first), and for each the place of the nearest earlier
-one that contains it. A visit finds by binary search the last interval that starts in time and goes backwards, from
-container to container where the one before does not reach. The library must be built before it is asked; changes are put
-down in a dict, and the index built anew from it when a change is complete, or after a bulk load when the first question
-comes.
+Structure: intervals sorted by start (and, at one start, the longer first), and for each the place of the nearest
+earlier one that contains it. A visit finds by binary search the last interval that starts in time and goes backwards,
+from container to container where the one before does not reach. The library must be built before it is asked; changes
+are put down in a dict, and the index built anew from it when a change is complete, or after a bulk load when the first
+question comes.
 
 Limits: through Python, keys are signed 32-bit. Gfns fit below 2^31 (8 TiB of guest-physical memory), and a slot beyond
 is refused; host virtual addresses do not fit at all, so it serves gfn lookups only, and asked for by its name alone

@@ -113,7 +113,9 @@ def machine(spec: str) -> type[RuleBasedStateMachine]:
             self.tandem.play([flags(number, value)])
 
         @rule(
-            point=st.one_of(gfns, st.integers(0, 2**64 - 1)), as_id=st.integers(0, 1), vcpu=st.sampled_from([0, 1, 1025])
+            point=st.one_of(gfns, st.integers(0, 2**64 - 1)),
+            as_id=st.integers(0, 1),
+            vcpu=st.sampled_from([0, 1, 1025]),
         )
         def look_up(self, point: int, as_id: int, vcpu: int) -> None:
             self.tandem.play([gfn(point, as_id, vcpu)])
