@@ -161,7 +161,8 @@ def test_an_interrupted_sweep_goes_on_where_it_was(done: int, monkeypatch: pytes
     assert result.exit_code == 130
     assert result.stdout == ""
     assert result.stderr == (
-        f"slotlookup: interrupted: {done} of 3 slot counts done; go on with: slotlookup sweep --resume 'a sweep.jsonl'\n"
+        f"slotlookup: interrupted: {done} of 3 slot counts done; "
+        "go on with: slotlookup sweep --resume 'a sweep.jsonl'\n"
     )
     rest = Planted(monkeypatch, 99, KeyboardInterrupt)
     resumed = found("--resume", "a sweep.jsonl")
@@ -190,7 +191,7 @@ def test_slot_counts_can_be_added_and_left_out() -> None:
 
 
 def test_a_killed_sweep_loses_the_point_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = found(*BASE, *SLOTS)
+    found(*BASE, *SLOTS)
     call(*BASE, *SLOTS, "--save", "s.jsonl")
     path = Path("s.jsonl")
     *kept, last = path.read_bytes().splitlines(keepends=True)
@@ -202,9 +203,6 @@ def test_a_killed_sweep_loses_the_point_in_progress(monkeypatch: pytest.MonkeyPa
             "slotlookup: s.jsonl:4: the last line is cut off; its point is measured again\n" if cut else ""
         )
         assert again.measured == [4]
-        assert (
-            without_place(json.loads(result.stdout)) == without_place(json.loads(json.dumps(whole))) if False else True
-        )
         assert len(path.read_bytes().splitlines()) == 4
 
 
@@ -297,7 +295,7 @@ def test_a_damaged_line_is_named(damage: Callable[[bytes], bytes]) -> None:
 def test_a_point_of_another_schema_is_refused() -> None:
     call(*BASE, "--slots", "1", "--save", "s.jsonl")
     text = Path("s.jsonl").read_text()
-    version = f'"result": {{"schema_version": {bench_runner.RunResult.__module__ and 0}'
+    version = '"result": {"schema_version": 0'
     current = json.loads(text.splitlines()[1])["result"]["schema_version"]
     Path("s.jsonl").write_text(text.replace(f'"result": {{"schema_version": {current}', version))
     assert "s.jsonl:2: result schema 0; this slotlookup reads" in str(call("--resume", "s.jsonl").exception)
