@@ -185,8 +185,8 @@ class RangeArray {
       TOUCH(entries_, size_ * sizeof(Entry));
       TOUCH(wider, size_ * sizeof(Entry));
       std::memcpy(wider, entries_, size_ * sizeof(Entry));
-      arena_.free_array(entries_, capacity_ * sizeof(Entry));
     }
+    if (entries_) arena_.free_array(entries_, capacity_ * sizeof(Entry));
     entries_ = wider;
     capacity_ = wanted;
   }
