@@ -22,8 +22,9 @@ binary search in large arrays, with vector instructions; the static B-tree as su
 Ragnar Groot Koerkamp went from 1,150 to 27 ns on 4 GB, most of it by batches. Those are throughputs: of latency
 Slotin writes that the gain is smaller.
 
-Do not choose it where slots change often, nor without vector instructions for few slots: eight comparisons to use three
-bits cost more instructions than halving does. For gfns only; hva visits go to `interval-tree` unless told otherwise.
+Do not choose it where slots change often, or for some tens of slots: eight comparisons to use three bits are more
+instructions than halving, which the shallower tree makes up for only from some hundred slots on. For gfns only; hva
+visits go to `interval-tree` unless told otherwise.
 """
 
 from slotlookup.structure import Costs, NativeStructure
