@@ -20,8 +20,7 @@ Every slot of a block counts as examined, and both its ends as compared.
 
 Bytes a slot: 8 in each of three columns, which double as they grow; nothing inside the slot.
 
-Origin: the array of `linear` turned into columns, as vector databases and packet filters scan theirs. No hypervisor is
-known to find slots so.
+Origin: the array of `linear` turned into columns. No hypervisor is known to find slots so.
 
 Do not choose it for more than some tens of slots, or for a kernel: vector registers are not its own there. For three
 slots `sorted-branchless` costs the same and touches four lines instead of seven: a block is read whole.

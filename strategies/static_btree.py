@@ -18,7 +18,7 @@ Keys are compared and counted as compares, padding too; the one slot whose end i
 Bytes a slot: 24 in the columns, which double as they grow, and 1 to 9 in the inner nodes; nothing inside the slot.
 
 Origin: the S+ tree of Sergey Slotin's Algorithms for Modern Hardware, which gives up to 15 times the throughput of
-binary search in large arrays, with vector instructions; the static B-tree as such is older (Jeff Jones and others).
+binary search in large arrays, with vector instructions.
 Ragnar Groot Koerkamp went from 1,150 to 27 ns on 4 GB, most of it by batches. Those are throughputs: of latency
 Slotin writes that the gain is smaller.
 
