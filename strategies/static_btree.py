@@ -18,12 +18,13 @@ Keys are compared and counted as compares, padding too; the one slot whose end i
 Bytes a slot: 24 in the columns, which double as they grow, and 1 to 9 in the inner nodes; nothing inside the slot.
 
 Origin: the S+ tree of Sergey Slotin's Algorithms for Modern Hardware, which gives up to 15 times the throughput of
-binary search in large arrays, with vector instructions; the static B-tree as such is older (Jeff Jones and others).
+binary search in large arrays, with vector instructions.
 Ragnar Groot Koerkamp went from 1,150 to 27 ns on 4 GB, most of it by batches. Those are throughputs: of latency
 Slotin writes that the gain is smaller.
 
-Do not choose it where slots change often, nor without vector instructions for few slots: eight comparisons to use three
-bits cost more instructions than halving does. For gfns only; hva visits go to `interval-tree` unless told otherwise.
+Do not choose it where slots change often, or for some tens of slots: eight comparisons to use three bits are more
+instructions than halving, which the shallower tree makes up for only from some hundred slots on. For gfns only; hva
+visits go to `interval-tree` unless told otherwise.
 """
 
 from slotlookup.structure import Costs, NativeStructure

@@ -3,8 +3,8 @@
 Lines follow from where things lie; "s0.2" is line 2 of the object of slot 0:
 
     sorted, simd-linear    64 bytes in front, Slot at 64: base_gfn and npages in line 1, userspace_addr and number in 2
-    the others             the interval tree's hva node at 80, Slot at 128: base_gfn and npages in line 2, userspace_addr
-                           and number in line 3
+    the others             the interval tree's hva node at 80, Slot at 128: base_gfn and npages in line 2,
+                           userspace_addr and number in line 3
 
 Every array begins a line. An entry of `sorted` has 24 bytes: entry 2 lies in array.0 and array.1. Columns of starts, of
 lasts and of pointers hold eight elements to a line, a column of {last, pointer} four.
@@ -133,22 +133,22 @@ class TestSimdLinear:
     def test_lookups(self) -> None:
         s = counting("simd-linear", [A, B, C])
         # A block of three slots, both ends of each. Hops: to starts, lasts and pointers, to the slot.
-        # Lines: head, starts.0, lasts.0, pointers.0, s2.2.
-        assert lookup(s, 9, 2) == (3, 6, 4, 5)
-        assert lookup(s, 5, -1) == (3, 6, 2, 3)
+        # A block is read whole. Lines: head, two of starts, two of lasts, pointers.0, s2.2.
+        assert lookup(s, 9, 2) == (3, 6, 4, 7)
+        assert lookup(s, 5, -1) == (3, 6, 2, 5)
 
     def test_blocks(self) -> None:
         s = counting("simd-linear", [slot(n, 8 * n, 4) for n in range(20)])
-        assert lookup(s, 8 * 9, 9) == (16, 32, 4, 7)  # two blocks: head, two lines of either column, pointers.1, s9.2
-        assert lookup(s, 8 * 19, 19) == (20, 40, 4, 9)  # the third block holds four
-        assert lookup(s, 8 * 19 + 5, -1) == (20, 40, 2, 7)
+        assert lookup(s, 8 * 9, 9) == (16, 32, 4, 7)  # one block: head, two lines of either column, pointers.1, s9.2
+        assert lookup(s, 8 * 19, 19) == (20, 40, 4, 11)  # the second block holds four
+        assert lookup(s, 8 * 19 + 5, -1) == (20, 40, 2, 9)
 
     def test_visits(self) -> None:
         s = counting("simd-linear", [slot(n, 8 * n, 4) for n in range(20)])
         # Always everything. Each slot met: a hop to the pointers and one to the slot.
-        # Lines: head, three of either column, pointers.0 and pointers.1, two slots.
-        assert visit(s, 8 * 7, 8 * 8 + 1, [7, 8]) == (20, 40, 6, 11)
-        assert visit(s, 200, 201, []) == (20, 40, 2, 7)
+        # Lines: head, four of either column, pointers.0 and pointers.1, two slots.
+        assert visit(s, 8 * 7, 8 * 8 + 1, [7, 8]) == (20, 40, 6, 13)
+        assert visit(s, 200, 201, []) == (20, 40, 2, 9)
 
     def test_updates(self) -> None:
         s = counting("simd-linear", [A])

@@ -1,4 +1,4 @@
-"""Vector code and the code beside it: the same answers and counts whatever the CPU has, and branches where they belong."""
+"""Vector code answers and counts as the scalar code beside it, and branches stand where they are said to."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ int main() {
       for (std::int32_t number : found) std::printf("%d ", number);
       for (std::int32_t number : met) std::printf("%d ", number);
       const Counters& c = strategy.counters();
-      std::printf("\n%s %d: %lu %lu %lu %lu\n", gfn, static_cast<int>(n), c.slots_examined, c.compares, c.hops, c.lines);
+      std::printf("\n%s %lu: ", gfn, n);
+      std::printf("%lu %lu %lu %lu\n", c.slots_examined, c.compares, c.hops, c.lines);
       strategy.check();
     }
   }

@@ -1,4 +1,4 @@
-// simd-linear: starts and lasts in columns, scanned from the front eight at a time. See strategies/simd_linear.py.
+// simd-linear: starts and lasts in columns, scanned from the front sixteen at a time. See strategies/simd_linear.py.
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -97,9 +97,9 @@ class SimdLinear {
  private:
   static constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
   static constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
-  static constexpr std::size_t kBlock = 8;
+  static constexpr std::size_t kBlock = 16;
 
-  // Which of the eight entries at `i` meet [first, last], as bits.
+  // Which of the sixteen entries at `i` meet [first, last], as bits.
   unsigned meeting(std::size_t i, std::int64_t first, std::int64_t last) const {
     unsigned met = 0;
     for (unsigned j = 0; j < kBlock; ++j) {
@@ -165,12 +165,20 @@ class SimdLinear {
                                                                            std::int64_t last) const {
     const __m256i from = _mm256_set1_epi64x(first);
     const __m256i to = _mm256_set1_epi64x(last);
-    return ~(missed4(i, from, to) | missed4(i + 4, from, to) << 4) & 0xffu;
+    const unsigned low = missed4(i, from, to) | missed4(i + 4, from, to) << 4;
+    const unsigned high = missed4(i + 8, from, to) | missed4(i + 12, from, to) << 4;
+    return ~(low | high << 8) & 0xffffu;
+  }
+  [[gnu::target("avx512f"), gnu::always_inline]] inline unsigned met8(std::size_t i, __m512i first,
+                                                                      __m512i last) const {
+    const __mmask8 begun = _mm512_cmple_epi64_mask(_mm512_load_si512(starts_ + i), last);
+    return _mm512_mask_cmpge_epi64_mask(begun, _mm512_load_si512(lasts_ + i), first);
   }
   [[gnu::target("avx512f"), gnu::always_inline]] inline unsigned meeting_avx512(std::size_t i, std::int64_t first,
                                                                                 std::int64_t last) const {
-    const __mmask8 begun = _mm512_cmple_epi64_mask(_mm512_load_si512(starts_ + i), _mm512_set1_epi64(last));
-    return _mm512_mask_cmpge_epi64_mask(begun, _mm512_load_si512(lasts_ + i), _mm512_set1_epi64(first));
+    const __m512i from = _mm512_set1_epi64(first);
+    const __m512i to = _mm512_set1_epi64(last);
+    return met8(i, from, to) | met8(i + 8, from, to) << 8;
   }
 
   [[gnu::target("avx2")]] Slot* find_avx2(std::int64_t point) { SLOTLOOKUP_FIND(meeting_avx2); }
@@ -238,7 +246,7 @@ class SimdLinear {
   std::int64_t* lasts_ = nullptr;
   Slot** slots_ = nullptr;
   std::uint32_t size_ = 0;
-  std::uint32_t capacity_ = 0;  // a multiple of eight
+  std::uint32_t capacity_ = 0;  // a multiple of sixteen
   [[maybe_unused]] Vectors widest_ = widest_vectors();
   [[no_unique_address]] Probe probe_;
   Arena& arena_;
