@@ -23,6 +23,8 @@ from .timing import CONTROL, EMPTY, Make, Samples, native_mode, time_task
 REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
 PYTHON_OPERATIONS = 20_000
 """Python strategies replay at most this many operations of each role; their tables say how many."""
+PYTHON_EXAMINED = 5_000_000
+"""Nor so many that a scan would examine more slots than this in all: some tenths of a second for a plain list."""
 NATIVE_SECONDS = 4.0
 """For each role, shared by its timings."""
 PYTHON_SECONDS = 0.7
@@ -78,7 +80,7 @@ def run(
     for family, names in families.items():
         if not names:
             continue
-        limit = PYTHON_OPERATIONS if family is Family.PYTHON else len(trace.events) + len(questions.gfn)
+        limit = _operations(family, trace, questions)
         for make_task in (GfnTask, HvaTask, UpdateTask):
             task = make_task(questions, limit, options.placement)
             share = done / steps
@@ -98,6 +100,14 @@ def run(
     # The seed is told with the workload, whose derived questions it shapes.
     shaping = {key: value for key, value in asdict(options).items() if key != "seed"}
     return RunResult(description, describe_machine(), rows_in_order, empty, references, shaping, control)
+
+
+def _operations(family: Family, trace: Trace, questions: Questions) -> int:
+    """At most how many operations of each role a family replays."""
+    if family is Family.NATIVE:
+        return len(trace.events) + len(questions.gfn)
+    slots = max(len(questions.start_slots), 1)
+    return min(PYTHON_OPERATIONS, max(PYTHON_EXAMINED // slots, 1))
 
 
 def _run_task(

@@ -183,7 +183,7 @@ class UpdateTask(Task):
                 held[change.slot.number] = change.slot
         slots = list(held.values())
         self._held = len(slots)
-        half = EDGES_LOOKED_AT // 2
+        half = max(min(EDGES_LOOKED_AT, limit) // 2, 1)
         older = slots[:-half]
         looked_at = older[:: -(-len(older) // half) or 1] + slots[-half:]
         nothing = np.zeros((0, 6), dtype=np.uint64)
