@@ -11,7 +11,7 @@ Invariants:
   4. Readers never see a new range out of its place: what waits is sorted in when the change settles.
 
 Costs, in n slots and k slots met:
-  gfn lookup   not served; the name alone puts `rbtree` beside it
+  gfn lookup   not served; the name alone puts `rbtree` beside it, O(log n)
   hva visit    O(log n + k + c), where c entries are met in vain along branches: at most 1 where no range encloses
                another or aliases end together, up to n for ranges one inside the other that all end before the question
   update       O(d) for d entries behind the place of the change; O(log n) at the end; O(n log n) for a whole table at
@@ -31,7 +31,7 @@ from slotlookup.structure import Costs, NativeStructure
 STRUCTURE = NativeStructure(
     name="max-array",
     summary="sorted array whose entries name the nearest before that ends later",
-    costs=Costs(gfn="-", hva="O(log n + k) to O(n)", update="O(n)"),
+    costs=Costs(gfn="O(log n)", hva="O(log n + k) to O(n)", update="O(n)"),
     source="SuperIntervals, Kez Cleal",
     roles=("hva",),
     partner="rbtree",

@@ -15,7 +15,7 @@ Invariants:
   5. The list that nothing encloses comes last, and no other is empty.
 
 Costs, in n slots and k slots met:
-  gfn lookup   not served; the name alone puts `rbtree` beside it
+  gfn lookup   not served; the name alone puts `rbtree` beside it, O(log n)
   hva visit    O(log n) for the first list and at most O(log n) for the list below each slot met; an encloser comes
                before what it encloses
   update       O(d) for d places behind a slot that encloses none and fits between two others, and O(n) otherwise, for
@@ -36,7 +36,7 @@ from slotlookup.structure import Costs, NativeStructure
 STRUCTURE = NativeStructure(
     name="nested-lists",
     summary="lists of ranges that do not enclose one another, each with a list of what it encloses",
-    costs=Costs(gfn="-", hva="O(log n + k log n)", update="O(n)"),
+    costs=Costs(gfn="O(log n)", hva="O(log n + k log n)", update="O(n)"),
     source="Alekseyenko and Lee 2007 (NCList)",
     roles=("hva",),
     partner="rbtree",
