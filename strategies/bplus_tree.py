@@ -1,9 +1,10 @@
 """bplus-tree: a B+-tree by start in nodes of four cache lines, updated in place.
 
-Structure: leaves of up to 10 entries {start}[10] {last}[10] {slot}[10], and inner nodes of up to 16 children with the 15
-starts that part them; where hvas are visited, of up to 10 children, each with the largest last below it. A node has 256
-bytes and begins a line. Slots are not touched by a search before they are found. Leaves are not linked to each other: a
-gfn lookup never leaves its leaf, and an hva visit is led from above by the largest lasts, so nothing would follow a link.
+Structure: leaves of up to 10 entries {start}[10] {last}[10] {slot}[10], and inner nodes of up to 16 children with the
+15 starts that part them; where hvas are visited, of up to 10 children, each with the largest last below it. A node has
+256 bytes and begins a line. Slots are not touched by a search before they are found. Leaves are not linked to each
+other: a gfn lookup never leaves its leaf, and an hva visit is led from above by the largest lasts, so nothing would
+follow a link.
 
 Invariants:
   1. Starts ascend through a leaf and from leaf to leaf; equal starts (possible for hvas only) stand in the order of
@@ -18,9 +19,9 @@ Invariants:
   7. Keys and starts that are not in use are 2^64 - 1.
 
 By 7 a search in a node compares all keys that there is room for and adds up the outcomes: no branch of it can be
-mispredicted. That is more comparisons than halving would take (`compares`), and less time. By 5 the slot with the largest
-start up to a gfn stands in the one leaf that the search comes to. `slots_examined` is therefore 1, or 0 before the first
-slot.
+mispredicted. That is more comparisons than halving would take (`compares`), and less time. By 5 the slot with the
+largest start up to a gfn stands in the one leaf that the search comes to. `slots_examined` is therefore 1, or 0 before
+the first slot.
 
 Costs, in n slots and k slots met:
   gfn lookup   O(log n): 2 levels up to about 100 slots, 3 up to 1,000, 4 or 5 for 32 thousand

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "slotlookup/native/structure.hpp"
+#include "bplus_nodes.hpp"
 
 namespace slotlookup {
 namespace {
@@ -58,7 +58,7 @@ class BplusTreeOf {
       leaf->last[i - 1] = leaf->last[i];
       leaf->slot[i - 1] = leaf->slot[i];
     }
-    leaf->start[--leaf->count] = kPad;
+    leaf->start[--leaf->count] = kUnusedKey;
     --size_;
     if (at == 0) lift_separator(path, leaf->start[0]);
     std::size_t count = leaf->count;
@@ -95,7 +95,7 @@ class BplusTreeOf {
   }
 
   Slot* find(std::uint64_t point) {
-    point = std::min(point, kPad - 1);
+    point = std::min(point, kUnusedKey - 1);
     TOUCH(&root_, sizeof root_ + sizeof height_);
     void* node = root_;
     for (unsigned level = height_; level > 0; --level) {
@@ -121,7 +121,7 @@ class BplusTreeOf {
   template <class Visit>
   void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
     TOUCH(&root_, sizeof root_ + sizeof height_);
-    visit_below(root_, height_, start, std::min(last, kPad - 1), visit);
+    visit_below(root_, height_, start, std::min(last, kUnusedKey - 1), visit);
   }
 
   void check() const {
@@ -134,28 +134,16 @@ class BplusTreeOf {
 
  private:
   static constexpr bool augmented = std::is_same_v<Role, HvaRole>;
-  static constexpr std::uint64_t kPad = ~std::uint64_t{0};
   static constexpr std::size_t kLeastEntries = std::max<std::size_t>(2, leaf_entries * 2 / 5);
   static constexpr std::size_t kLeastChildren = std::max<std::size_t>(2, fan_out * 2 / 5);
   static constexpr unsigned kMostLevels = 32;
   static_assert(leaf_entries >= 3 && fan_out >= 3, "a node that lost one must not be empty");
 
-  struct alignas(kLineBytes) Leaf {
-    std::uint64_t start[leaf_entries];
-    std::uint64_t last[leaf_entries];
-    Slot* slot[leaf_entries];
-    std::uint64_t count;
-  };
-  // key[i] is the least start below child[i + 1].
-  struct alignas(kLineBytes) PlainInner {
-    std::uint64_t key[fan_out - 1];
-    std::uint64_t count;
-    void* child[fan_out];
-  };
-  struct alignas(kLineBytes) SummedInner : PlainInner {
-    std::uint64_t largest[fan_out];  // the largest last below the child
-  };
-  using Inner = std::conditional_t<augmented, SummedInner, PlainInner>;
+  using Nodes = BplusNodes<leaf_entries, fan_out, augmented>;
+  using Leaf = typename Nodes::Leaf;
+  using Inner = typename Nodes::Inner;
+  using Entries = typename Nodes::Entries;
+  using Children = typename Nodes::Children;
 
   // The way from a leaf up to the root: step[0] is the leaf's parent.
   struct Step {
@@ -166,73 +154,12 @@ class BplusTreeOf {
     Step step[kMostLevels];
   };
 
-  // What one leaf or two hold, and one entry more.
-  struct Entries {
-    std::uint64_t start[2 * leaf_entries];
-    std::uint64_t last[2 * leaf_entries];
-    Slot* slot[2 * leaf_entries];
-    std::size_t count = 0;
-
-    void take(const Leaf& leaf) {
-      std::copy_n(leaf.start, leaf.count, start + count);
-      std::copy_n(leaf.last, leaf.count, last + count);
-      std::copy_n(leaf.slot, leaf.count, slot + count);
-      count += leaf.count;
-    }
-    void put(std::size_t at, std::uint64_t first, std::uint64_t end, Slot* of) {
-      std::copy_backward(start + at, start + count, start + count + 1);
-      std::copy_backward(last + at, last + count, last + count + 1);
-      std::copy_backward(slot + at, slot + count, slot + count + 1);
-      start[at] = first;
-      last[at] = end;
-      slot[at] = of;
-      ++count;
-    }
-    void give(Leaf& leaf, std::size_t from, std::size_t to) const {
-      leaf.count = to - from;
-      std::copy(start + from, start + to, leaf.start);
-      std::copy(last + from, last + to, leaf.last);
-      std::copy(slot + from, slot + to, leaf.slot);
-      std::fill(leaf.start + leaf.count, leaf.start + leaf_entries, kPad);
-    }
-  };
-
-  // What one inner node or two hold, and one child more. key[i] lies between child[i] and child[i + 1].
-  struct Children {
-    std::uint64_t key[2 * fan_out];
-    void* child[2 * fan_out];
-    std::uint64_t largest[2 * fan_out];
-    std::size_t count = 0;
-
-    void take(const Inner& inner) {
-      std::copy_n(inner.key, inner.count - 1, key + count);
-      std::copy_n(inner.child, inner.count, child + count);
-      if constexpr (augmented) std::copy_n(inner.largest, inner.count, largest + count);
-      count += inner.count;
-    }
-    void put(std::size_t at, std::uint64_t before, void* node) {
-      std::copy_backward(key + at - 1, key + count - 1, key + count);
-      std::copy_backward(child + at, child + count, child + count + 1);
-      if constexpr (augmented) std::copy_backward(largest + at, largest + count, largest + count + 1);
-      key[at - 1] = before;
-      child[at] = node;
-      ++count;
-    }
-    void give(Inner& inner, std::size_t from, std::size_t to) const {
-      inner.count = to - from;
-      std::copy(key + from, key + to - 1, inner.key);
-      std::copy(child + from, child + to, inner.child);
-      if constexpr (augmented) std::copy(largest + from, largest + to, inner.largest);
-      std::fill(inner.key + inner.count - 1, inner.key + fan_out - 1, kPad);
-    }
-  };
-
   template <class T>
   T* make() {
     static_assert(sizeof(T) % kLineBytes == 0);
     T* node = new (arena_.allocate_object(sizeof(T))) T;
     node->count = 0;
-    if constexpr (std::is_same_v<T, Leaf>) std::fill_n(node->start, leaf_entries, kPad);
+    if constexpr (std::is_same_v<T, Leaf>) std::fill_n(node->start, leaf_entries, kUnusedKey);
     return node;
   }
 
@@ -481,7 +408,7 @@ class BplusTreeOf {
         ++seen.count;
       }
       for (std::size_t i = leaf.count; i < leaf_entries; ++i) {
-        require(leaf.start[i] == kPad, "bplus-tree: unused starts are 2^64 - 1");
+        require(leaf.start[i] == kUnusedKey, "bplus-tree: unused starts are 2^64 - 1");
       }
       return;
     }
@@ -500,7 +427,7 @@ class BplusTreeOf {
       largest = std::max(largest, seen.largest);
     }
     for (std::size_t i = inner.count - 1; i < fan_out - 1; ++i) {
-      require(inner.key[i] == kPad, "bplus-tree: unused keys are 2^64 - 1");
+      require(inner.key[i] == kUnusedKey, "bplus-tree: unused keys are 2^64 - 1");
     }
     seen.least = least;
     seen.largest = largest;
