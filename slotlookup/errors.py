@@ -52,6 +52,10 @@ class BrokenStrategy(SlotlookupError):
     """A strategy failed its own check, or answered what the oracle does not."""
 
 
+class DeadStrategy(BrokenStrategy):
+    """The process of a structure from a file is no more: it crashed, did not answer, or cannot be trusted any longer."""
+
+
 class RegionError(UsageError):
     """A call of KVM_SET_USER_MEMORY_REGION that KVM refuses. `errno_name` is what the ioctl would return."""
 

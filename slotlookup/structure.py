@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Family(StrEnum):
@@ -117,6 +118,23 @@ class Preset:
     spec: str
     summary: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileStructure:
+    """A structure of the user's own: a shared library that speaks slotlookup.h, or a RangeIndex in a Python file.
+
+    `name` is as the user wrote it; `class_name` is empty for libraries.
+    """
+
+    name: str
+    path: Path
+    class_name: str = ""
+
+    @property
+    def family(self) -> Family:
+        """By what the file is."""
+        return Family.PYTHON if self.class_name else Family.NATIVE
 
 
 Structure = NativeStructure | PythonStructure
