@@ -53,7 +53,7 @@ class BrokenStrategy(SlotlookupError):
 
 
 class DeadStrategy(BrokenStrategy):
-    """The process of a structure from a file is no more: it crashed, did not answer, or cannot be trusted any longer."""
+    """The process of a structure from a file is no more: it crashed, did not answer, or cannot be trusted."""
 
 
 class RegionError(UsageError):

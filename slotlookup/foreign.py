@@ -1,8 +1,8 @@
 """Structures from files: shared libraries that speak slotlookup.h, and Python classes, each in a process of its own.
 
 A structure that crashes, ends its process, does not answer or writes where it must not takes nothing else with it: the
-process (`slotlookup.foreign_child`) is ended and DeadStrategy says what happened where. Questions are sent once; replays
-are timed over there, without Python between operations where the structure is native.
+process (`slotlookup.foreign_child`) is ended and DeadStrategy says what happened where. Questions are sent once;
+replays are timed over there, without Python between operations where the structure is native.
 """
 
 from __future__ import annotations

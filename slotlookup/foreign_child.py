@@ -70,7 +70,9 @@ def _python_structure(name: str, path: str, class_name: str) -> PythonStructure:
     if not (isinstance(found, type) and issubclass(found, RangeIndex)):
         kinds = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, RangeIndex)]
         there = ", ".join(kind for kind in kinds if kind != "RangeIndex") or "none"
-        raise BrokenStrategy(f"{name}: {class_name} is no subclass of slotlookup.structure.RangeIndex; there are: {there}")
+        raise BrokenStrategy(
+            f"{name}: {class_name} is no subclass of slotlookup.structure.RangeIndex; there are: {there}"
+        )
     return PythonStructure(name, "", Costs("", "", ""), path, found)
 
 
@@ -188,9 +190,7 @@ class Child:
                     raise BrokenStrategy(
                         f"{name} does not serve {role_name}; write {other}={name},{role_name}=STRUCTURE"
                     )
-            self._strategies[made] = NativeStrategy(
-                recipe.name, spec, (), placement=recipe.placement, seed=recipe.seed
-            )
+            self._strategies[made] = NativeStrategy(recipe.name, spec, (), placement=recipe.placement, seed=recipe.seed)
             return
         gfn, hva = self._python_named(spec.gfn), self._python_named(spec.hva)
         self._strategies[made] = PythonStrategy(recipe.name, spec, (gfn, hva), counted=recipe.counted)

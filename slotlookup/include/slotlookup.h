@@ -47,40 +47,39 @@ extern "C" {
 struct slotlookup_structure {
   uint32_t abi_version; /* SLOTLOOKUP_ABI_VERSION */
   uint32_t size;        /* sizeof(struct slotlookup_structure) */
-  const char *name;     /* what the structure is called, in UTF-8 */
+  const char* name;     /* what the structure is called, in UTF-8 */
   uint32_t roles;       /* SLOTLOOKUP_GFN, SLOTLOOKUP_HVA, or both */
   uint32_t reserved;    /* 0 */
 
   /* An empty structure for one role, or NULL where there is no memory for it. */
-  void *(*create)(uint32_t role);
-  void (*destroy)(void *structure);
+  void* (*create)(uint32_t role);
+  void (*destroy)(void* structure);
 
   /* Adds a range that is not in the structure. 0, or anything else where that failed. */
-  int (*insert)(void *structure, uint64_t start, uint64_t last, int32_t number);
+  int (*insert)(void* structure, uint64_t start, uint64_t last, int32_t number);
 
   /* Takes out a range that is in the structure. 0, or anything else where it was not found. */
-  int (*remove)(void *structure, uint64_t start, uint64_t last, int32_t number);
+  int (*remove)(void* structure, uint64_t start, uint64_t last, int32_t number);
 
   /* The number of the range that holds `point`, or SLOTLOOKUP_NONE. May be NULL without the gfn role. */
-  int32_t (*find)(void *structure, uint64_t point);
+  int32_t (*find)(void* structure, uint64_t point);
 
   /* Writes the numbers of all ranges that meet [start, last], each once and in any order, and returns how many. There
    * is room for `capacity` of them, which is never less than the structure holds. May be NULL without the hva role. */
-  size_t (*visit)(void *structure, uint64_t start, uint64_t last, int32_t *numbers, size_t capacity);
+  size_t (*visit)(void* structure, uint64_t start, uint64_t last, int32_t* numbers, size_t capacity);
 
   /* NULL where all is well, or a line about the invariant that does not hold. The function itself may be NULL. */
-  const char *(*check)(void *structure);
+  const char* (*check)(void* structure);
 
   /* The bytes that the structure has allocated. The function itself may be NULL: not known. */
-  size_t (*bytes)(void *structure);
+  size_t (*bytes)(void* structure);
 };
 
 /* Exported by the library. The table lives as long as the library. */
 #if defined(__GNUC__) && !defined(SLOTLOOKUP_NO_EXPORT)
 __attribute__((visibility("default")))
 #endif
-const struct slotlookup_structure *
-slotlookup_structure(void);
+const struct slotlookup_structure* slotlookup_structure(void);
 
 #ifdef __cplusplus
 }

@@ -40,7 +40,7 @@ void enter(Function function, unsigned library, std::uint64_t first = 0, std::ui
 
 std::string hex(std::uint64_t value) {
   char text[19];
-  std::snprintf(text, sizeof text, "%#llx", static_cast<unsigned long long>(value));
+  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
   return text;
 }
 
@@ -280,8 +280,9 @@ const Table kNothing = {SLOTLOOKUP_ABI_VERSION,
 void require_table(const std::string& name, const Table* table) {
   if (!table) throw ForeignFault(name + " returned NULL from slotlookup_structure");
   if (table->abi_version != SLOTLOOKUP_ABI_VERSION) {
-    throw ForeignFault(name + " speaks ABI version " + std::to_string(table->abi_version) + "; this slotlookup speaks " +
-                       std::to_string(SLOTLOOKUP_ABI_VERSION) + ": compile it with the header of this one");
+    throw ForeignFault(name + " speaks ABI version " + std::to_string(table->abi_version) +
+                       "; this slotlookup speaks " + std::to_string(SLOTLOOKUP_ABI_VERSION) +
+                       ": compile it with the header of this one");
   }
   if (table->size != sizeof(Table)) {
     throw ForeignFault(name + " has a table of " + std::to_string(table->size) + " bytes; that of ABI version " +
@@ -326,7 +327,8 @@ ForeignLibrary load_foreign(const std::string& name, const std::string& path) {
   require_table(name, table);
   libraries[at] = {name, table};
   const char* kept = libraries[at].name.c_str();
-  structure_registry().push_back(at == 0 ? entry_for<First>(kept, table->roles) : entry_for<Second>(kept, table->roles));
+  structure_registry().push_back(at == 0 ? entry_for<First>(kept, table->roles)
+                                         : entry_for<Second>(kept, table->roles));
   if (loaded++ == 0) {
     libraries[kEmptyAt] = {kEmptyForeign, &kNothing};
     structure_registry().push_back(entry_for<EmptyOne>(kEmptyForeign, kNothing.roles));

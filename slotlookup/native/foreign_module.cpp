@@ -32,7 +32,8 @@ void bind_foreign(nb::module_& m) {
         return std::make_tuple(title, library.gfn, library.hva, library.tells_bytes);
       },
       "name"_a, "path"_a,
-      "Load a library and register it as a structure: (title, serves gfn, serves hva, tells bytes). Raises ForeignFault.");
+      "Load a library and register it as a structure: (title, serves gfn, serves hva, tells bytes). Raises "
+      "ForeignFault.");
   m.def("watch_foreign", &slotlookup::watch_foreign, "fd"_a,
         "Write where libraries are to the page behind fd, and end with the parent process.");
   m.def("set_foreign_care", &slotlookup::set_foreign_care, "careful"_a,

@@ -72,7 +72,7 @@ class Index {
   virtual bool copy_from(const Index& other) = 0;
   virtual void check() const = 0;
   virtual std::size_t size() const = 0;
-  virtual std::size_t object_bytes() const = 0;  // of the index itself, for its return to the arena
+  virtual std::size_t object_bytes() const = 0;            // of the index itself, for its return to the arena
   virtual std::size_t outside_bytes() const { return 0; }  // allocated elsewhere than in the arena
 };
 
