@@ -15,6 +15,7 @@ from slotlookup.errors import EXIT_FAILED, EXIT_USAGE, SlotlookupError
 # name: (module, the line that `--help` shows)
 COMMANDS = {
     "run": ("run", "Replay a workload through strategies: check, count and time them."),
+    "sweep": ("sweep", "Find from how many slots on which strategy is cheapest."),
     "strategies": ("listing", "List the strategies there are."),
     "workloads": ("listing", "List the workloads there are."),
     "check": ("check", "Compare counts with a baseline kept in git: the gate for continuous integration."),

@@ -240,17 +240,22 @@ def tell(found: Sequence[Reign], *, exact: bool = False) -> str:
 
 def _where(reign: Reign, *, first: bool, last: bool) -> str:
     if reign.first == reign.last:
-        return f"at {_count(reign.first)}"
+        return f"at {count_of_slots(reign.first)}"
     if first and not last:
-        return f"up to {_count(reign.last)}"
-    return f"from {_count(reign.first)} on" if last and not first else f"from {reign.first:,} to {_count(reign.last)}"
+        return f"up to {count_of_slots(reign.last)}"
+    return (
+        f"from {count_of_slots(reign.first)} on"
+        if last and not first
+        else f"from {reign.first:,} to {count_of_slots(reign.last)}"
+    )
 
 
 def _at(slots: Sequence[int]) -> str:
     return f"at {', '.join(f'{n:,}' for n in slots)}" if len(slots) <= _FEW else f"at {len(slots)} of the slot counts"
 
 
-def _count(slots: int) -> str:
+def count_of_slots(slots: int) -> str:
+    """A number of slots in words: "1 slot", "2,048 slots"."""
     return f"{slots:,} slot{'s' if slots != 1 else ''}"
 
 

@@ -20,6 +20,7 @@ from slotlookup.memslots import USER_SLOTS
 from slotlookup.registry import find_workload, workloads
 from slotlookup.trace import Trace
 
+from .crossover import count_of_slots
 from .curves import panels
 from .results import COUNTS
 from .runner import NATIVE_SECONDS, Report, RunOptions, run
@@ -122,7 +123,7 @@ def sweep(options: SweepOptions, wanted: Sequence[int], points: dict[int, Point]
     for done, slots in enumerate(missing):
 
         def tell(what: str, part: float, done: int = done, slots: int = slots) -> None:
-            report(f"{slots:,} slots: {what}", (done + part) / len(missing))
+            report(f"{count_of_slots(slots)}: {what}", (done + part) / len(missing))
 
         points[slots] = measure(options, slots, tell)
         keep(slots, points[slots])
@@ -151,7 +152,7 @@ def sweep_in_parallel(
                 raise UsageError(outcome)
             points[slots] = outcome
             keep(slots, outcome)
-            report(f"{slots:,} slots: counted", done / len(missing))
+            report(f"{count_of_slots(slots)}: counted", done / len(missing))
         whole = True
     except BrokenProcessPool:
         raise SlotlookupError(
@@ -184,8 +185,8 @@ def check_points(options: SweepOptions, points: Mapping[int, Point], source: str
             raise InputFileError(
                 source,
                 None,
-                f"workload '{options.workload}' with {slots:,} slots is no longer what it was when this sweep began; "
-                "start anew with --save",
+                f"workload '{options.workload}' with {count_of_slots(slots)} is no longer what it was then; "
+                "begin anew with --save",
             )
 
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from .crossover import Crossing, Standing, reigns, tell
+from .crossover import Crossing, Standing, count_of_slots, reigns, tell
 from .curves import Panel, panels
 from .sweep import Point, SweepOptions, faults
 from .verdict import TITLES, significant
@@ -55,18 +55,16 @@ def print_sweep(
             console.print(table)
         _print_crossovers(panel, standings, console)
     for name, (slots, fault) in faults(points).items():
-        console.print(f"[bold red]{escape(name)} is void at {slots:,} slots[/bold red]: {escape(fault)}")
+        console.print(f"[bold red]{escape(name)} is void at {count_of_slots(slots)}[/bold red]: {escape(fault)}")
     if not shown:
         return
     if any(len(panel.figures) > 1 for panel in shown):
         meaning = "one of several as cheap" if shown[0].exact else "one of several between which there is no telling"
         console.print(f"[dim]{CHEAPEST} cheapest of its row, {LEVEL} {meaning}.[/dim]")
-    apart = max((noise, n) for panel in shown for noise, n in zip(panel.noise, panel.slots, strict=True))
+    apart = max((noise, panel.role, n) for panel in shown for noise, n in zip(panel.noise, panel.slots, strict=True))
     if apart[0] > 0:
-        console.print(
-            f"[dim]Identical work came out up to {apart[0]:.0%} apart (at {apart[1]:,} slots); "
-            "only what differs by more counts.[/dim]"
-        )
+        where = f"{apart[0]:.0%} apart ({TITLES[apart[1]]} at {count_of_slots(apart[2])})"
+        console.print(f"[dim]Identical work came out up to {where}; only what differs by more counts.[/dim]")
     ranked = [panel for panel in shown if len(panel.figures) > 1]
     if ranked:
         console.print(f"Cheapest by {unit(metric)}:")
@@ -80,7 +78,7 @@ def print_sweep(
 def _count_of(points: Mapping[int, Point]) -> str:
     counts = sorted(points)
     if len(counts) == 1:
-        return f"{counts[0]:,} slots"
+        return count_of_slots(counts[0])
     return f"{len(counts)} slot counts from {counts[0]:,} to {counts[-1]:,}"
 
 
@@ -175,5 +173,7 @@ def _concerns_lead(crossing: Crossing, leading: Mapping[int, Sequence[str]]) -> 
 def _place(crossing: Crossing, exact: bool) -> list[str]:
     """About where; where noise alone would have it, at 95 %; and between which slot counts it was seen to lie."""
     about = f"{crossing.estimate:.1f}" if crossing.estimate < 10 else f"{crossing.estimate:,.0f}"
-    noise = [] if exact else [f"{math.floor(crossing.low):,} to {math.ceil(crossing.high):,}"]
+    # Outwards to whole slots, but not for the last digit of a logarithm.
+    low, high = math.floor(crossing.low + 1e-6), math.ceil(crossing.high - 1e-6)
+    noise = [] if exact else [f"{low:,} to {high:,}"]
     return [about, *noise, f"{crossing.after:,} and {crossing.before:,}"]

@@ -194,7 +194,8 @@ def _alone(structure: Structure) -> StrategySpec:
     """What a structure's name alone means: both roles, or its own role and its partner in the other."""
     roles = structure.roles if isinstance(structure, NativeStructure) else ROLES
     partner = structure.partner if isinstance(structure, NativeStructure) else ""
-    return StrategySpec(*(structure.name if role in roles else partner for role in ROLES))
+    gfn, hva = (structure.name if role in roles else partner for role in ROLES)
+    return StrategySpec(gfn, hva)
 
 
 def _check_combination(text: str, spec: StrategySpec) -> None:

@@ -48,4 +48,7 @@ def point(
     """A run with `slots` slots: roles by strategy; `control` is the ratio of identical gfn lookups."""
     rows = [row(name, roles) for name, roles in native.items()]
     rows += [row(name, roles, "python", bytes_per_slot=None) for name, roles in (python or {}).items()]
-    return result(*rows, workload={"name": "synthetic-uniform", "slots": slots}, control=control).as_json()
+    made: dict[str, Any] = result(
+        *rows, workload={"name": "synthetic-uniform", "slots": slots}, control=control
+    ).as_json()
+    return made

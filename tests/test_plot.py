@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -64,7 +65,7 @@ def test_it_tells_workload_machine_and_every_name(tmp_path: Path) -> None:
     # Letters are drawn as shapes; each text stands in a comment before them.
     text = drawn(tmp_path).read_text()
     for words in ("synthetic-uniform, seed 0", "Model A", "gfn lookups (native)", "gfn lookups (python)", *NAMES):
-        assert f"<!-- {words}" in text or words in text, words
+        assert words in text, words
     assert text.count("<!-- linear -->") == 2
 
 
@@ -85,13 +86,13 @@ def test_counts_are_drawn_and_zeros_leave_a_gap(tmp_path: Path) -> None:
     line = groups["native-gfn-linear"].find(f"{SVG}path")
     assert line is not None and line.attrib["d"].count("L") == 2  # three points
     gap = groups["native-hva-linear"].find(f"{SVG}path")
-    assert gap is None or not gap.attrib["d"].strip()
+    assert gap is not None and not gap.attrib.get("d", "").strip()
 
 
 def test_more_strategies_than_colours(tmp_path: Path) -> None:
     names = tuple(f"strategy-{i}" for i in range(20))
     path = tmp_path / "many.svg"
-    draw(options(*names), MACHINE, {n: p for n, p in points(names).items()}, MODE, "gfn", path)
+    draw(options(*names, "py-linear"), MACHINE, points(names), MODE, "gfn", path)
     assert {f"native-gfn-{name}" for name in names} <= set(ids(path))
 
 
@@ -129,5 +130,5 @@ def test_labels_by_hand() -> None:
 @given(st.lists(st.floats(0, 100), max_size=10).map(sorted))
 def test_labels_never_overlap_where_there_is_room(wanted: list[float]) -> None:
     places = spread(wanted, 10, 0, 100)
-    assert all(b - a >= 10 - 1e-9 for a, b in zip(places, places[1:], strict=False))
+    assert all(b - a >= 10 - 1e-9 for a, b in pairwise(places))
     assert all(-1e-9 <= place <= 100 + 1e-9 for place in places)

@@ -16,6 +16,8 @@ from slotlookup.bench import runner as bench_runner
 from slotlookup.bench import sweep as bench_sweep
 from slotlookup.bench import sweep_file
 from slotlookup.bench.commands import sweep as sweep_command
+from slotlookup.bench.load import load_result
+from slotlookup.bench.results import SCHEMA_VERSION as RUN_SCHEMA_VERSION
 from slotlookup.errors import InputFileError
 from slotlookup.memslots import USER_SLOTS
 
@@ -82,6 +84,12 @@ def test_json_has_every_run_and_counts_by_hand() -> None:
     best = [c for c in sweep["cheapest"] if place.items() <= c.items()]
     # With one slot, both compare twice: its start and its end.
     assert best[0] == {**place, "slots": 1, "best": "linear", "level": ["rbtree"]}
+
+
+def test_a_point_is_a_result_of_a_run() -> None:
+    sweep = found("-s", "linear", "--quick", "--slots", "2")
+    Path("point.json").write_text(json.dumps(sweep["points"][0]))
+    assert load_result(Path("point.json")).as_json() == sweep["points"][0]
 
 
 def test_times_are_those_asked_for() -> None:
@@ -160,9 +168,8 @@ def test_an_interrupted_sweep_goes_on_where_it_was(done: int, monkeypatch: pytes
         result = call(*BASE, *SLOTS, "--save", "a sweep.jsonl")
     assert result.exit_code == 130
     assert result.stdout == ""
-    assert result.stderr == (
-        f"slotlookup: interrupted: {done} of 3 slot counts done; go on with: slotlookup sweep --resume 'a sweep.jsonl'\n"
-    )
+    told = f"{done} of 3 slot counts done; go on with: slotlookup sweep --resume 'a sweep.jsonl'"
+    assert result.stderr == f"slotlookup: interrupted: {told}\n"
     rest = Planted(monkeypatch, 99, KeyboardInterrupt)
     resumed = found("--resume", "a sweep.jsonl")
     assert rest.measured == [1, 2, 4][done:]
@@ -189,23 +196,20 @@ def test_slot_counts_can_be_added_and_left_out() -> None:
     assert found("--resume", "s.jsonl")["slots"] == [1, 2]
 
 
-def test_a_killed_sweep_loses_the_point_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = found(*BASE, *SLOTS)
-    call(*BASE, *SLOTS, "--save", "s.jsonl")
+@pytest.mark.parametrize("left", [0, 1, -100, -1])
+def test_a_killed_sweep_loses_the_point_in_progress(left: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = found(*BASE, *SLOTS, "--save", "s.jsonl")
     path = Path("s.jsonl")
     *kept, last = path.read_bytes().splitlines(keepends=True)
-    for cut in (b"", last[:1], last[:-100], last[:-1]):
-        path.write_bytes(b"".join(kept) + cut)
-        again = Planted(monkeypatch, 99, KeyboardInterrupt)
-        result = call("--resume", "s.jsonl", "--json")
-        assert result.stderr == (
-            "slotlookup: s.jsonl:4: the last line is cut off; its point is measured again\n" if cut else ""
-        )
-        assert again.measured == [4]
-        assert (
-            without_place(json.loads(result.stdout)) == without_place(json.loads(json.dumps(whole))) if False else True
-        )
-        assert len(path.read_bytes().splitlines()) == 4
+    # All of the last line is gone, all but its first byte, its last hundred, or the end of the line alone.
+    path.write_bytes(b"".join(kept) + last[:left])
+    again = Planted(monkeypatch, 99, KeyboardInterrupt)
+    result = call("--resume", "s.jsonl", "--json")
+    remark = "slotlookup: s.jsonl:4: the last line is cut off; its point is measured again\n"
+    assert result.stderr == (remark if left else "")
+    assert again.measured == [4]
+    assert without_place(json.loads(result.stdout)) == without_place(whole)
+    assert len(path.read_bytes().splitlines()) == 4
 
 
 @pytest.mark.parametrize(
@@ -254,7 +258,7 @@ def test_a_strategy_that_means_something_else_now_is_refused() -> None:
 def test_a_workload_that_asks_something_else_now_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     call(*BASE, "--slots", "1", "--save", "s.jsonl")
     monkeypatch.setitem(bench_sweep.EFFORTS, "quick", bench_sweep.Effort(0.0, 600, 600))
-    assert "with 1 slots is no longer what it was" in str(call("--resume", "s.jsonl").exception)
+    assert "with 1 slot is no longer what it was" in str(call("--resume", "s.jsonl").exception)
 
 
 @pytest.mark.parametrize(
@@ -297,9 +301,8 @@ def test_a_damaged_line_is_named(damage: Callable[[bytes], bytes]) -> None:
 def test_a_point_of_another_schema_is_refused() -> None:
     call(*BASE, "--slots", "1", "--save", "s.jsonl")
     text = Path("s.jsonl").read_text()
-    version = f'"result": {{"schema_version": {bench_runner.RunResult.__module__ and 0}'
-    current = json.loads(text.splitlines()[1])["result"]["schema_version"]
-    Path("s.jsonl").write_text(text.replace(f'"result": {{"schema_version": {current}', version))
+    version = '"result": {"schema_version": '
+    Path("s.jsonl").write_text(text.replace(f"{version}{RUN_SCHEMA_VERSION}", f"{version}0"))
     assert "s.jsonl:2: result schema 0; this slotlookup reads" in str(call("--resume", "s.jsonl").exception)
 
 
@@ -310,7 +313,7 @@ def test_a_saved_sweep_is_not_overwritten() -> None:
     assert Path("s.jsonl").read_bytes() == before
 
 
-def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_goes_away_is_told() -> None:
     path = Path("s.jsonl")
     sweep_file.begin(path, options("linear"), [1], MACHINE)
     path.unlink()
@@ -318,12 +321,14 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         sweep_file.append(path, 1, {})
 
 
-def test_counts_in_parallel_are_the_same() -> None:
-    one = without_place(found(*BASE, *SLOTS))
+def test_counts_in_parallel_are_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # The processes know nothing of what a test has patched, so the usual numbers of events hold in both.
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep_command, "describe_machine", lambda: dict(MACHINE))
+    one = without_place(found(*BASE, *SLOTS))
     two = without_place(found(*BASE, *SLOTS, "--jobs", "2", "--save", "s.jsonl"))
-    assert [run["results"][0]["ops"]["hva"]["slots_examined"] for run in two["points"]] == [1, 2, 4]
-    assert [run["workload"]["slots"] for run in two["points"]] == [run["workload"]["slots"] for run in one["points"]]
+    assert one == two
     assert len(Path("s.jsonl").read_text().splitlines()) == 4
 
 
@@ -363,7 +368,7 @@ def test_the_plot_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["q35-1G"], "workload 'q35-1G' has 4 slots and no other number; sweep one of synthetic-"),
+        (["q35-1G"], "workload 'q35-1G' has 9 slots and no other number; sweep one of synthetic-"),
         (["there/is.parquet"], "a trace has the slots it has and cannot be swept"),
         (["synthetic-unifrom"], "did you mean 'synthetic-uniform'?"),
         (["-s", "rbtre"], "did you mean 'rbtree'?"),
@@ -372,6 +377,7 @@ def test_the_plot_is_drawn() -> None:
         (["--slots", "0"], f"--slots: 0 is not within 1 to {USER_SLOTS:,}"),
         (["--slots", "32765"], "--slots: 32,765 is not within"),
         (["--save", "a", "--resume", "b"], "give either --save"),
+        (["--plot-role", "gfn"], "--plot-role: say where to draw"),
         (["--save", "no/dir/x.jsonl"], "no directory"),
     ],
 )

@@ -29,8 +29,8 @@ from ..sweep import Point, SweepOptions
 @click.option("--slots", metavar="1,2,4,…", help="The slot counts; by default powers of two and 32,764.")
 @click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), help="Seed of everything drawn at random.")
 @click.option("--counts-only", is_flag=True, help="Check and count, without timing.")
-@click.option("--quick", "effort", flag_value="quick", help="Less precise, and up to 4,096 slots by default.")
-@click.option("--rigorous", "effort", flag_value="rigorous", help="More precise, in about five times the time.")
+@click.option("--quick", "effort", flag_value="quick", help="Less precise, and by default up to 4,096 slots only.")
+@click.option("--rigorous", "effort", flag_value="rigorous", help="More precise, in three to four times the time.")
 @click.option(
     "--timing",
     type=click.Choice(TIMES),
@@ -82,7 +82,9 @@ def command(
     """
     if save is not None and resume is not None:
         raise UsageError("give either --save, to begin, or --resume, which goes on in the same file")
-    for name in (*strategies,):
+    if plot_file is None and (plot_role or plot_metric):
+        raise UsageError(f"--plot-{'role' if plot_role else 'metric'}: say where to draw, with --plot FILE.svg")
+    for name in strategies:
         parse_spec(name)  # a typing error should not wait for a file or a workload to be read
     wanted = None if slots is None else sweep.parse_slots(slots)
     machine = describe_machine()
