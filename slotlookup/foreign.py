@@ -108,6 +108,7 @@ class Host:
         self._patience = patience()
         self._sent: dict[int, npt.NDArray[Any]] = {}
         self._dropped: list[int] = []
+        self._put_off: list[tuple[str, tuple[Any, ...]]] = []
         self._made = 0
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         page = os.memfd_create("slotlookup")
@@ -133,13 +134,20 @@ class Host:
         self.titles = self.request("open", files_there)
 
     def make(self, recipe: Recipe) -> int:
-        """A strategy over there; what it is called in requests."""
+        """A strategy over there, from the next request on; what it is called in requests."""
         self._made += 1
-        self.request("make", self._made, recipe)
+        self.put_off("make", self._made, recipe)
         return self._made
+
+    def put_off(self, method: str, made: int, *arguments: Any) -> None:
+        """Ask for something without an answer, together with the next request, whose fault its own then is."""
+        if self.fault is not None:
+            raise DeadStrategy(self.fault)
+        self._put_off.append((method, (made, *arguments)))
 
     def drop(self, made: int) -> None:
         """A strategy that is needed no longer; told with the next request."""
+        self._put_off = [(method, arguments) for method, arguments in self._put_off if arguments[0] != made]
         self._dropped.append(made)
 
     def measure_overhead(self) -> None:
@@ -172,9 +180,10 @@ class Host:
         """Ask for something and wait for the answer. Raises BrokenStrategy, DeadStrategy where that was the end."""
         if self.fault is not None:
             raise DeadStrategy(self.fault)
-        dropped, self._dropped = self._dropped, []
+        calls = [*self._put_off, (method, arguments)]
+        dropped, self._dropped, self._put_off = self._dropped, [], []
         try:
-            self._connection.send_bytes(pickle.dumps((method, arguments, dropped)))
+            self._connection.send_bytes(pickle.dumps((calls, dropped)))
         except OSError:
             self._gone()
         return self._receive(self._patience)
@@ -262,7 +271,11 @@ _hosts: dict[tuple[object, ...], Host] = {}
 def _host(label: str, files: Sequence[FileStructure]) -> Host:
     """The process for a strategy: that of the last of the same spec and files, if it still runs, or a new one."""
     stats = [file.path.stat() for file in files]
-    key = (os.getpid(), label, *((str(f.path.resolve()), s.st_mtime_ns, s.st_size) for f, s in zip(files, stats)))  # noqa: B905
+    key = (
+        os.getpid(),
+        label,
+        *((str(f.path.resolve()), s.st_mtime_ns, s.st_size) for f, s in zip(files, stats, strict=True)),
+    )
     host = _hosts.pop(key, None)
     if host is None or host.fault is not None:
         host = Host(label, files)
@@ -333,8 +346,8 @@ class ForeignStrategy(SelfTimed):
         self._ask("apply_table", host.pack(changes))
 
     def load_table(self, changes: Words) -> None:
-        host, _ = self._at_work()
-        self._ask("load_table", host.pack(changes))
+        host, made = self._at_work()
+        host.put_off("load_table", made, host.pack(changes))
 
     def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
         return int(self._ask("lookup_gfn", gfn, as_id, vcpu))

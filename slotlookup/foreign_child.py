@@ -97,6 +97,7 @@ class Child:
         self._tells_bytes = True
         self._python: dict[str, PythonStructure] = {}
         self._strategies: dict[int, Strategy] = {}
+        self._not_made: dict[int, str] = {}
         self._kept: dict[int, npt.NDArray[np.uint8]] = {}
         self._modes: dict[tuple[str, int], Mode] = {}
 
@@ -105,22 +106,24 @@ class Child:
         self._reply({"value": None})
         while True:
             try:
-                method, arguments, dropped = pickle.loads(self._connection.recv_bytes())
+                calls, dropped = pickle.loads(self._connection.recv_bytes())
             except (EOFError, OSError):
                 os._exit(0)
             for made in dropped:
                 self._strategies.pop(made, None)
-            self._answer(method, [self._unpacked(argument) for argument in arguments])
+            self._answer(calls)
 
-    def _answer(self, method: str, arguments: list[Any]) -> None:
+    def _answer(self, calls: list[tuple[str, tuple[Any, ...]]]) -> None:
         arrays: list[npt.NDArray[Any]] = []
+        value: Any = None
         try:
-            value = getattr(self, method)(*arguments)
+            for method, arguments in calls:
+                value = getattr(self, method)(*(self._unpacked(argument) for argument in arguments))
         except native.ForeignDamage as error:
             self._reply({"fault": str(error), "dead": True})
             os._exit(1)
         except (native.ForeignFault, BrokenStrategy) as error:
-            self._reply({"fault": str(error), "dead": method == "open"})
+            self._reply({"fault": str(error), "dead": calls[-1][0] == "open"})
             return
         except FAILURES as error:
             self._reply({"fault": f"{self._label} raised {self._located(error)}"})
@@ -181,7 +184,19 @@ class Child:
         self._kept.pop(key, None)
 
     def make(self, made: int, recipe: Recipe) -> None:
-        """A new strategy."""
+        """A new strategy. Why there is none is what every later request is told."""
+        try:
+            self._make(made, recipe)
+        except (native.ForeignFault, BrokenStrategy) as error:
+            self._not_made[made] = str(error)
+            raise
+
+    def _strategy(self, made: int) -> Strategy:
+        if made in self._not_made:
+            raise BrokenStrategy(self._not_made[made])
+        return self._strategies[made]
+
+    def _make(self, made: int, recipe: Recipe) -> None:
         spec = recipe.spec
         if recipe.native:
             for name, role, other in ((spec.gfn, 0, "hva"), (spec.hva, 1, "gfn")):
@@ -221,15 +236,15 @@ class Child:
 
     def stage(self, made: int, change: Words) -> None:
         """Prepare a change."""
-        self._strategies[made].stage(change_at(change, 0))
+        self._strategy(made).stage(change_at(change, 0))
 
     def publish(self, made: int) -> None:
         """Let readers see it."""
-        self._strategies[made].publish()
+        self._strategy(made).publish()
 
     def apply_table(self, made: int, changes: Words) -> None:
         """Carry out changes."""
-        strategy = self._strategies[made]
+        strategy = self._strategy(made)
         if isinstance(strategy, NativeStrategy):
             strategy.apply_table(changes)
             return
@@ -239,7 +254,7 @@ class Child:
 
     def load_table(self, made: int, changes: Words) -> None:
         """Carry out changes in bulk."""
-        strategy = self._strategies[made]
+        strategy = self._strategy(made)
         if isinstance(strategy, NativeStrategy):
             strategy.load_table(changes)
         else:
@@ -248,16 +263,16 @@ class Child:
     def lookup_gfn(self, made: int, gfn: int, as_id: int, vcpu: int) -> int:
         """One lookup."""
         native.set_foreign_care(True)
-        return int(self._strategies[made].lookup_gfn(gfn, as_id, vcpu))
+        return int(self._strategy(made).lookup_gfn(gfn, as_id, vcpu))
 
     def visit_hva(self, made: int, start: int, end: int) -> list[int]:
         """One visit."""
         native.set_foreign_care(True)
-        return [int(number) for number in self._strategies[made].visit_hva(start, end)]
+        return [int(number) for number in self._strategy(made).visit_hva(start, end)]
 
     def answer_gfns(self, made: int, gfns: Words, vcpus: Any, segments: Words, changes: Words) -> tuple[Any, ...]:
         """The answers to a stream of lookups."""
-        strategy = self._strategies[made]
+        strategy = self._strategy(made)
         if isinstance(strategy, NativeStrategy):
             native.set_foreign_care(True)
             return (strategy.answer_gfns(GfnStream(gfns, Timeline(segments, changes), vcpus)),)
@@ -268,7 +283,7 @@ class Child:
 
     def answer_hvas(self, made: int, starts: Words, ends: Words, segments: Words, changes: Words) -> tuple[Any, ...]:
         """The answers to a stream of visits."""
-        strategy = self._strategies[made]
+        strategy = self._strategy(made)
         if isinstance(strategy, NativeStrategy):
             native.set_foreign_care(True)
             answers = strategy.answer_hvas(HvaStream(starts, ends, Timeline(segments, changes)))
@@ -304,7 +319,7 @@ class Child:
         self, made: int, kind: str, displaced: int, gfns: Words, vcpus: Any, segments: Words, changes: Words
     ) -> tuple[int, int]:
         """Nanoseconds and checksum of a stream of lookups."""
-        strategy = self._strategies[made]
+        strategy = self._strategy(made)
         if isinstance(strategy, NativeStrategy):
             native.set_foreign_care(False)
             stream = GfnStream(gfns, Timeline(segments, changes), vcpus)
@@ -322,7 +337,7 @@ class Child:
         self, made: int, kind: str, displaced: int, starts: Words, ends: Words, segments: Words, changes: Words
     ) -> tuple[int, int]:
         """Nanoseconds and checksum of a stream of visits."""
-        strategy = self._strategies[made]
+        strategy = self._strategy(made)
         if isinstance(strategy, NativeStrategy):
             native.set_foreign_care(False)
             stream = HvaStream(starts, ends, Timeline(segments, changes))
@@ -338,7 +353,7 @@ class Child:
 
     def replay_changes(self, made: int, kind: str, displaced: int, changes: Words) -> tuple[int, int]:
         """Nanoseconds of slot changes, and nothing."""
-        strategy = self._strategies[made]
+        strategy = self._strategy(made)
         if isinstance(strategy, NativeStrategy):
             native.set_foreign_care(False)
             return strategy.replay_changes(changes, self._mode(kind, displaced)), 0
@@ -353,23 +368,23 @@ class Child:
 
     def counters(self, made: int) -> tuple[int | None, ...]:
         """The four counters."""
-        found = self._strategies[made].counters()
+        found = self._strategy(made).counters()
         return found.slots_examined, found.compares, found.hops, found.lines
 
     def reset_counters(self, made: int) -> None:
         """Count from zero."""
-        self._strategies[made].reset_counters()
+        self._strategy(made).reset_counters()
 
     def check(self, made: int) -> None:
         """The structures' own checks."""
         try:
-            self._strategies[made].check()
+            self._strategy(made).check()
         except AssertionError as error:
             raise BrokenStrategy(f"{self._label} failed its own check: {' '.join(str(error).split())}") from None
 
     def bytes(self, made: int) -> int | None:
         """Bytes in use, where all libraries tell theirs."""
-        return self._strategies[made].bytes() if self._tells_bytes else None
+        return self._strategy(made).bytes() if self._tells_bytes else None
 
     def slots(self, made: int) -> int:
         """Slots held."""
