@@ -44,7 +44,7 @@ KEPT_PROCESSES = 8
 SHARED_BYTES = 1 << 16
 """Arrays from this size on are sent once and kept over there."""
 KEPT_ARRAYS = 64
-BEAT_AT = 32
+BEAT_AT = 24
 """Where Python structures write that they have got on; the words before are those of ForeignWatch in the C++ core."""
 WATCHED_BYTES = BEAT_AT + 8
 
@@ -215,7 +215,8 @@ class Host:
 
     def _where(self) -> tuple[str, str]:
         """The file at work, and in which function with which arguments, as far as that is known."""
-        function, library, first, second = struct.unpack("4Q", self._page[:BEAT_AT])
+        where, first, second = struct.unpack("3Q", self._page[:BEAT_AT])
+        library, function = divmod(where, 256)
         functions = native.foreign_functions()
         if not 0 < function < len(functions) or library >= len(self._files):
             return self.label, ""

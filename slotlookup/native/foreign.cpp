@@ -31,10 +31,17 @@ bool careful = true;
 ForeignWatch unwatched;
 volatile ForeignWatch* watched = &unwatched;
 
-void enter(Function function, unsigned library, std::uint64_t first = 0, std::uint64_t second = 0) {
-  watched->function = static_cast<std::uint64_t>(function);
-  watched->library = library;
+void enter(Function function, unsigned library) {
+  watched->where = static_cast<std::uint64_t>(function) | library << 8;
+}
+
+void enter(Function function, unsigned library, std::uint64_t first) {
+  enter(function, library);
   watched->first = first;
+}
+
+void enter(Function function, unsigned library, std::uint64_t first, std::uint64_t second) {
+  enter(function, library, first);
   watched->second = second;
 }
 

@@ -39,10 +39,10 @@ ForeignLibrary load_foreign(const std::string& name, const std::string& path);
 // Writes where the libraries are to the page behind `fd` from here on, and has this process end with its parent.
 void watch_foreign(int fd);
 
-// What the page holds. `function` is an index into kForeignFunctions, `library` counts from 0 in the order of loading.
+// What the page holds, written anew before every call. `where` is an index into kForeignFunctions, plus 256 times the
+// library's, which counts from 0 in the order of loading. Words that a function does not need keep what they held.
 struct ForeignWatch {
-  std::uint64_t function;
-  std::uint64_t library;
+  std::uint64_t where;
   std::uint64_t first;
   std::uint64_t second;
 };
