@@ -244,24 +244,28 @@ def test_playing_calls_is_making_them(made: list[tuple[int, int, int, int, int]]
     ]
 
 
+HEAD_OF_A_VIEW = 'FlatView #0\n AS "memory", root: system\n Root memory region: system\n'
+FLAT_LINE = "  {0:016x}-{1:016x} (prio 0, ram): {2}\n"
+IOCTL_LINE = (
+    "1 ioctl(10, 0x4020ae46 /* KVM_SET_USER_MEMORY_REGION */, {{slot={0}, flags=0, guest_phys_addr={1:#x}, "
+    "memory_size=4096, userspace_addr=0x7f0000000000}}) = 0\n"
+)
+
+
 def test_lines_torn_into_one_lose_no_slot(tmp_path: Path) -> None:
-    for name, whole, torn in (
-        (
-            "view.mtree.txt",
-            'FlatView #0\n AS "memory", root: system\n Root memory region: system\n'
-            "  0000000000000000-0000000000000fff (prio 0, ram): a\n"
-            "  0000000000001000-0000000000001fff (prio 0, ram): b\n",
-            "ram): a\n  00000000",
-        ),
-        (
-            "vm.strace.txt",
-            "1 ioctl(9, 0xae01 /* KVM_CREATE_VM */, 0) = 10\n"
-            "1 ioctl(10, 0x4020ae46 /* KVM_SET_USER_MEMORY_REGION */, {slot=0, flags=0, guest_phys_addr=0, "
-            "memory_size=4096, userspace_addr=0x7f0000000000}) = 0\n",
-            "ae46 /* KVM_SET_",
-        ),
-    ):
-        path = tmp_path / name
-        path.write_text(whole.replace(torn, torn[:9].strip() + "" if "mtree" in name else ""))
-        with pytest.raises(InputFileError):
-            import_files([path])
+    path = tmp_path / "view.mtree.txt"
+    lines = [FLAT_LINE.format(n << 12, (n << 12) + 0xFFF, f"ram{n}") for n in range(3)]
+    # The end of the second line and the start of the third are gone.
+    path.write_text(HEAD_OF_A_VIEW + lines[0] + lines[1][:-4] + lines[2][9:])
+    with pytest.raises(InputFileError) as torn:
+        import_files([path])
+    assert torn.value.line == 5
+
+
+def test_a_slot_call_with_a_torn_number_is_no_other_ioctl(tmp_path: Path) -> None:
+    path = tmp_path / "vm.strace.txt"
+    second = IOCTL_LINE.format(1, 0x1000).replace("e46 /* KVM_SET_", "")
+    path.write_text(IOCTL_LINE.format(0, 0) + second)
+    with pytest.raises(InputFileError) as torn:
+        import_files([path])
+    assert torn.value.line == 2
