@@ -187,7 +187,9 @@ def _without(values: list[float], walk: list[float] | None) -> list[float]:
 def _measure_size(row: StrategyResult, questions: Questions) -> None:
     """Bytes a slot with the most slots that the workload ever holds; the changes are replayed to find that moment."""
     strategy = make_strategy(row.strategy)
-    strategy.apply_table(questions.start)
+    strategy.load_table(questions.start)
+    if strategy.bytes() is None:
+        return
     best = (len(strategy), strategy.bytes())
     for i in range(len(questions.update) if not questions.update_is_closed else 0):
         strategy.apply_table(questions.update[i : i + 1])

@@ -250,6 +250,69 @@ for _order, _sequence in (
     )
 
 
+VCPUS = (0, 1, 2, 7, 1023, 1024, 65535)
+"""Who asks in the scripts: neighbours, and such as may share an entry of a table."""
+
+
+def _each(*points: int, as_id: int = 0) -> list[Operation]:
+    """Every vCPU asks for every point, in turn."""
+    return [gfn(point, as_id, vcpu) for point in points for vcpu in VCPUS]
+
+
+_script(
+    "many vCPUs",
+    "whoever asks is answered the same, though each has asked for something else before",
+    [
+        *(create(n, 16 * n, 8, page(16 * n)) for n in range(len(VCPUS))),
+        create(SECOND, 0, 64, page(0)),
+        *(gfn(16 * n + 1, 0, vcpu) for n, vcpu in enumerate(VCPUS)),
+        *(gfn(16 * n + 2, 0, vcpu) for n, vcpu in enumerate(VCPUS)),
+        *_each(*range(3, 16 * len(VCPUS), 16)),
+        *_each(17, as_id=1),
+        *_each(17),
+    ],
+)
+_script(
+    "slots change under many vCPUs",
+    "no vCPU finds a slot where it was: deleted, moved, with another in its place, or back again",
+    [
+        create(0, 0, 8, page(0)),
+        create(1, 16, 8, page(16)),
+        *_each(3),
+        delete(0),
+        *_each(3),
+        create(2, 0, 4, page(32)),
+        *_each(3, 5),
+        move(2, 4),
+        *_each(3, 5),
+        *_each(17),
+        flags(1, 1),
+        *_each(17),
+        move(1, 64),
+        *_each(17, 65),
+        create(0, 16, 8, page(0)),
+        *_each(17, 65),
+        delete(1),
+        *_each(65),
+        delete(0),
+        *_each(17),
+    ],
+)
+_script(
+    "misses are not kept",
+    "a gfn that was in no slot is found once a slot holds it, by whomever it was asked for",
+    [
+        *_each(3, 20),
+        create(0, 0, 8, page(0)),
+        *_each(3, 20),
+        create(1, 16, 8, page(16)),
+        *_each(20, 3, 9),
+        move(1, 8),
+        *_each(9, 20),
+    ],
+)
+
+
 def _populated(make: Make, seed: int = 7) -> Tandem:
     tandem = Tandem(make)
     tandem.play(workout(seed, 80))
@@ -277,6 +340,28 @@ def _batches(make: Make) -> None:
     assert given.numbers.tolist() == one_by_one, "answer_hvas gives another order than visit_hva"
     assert len(strategy.answer_gfns(gfn_stream([]))) == 0, "an empty batch has answers"
     assert len(strategy.answer_hvas(hva_stream([])).counts) == 0, "an empty batch has answers"
+
+
+@_check("a batch with many askers is answered as its questions are one by one, between changes too")
+def _vcpus_of_a_batch(make: Make) -> None:
+    tandem = _populated(make)
+    strategy, model = tandem.strategy, tandem.model
+    points = [0x11E0, 0x11F0, 0x1200, 0x9001, 5] * len(VCPUS)
+    vcpus = np.array([vcpu for vcpu in VCPUS for _ in range(5)], dtype=np.uint16)
+    steps = [create(200, 0x9000, 4, page(0)), move(200, 0x11EC), delete(200)]
+    changes, right, segments = [], [], []
+    for step in [None, *steps]:
+        if step is not None:
+            change = model.change(step)
+            assert change is not None
+            changes.append(change)
+            model.follow(change)
+        right += [model.gfn(point, 0) for point in points]
+        segments.append((len(right), 0, len(changes)))
+    line = Timeline(np.array(segments, dtype=np.uint64), change_table(changes))
+    asked = np.array(points * len(segments), dtype=np.uint64)
+    found = strategy.answer_gfns(GfnStream(asked, line, np.tile(vcpus, len(segments)))).tolist()
+    assert found == right, f"answer_gfns with vCPUs {VCPUS} gave {found}; {right} is right"
 
 
 @_check("a stream's slot changes take place between its segments, none of them after the last")

@@ -52,6 +52,10 @@ class BrokenStrategy(SlotlookupError):
     """A strategy failed its own check, or answered what the oracle does not."""
 
 
+class BeyondLimit(BrokenStrategy):
+    """A slot lies at addresses that a structure, as it declares, cannot hold. The strategy holds what it did."""
+
+
 class RegionError(UsageError):
     """A call of KVM_SET_USER_MEMORY_REGION that KVM refuses. `errno_name` is what the ioctl would return."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from slotlookup.address import ADDRESS_LIMIT, HOLE
+from slotlookup.errors import BeyondLimit
 from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, Strategy
+from slotlookup.stream import Words, change_at
 from slotlookup.structure import Family, PythonStructure
 
 
@@ -54,7 +56,8 @@ def counting_key(tally: _Tally) -> type[int]:
 class PythonStrategy(Strategy):
     """Two Python structures for each address space, with an optional last-used slot in front of gfn lookups.
 
-    When `counted`, keys count their comparisons (the cache's own included); nothing else is known.
+    When `counted`, keys count their comparisons (the cache's own included); nothing else is known, and nothing at all
+    where a structure's library does not compare the keys that it is given.
     """
 
     def __init__(
@@ -70,7 +73,16 @@ class PythonStrategy(Strategy):
         self.spec = str(spec)
         self.note = "; ".join(dict.fromkeys(note for s in structures if (note := s.note())))
         self.counted = counted
-        self.capabilities = Capabilities(Family.PYTHON, "in-place", kernel=False, simd=False, counts=("compares",))
+        known = all(s.compares for s in structures)
+        self.capabilities = Capabilities(
+            Family.PYTHON,
+            "in-place",
+            kernel=False,
+            simd=False,
+            counts=("compares",) if known else (),
+            limits=(structures[0].limit, structures[1].limit),
+        )
+        self._limited = min(self.capabilities.limits) < ADDRESS_LIMIT - 1
         self._gfn = [structures[0].make() for _ in range(ADDRESS_SPACES)]
         self._hva = [structures[1].make() for _ in range(ADDRESS_SPACES)]
         self._caching = spec.cache == "last-used"
@@ -78,13 +90,26 @@ class PythonStrategy(Strategy):
         self._slots: dict[int, Memslot] = {}
         self._staged = False
         self._tally = _Tally()
-        self._key: Callable[[int], int] = counting_key(self._tally) if counted else int
+        self._key: Callable[[int], int] = counting_key(self._tally) if counted and known else int
 
     def stage(self, change: SlotChange) -> None:
         if self._staged:
             raise ValueError("a change is staged already; publish it first")
+        self._carry_out(change)
         self._staged = True
+        self._gfn[change.slot.as_id].settle()
+        self._hva[change.slot.as_id].settle()
+
+    def load_table(self, changes: Words) -> None:
+        if self._staged:
+            raise ValueError("a change is staged already; publish it first")
+        for row in range(len(changes)):
+            self._carry_out(change_at(changes, row))
+
+    def _carry_out(self, change: SlotChange) -> None:
         slot = change.slot
+        if self._limited and (refusal := self.capabilities.refusal(slot)):
+            raise BeyondLimit(f"{self.name} cannot hold this: {refusal}")
         if change.kind is ChangeKind.CREATE:
             self._insert(slot)
         elif change.kind is ChangeKind.DELETE:
@@ -128,7 +153,8 @@ class PythonStrategy(Strategy):
         return met
 
     def counters(self) -> Counters:
-        return Counters(None, self._tally.compares if self.counted else None, None, None)
+        known = self.counted and "compares" in self.capabilities.counts
+        return Counters(None, self._tally.compares if known else None, None, None)
 
     def reset_counters(self) -> None:
         self._tally.compares = 0

@@ -143,17 +143,15 @@ def parse_spec(text: str) -> StrategySpec:
 
 def _alone(structure: Structure) -> StrategySpec:
     """What a structure's name alone means: both roles, or its own role and its partner in the other."""
-    roles = structure.roles if isinstance(structure, NativeStructure) else ROLES
-    partner = structure.partner if isinstance(structure, NativeStructure) else ""
-    gfn, hva = (structure.name if role in roles else partner for role in ROLES)
+    gfn, hva = (structure.name if role in structure.roles else structure.partner for role in ROLES)
     return StrategySpec(gfn, hva)
 
 
 def _check_combination(text: str, spec: StrategySpec) -> None:
     gfn, hva = structures()[spec.gfn], structures()[spec.hva]
     for role, structure in (("gfn", gfn), ("hva", hva)):
-        if isinstance(structure, NativeStructure) and role not in structure.roles:
-            able = [s.name for s in structures().values() if not isinstance(s, NativeStructure) or role in s.roles]
+        if role not in structure.roles:
+            able = [s.name for s in structures().values() if role in s.roles]
             raise SpecError(f"strategy '{text}': {structure.name} does not serve {role}; {', '.join(sorted(able))} do")
     if gfn.family is not hva.family:
         raise SpecError(
@@ -170,6 +168,16 @@ def _check_combination(text: str, spec: StrategySpec) -> None:
         raise SpecError(f"strategy '{text}': {spec.hva} has no unaliased variant; {', '.join(able)} have")
 
 
+def missing(text: str) -> str:
+    """What a spec's structures lack on this machine, with the remedy; "" where nothing. Raises SpecError."""
+    spec = parse_spec(text)
+    for name in dict.fromkeys((spec.gfn, spec.hva)):
+        structure = structures()[name]
+        if isinstance(structure, PythonStructure) and structure.missing:
+            return f"{structure.name} is {structure.missing}" if structure.name != text else structure.missing
+    return ""
+
+
 def make_strategy(text: str, *, counted: bool = False, placement: str = "packed", seed: int = 0) -> Strategy:
     """A new, empty strategy from a name or a spec. Raises SpecError.
 
@@ -179,6 +187,8 @@ def make_strategy(text: str, *, counted: bool = False, placement: str = "packed"
     if text.startswith((".", "/")):
         raise SpecError(f"strategy '{text}': strategies are taken by name or spec, not from files")
     spec = parse_spec(text)
+    if lacking := missing(text):
+        raise SpecError(f"strategy '{text}': {lacking}")
     gfn, hva = structures()[spec.gfn], structures()[spec.hva]
     if isinstance(gfn, NativeStructure) and isinstance(hva, NativeStructure):
         return NativeStrategy(text, spec, (gfn, hva), counted=counted, placement=placement, seed=seed)

@@ -10,6 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.util import find_spec
+
+from slotlookup.address import ADDRESS_LIMIT
 
 
 class Family(StrEnum):
@@ -39,6 +42,9 @@ class NativeStructure:
     `kernel` says whether a kernel could use it as it is; `simd` whether it needs vector instructions;
     `unaliased` whether a variant `NAME+unaliased` visits hvas with the early stop. `roles` are those the structure can
     serve; where it serves one, `partner` serves the other when the structure is asked for by its name alone.
+    `big_allocation` says that it takes memory in pieces that a kernel does not get while it runs (beyond what its
+    allocator of virtually contiguous memory gives). `readers_in_place` says that readers may look while it is edited;
+    any other needs a second set or a copy for that, or a lock.
     """
 
     name: str
@@ -50,11 +56,19 @@ class NativeStructure:
     unaliased: bool = False
     roles: tuple[str, ...] = ROLES
     partner: str = ""
+    big_allocation: bool = False
+    readers_in_place: bool = False
 
     @property
     def family(self) -> Family:
         """Native."""
         return Family.NATIVE
+
+    @property
+    def obstacle(self) -> str:
+        """Why a kernel could not use it, in a word or two; "" where it could."""
+        found = [word for word, stands in (("SIMD", self.simd), ("big allocation", self.big_allocation)) if stands]
+        return ", ".join(found) or ("" if self.kernel else "not as it is")
 
 
 class RangeIndex(ABC):
@@ -83,6 +97,12 @@ class RangeIndex(ABC):
     def check(self) -> None:
         """Raise AssertionError where an invariant of the structure does not hold."""
 
+    def settle(self) -> None:  # noqa: B027
+        """Do now what changes have put off: for structures that are built in one go. Called after every change.
+
+        After a bulk load it is not: what was put off must be done when the first question comes.
+        """
+
     @abstractmethod
     def __len__(self) -> int: ...
 
@@ -92,7 +112,10 @@ class PythonStructure:
     """A structure written in Python or taken from a library.
 
     `make` returns an empty index; `note` says, for the machine at hand, which implementation runs (or "").
-    `own_code` is False for other people's libraries, of which only `compares` is known.
+    `own_code` is False for other people's libraries, of which only `compares` is known, and not even that where they
+    are compiled and do not compare the keys that they are given (`compares`). `roles` and `partner` are as a native
+    structure's. No address beyond `limit` can be held. `package` is what must be importable, where that is not certain,
+    and `extra` the extra of slotlookup that brings it.
     """
 
     name: str
@@ -102,11 +125,24 @@ class PythonStructure:
     make: Callable[[], RangeIndex]
     note: Callable[[], str] = lambda: ""
     own_code: bool = False
+    compares: bool = True
+    roles: tuple[str, ...] = ROLES
+    partner: str = ""
+    limit: int = ADDRESS_LIMIT - 1
+    package: str = ""
+    extra: str = ""
 
     @property
     def family(self) -> Family:
         """Python."""
         return Family.PYTHON
+
+    @property
+    def missing(self) -> str:
+        """What to do for the library that is not there; "" where it is."""
+        if not self.package or find_spec(self.package) is not None:
+            return ""
+        return f"not installed: pip install 'slotlookup[{self.extra}]'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from slotlookup.address import ADDRESS_LIMIT, GFN_LIMIT, HOLE, PAGE_SHIFT, PAGE_SIZE, Gfn, Hva, SlotNumber
-from slotlookup.errors import BrokenStrategy, SlotlookupError
+from slotlookup.errors import BeyondLimit, BrokenStrategy, SlotlookupError
 from slotlookup.memslots import ADDRESS_SPACES, USER_SLOTS, ChangeKind, Memslot, SlotChange
 from slotlookup.strategy import Strategy
 
@@ -76,9 +76,9 @@ def flags(number: int, value: int) -> Operation:
     return Operation("flags", (number, value))
 
 
-def gfn(point: int, as_id: int = 0) -> Operation:
-    """A lookup by gfn."""
-    return Operation("gfn", (point, as_id))
+def gfn(point: int, as_id: int = 0, vcpu: int = 0) -> Operation:
+    """A lookup by gfn; `vcpu` asks."""
+    return Operation("gfn", (point, as_id, vcpu) if vcpu else (point, as_id))
 
 
 def hva(start: int, end: int) -> Operation:
@@ -174,11 +174,12 @@ class Tandem:
         """Ask for the edges of every slot."""
         self.play([question for slot in list(self.model.slots.values()) for question in edges(slot)])
 
-    def ask(self, point: int, as_id: int) -> None:
+    def ask(self, point: int, as_id: int, vcpu: int = 0) -> None:
         """One lookup."""
-        found, right = self.strategy.lookup_gfn(point, as_id), self.model.gfn(point, as_id)
+        found, right = self.strategy.lookup_gfn(point, as_id, vcpu), self.model.gfn(point, as_id)
         if found != right:
-            raise BrokenStrategy(f"lookup_gfn({point:#x}, as_id={as_id}) gave {found}; {right} is right")
+            asker = f", vcpu={vcpu}" if vcpu else ""
+            raise BrokenStrategy(f"lookup_gfn({point:#x}, as_id={as_id}{asker}) gave {found}; {right} is right")
 
     def visit(self, start: int, end: int) -> None:
         """One visit."""
@@ -196,7 +197,8 @@ class Tandem:
             if change is None:
                 return
             before = self.model.slots.get(change.slot.number)
-            self.strategy.apply(change)
+            if self._refused(change):
+                return
             self.model.follow(change)
             self.strategy.check()
             if len(self.strategy) != len(self.model.slots):
@@ -205,6 +207,22 @@ class Tandem:
             for slot in (before, change.slot):
                 for question in () if slot is None else edges(slot):
                     self._step(question)
+
+    def _refused(self, change: SlotChange) -> bool:
+        """Whether the strategy refuses a change, as it must where the slot lies beyond its limits and nowhere else."""
+        refusal = self.strategy.capabilities.refusal(change.slot)
+        try:
+            self.strategy.apply(change)
+        except BeyondLimit as error:
+            if not refusal:
+                raise BrokenStrategy(f"a slot within the declared limits was refused: {error}") from error
+            self.strategy.check()
+            if len(self.strategy) != len(self.model.slots):
+                raise BrokenStrategy(f"refusing a slot left {len(self.strategy)} of {len(self.model.slots)}") from error
+            return True
+        if refusal:
+            raise BrokenStrategy(f"a slot beyond the declared limits was taken: {refusal}")
+        return False
 
 
 def edges(slot: Memslot) -> Iterator[Operation]:
@@ -265,7 +283,8 @@ def workout(seed: int, steps: int = 600) -> list[Operation]:
             npages = chance.choice((1, 1, 2, 3, 5, 8, 32))
             operation = create(chance.choice(numbers), chance.choice(pages), npages, start, chance.randrange(4))
         elif what == "gfn":
-            operation = gfn(chance.choice((chance.choice(pages), chance.choice(pages), TOP)), chance.randrange(2))
+            point = chance.choice((chance.choice(pages), chance.choice(pages), TOP))
+            operation = gfn(point, chance.randrange(2), chance.choice((0, 1, 1025)))
         elif what == "hva":
             first = start + chance.choice((-PAGE_SIZE, -1, 0, 1))
             operation = hva(first, first + chance.choice((1, 2, PAGE_SIZE, 3 * PAGE_SIZE, 64 * PAGE_SIZE)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from slotlookup.address import HOLE
 from slotlookup.memslots import ChangeKind, Memslot, SlotChange
 from slotlookup.strategy import Capabilities, Counters, Strategy
@@ -193,6 +195,67 @@ class SaysTwoSets(Plain):
         self.capabilities = Capabilities(Family.NATIVE, "two-sets", kernel=True, simd=False, counts=())
 
 
+class CachedByVcpu(Plain):
+    """Each vCPU's last slot, or hole where `keeps_misses`, is tried first; `forgets` says whose change is told."""
+
+    forgets_all = True
+    keeps_misses = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: dict[tuple[int, int], Memslot | int] = {}
+
+    def stage(self, change: SlotChange) -> None:
+        super().stage(change)
+        for key in list(self.last):
+            if self.forgets_all or key[1] == 0:
+                del self.last[key]
+
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+        last = self.last.get((as_id, vcpu))
+        if isinstance(last, Memslot) and last.base_gfn <= gfn < last.end_gfn:
+            return last.number
+        if last == gfn:
+            return HOLE
+        found = super().lookup_gfn(gfn, as_id, vcpu)
+        if found != HOLE:
+            self.last[as_id, vcpu] = self.slots[found]
+        elif self.keeps_misses:
+            self.last[as_id, vcpu] = gfn
+        return found
+
+
+class TellsOneVcpuOnly(CachedByVcpu):
+    forgets_all = False
+
+
+class KeepsMisses(CachedByVcpu):
+    keeps_misses = True
+
+    def stage(self, change: SlotChange) -> None:
+        super().stage(change) if change.kind is not ChangeKind.CREATE else Plain.stage(self, change)
+
+
+class SlotOfAnotherVcpu(CachedByVcpu):
+    """Table entries are shared by vCPUs whose numbers are alike in ten bits, and taken on trust."""
+
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+        entry = self.last.get((as_id, vcpu % 1024))
+        if vcpu >= 1024 and isinstance(entry, Memslot):
+            return entry.number
+        return super().lookup_gfn(gfn, as_id, vcpu % 1024)
+
+
+class BatchForgetsChangesOfOthers(CachedByVcpu):
+    """In a batch, what vCPU 7 found last outlives the changes between segments."""
+
+    def answer_gfns(self, stream: GfnStream) -> Numbers:
+        found = super().answer_gfns(stream)
+        mine = np.flatnonzero(stream.vcpus == 7)
+        found[mine[1:]] = np.where(stream.gfns[mine[1:]] == 0x9001, HOLE, found[mine[1:]])
+        return found
+
+
 class FailsItsOwnCheck(Plain):
     def check(self) -> None:
         assert len(self.slots) < 3, "three are too many"
@@ -228,10 +291,26 @@ BUGS: list[tuple[type[Strategy], str]] = [
     (BatchWithoutChanges, "timelines"),
     (HidesTheStaged, "update discipline"),
     (SaysTwoSets, "update discipline"),
+    (TellsOneVcpuOnly, "slots change under many vCPUs"),
+    (KeepsMisses, "misses are not kept"),
+    (SlotOfAnotherVcpu, "many vCPUs"),
+    (BatchForgetsChangesOfOthers, "vcpus of a batch"),
     (FailsItsOwnCheck, "adjacent slots"),
     (Crashes, "hole"),
     (Miscounts, "empty"),
 ]
 
-WHOLLY_INSIDE_A_SCRIPT = {BatchWithoutChanges, HidesTheStaged, SaysTwoSets, WrapsAtTheTop, SignedHvas, EmptyMeets}
-"""Bugs outside what random operations do: batches, unpublished changes, and hvas and gfns far from any slot."""
+WHOLLY_INSIDE_A_SCRIPT = {
+    BatchWithoutChanges,
+    HidesTheStaged,
+    SaysTwoSets,
+    WrapsAtTheTop,
+    SignedHvas,
+    EmptyMeets,
+    BatchForgetsChangesOfOthers,
+    KeepsMisses,
+}
+"""Bugs outside what random operations do.
+
+Batches, unpublished changes, hvas and gfns far from any slot, and the same miss asked for twice by one vCPU.
+"""

@@ -15,19 +15,21 @@ EXEMPLARS = ("linear", "rbtree")
 
 
 def of_family(family: Family) -> list[Structure]:
-    """The structures of a family, by name."""
-    return [s for _, s in sorted(registry.structures().items()) if s.family is family]
+    """The structures of a family, by name, but for those whose library is not there."""
+    return [s for name, s in sorted(registry.structures().items()) if s.family is family and not registry.missing(name)]
 
 
 def roles_of(structure: Structure) -> tuple[str, ...]:
     """The roles that a structure serves."""
-    return structure.roles if isinstance(structure, NativeStructure) else ROLES
+    return structure.roles
 
 
 def every_spec() -> list[str]:
     """Each structure in both roles and every variant, every preset, and each structure mixed with its neighbour."""
     specs = [*registry.presets()]
     for structure in registry.structures().values():
+        if registry.missing(structure.name):
+            continue
         variants = [structure.name]
         if isinstance(structure, NativeStructure) and structure.unaliased:
             variants.append(f"{structure.name},unaliased")

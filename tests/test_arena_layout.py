@@ -16,9 +16,16 @@ def test_the_specs_hold_the_two_sets() -> None:
     assert [spec for spec in native_specs() if "two-sets" in spec]
 
 
+# A node of the radix table has 2 KiB, and here four slots share one: strategies/radix_table.py. With two sets there are
+# two tables.
+MOST = {"radix-table": 1000}
+
+
 @pytest.mark.parametrize("spec", [spec for spec in native_specs() if ",unaliased" not in spec])
 def test_bytes_a_slot_of_a_full_vm(spec: str) -> None:
-    """At most 400, arrays that have just doubled and the nodes of two sets included."""
+    """At most 400, arrays that have just doubled and the nodes of two sets included, but for what MOST names."""
+    parsed = registry.parse_spec(spec)
+    most = MOST.get(parsed.gfn, 400) * (2 if parsed.gfn in MOST and parsed.update == "two-sets" else 1)
     strategy = registry.make_strategy(spec)
     # Descending sizes: a structure in order of size, or of anything that goes with it, then inserts at its end.
     strategy.load_table(
@@ -27,7 +34,7 @@ def test_bytes_a_slot_of_a_full_vm(spec: str) -> None:
     used = strategy.bytes()
     assert len(strategy) == USER_SLOTS
     assert used is not None
-    assert 120 < used / USER_SLOTS <= 400
+    assert 120 < used / USER_SLOTS <= most
 
 
 # In front of the Slot of 88 bytes lie 32 bytes of id nodes and a node for each role and set. What lies in front of the

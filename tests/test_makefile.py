@@ -73,7 +73,7 @@ class Machine:
         run = subprocess.run([scripts / "python", "-c", who], cwd=self.tree, capture_output=True, text=True, check=True)
         venv = self.tree / ".venv"
         (venv / ".made").write_text(run.stdout, encoding="utf-8")
-        folders = [self.tree / folder / "native" for folder in ("slotlookup", "strategies")]
+        folders = [self.tree / folder / "native" for folder in ("bench", "slotlookup", "strategies")]
         sources = [p for folder in folders for p in folder.rglob("*.?pp")]
         names = sorted(str(p.relative_to(self.tree)) for p in sources)
         (venv / ".sources").write_text(" ".join(names), encoding="utf-8")

@@ -147,3 +147,51 @@ def test_the_threads_two_slots() -> None:
     by_size = expected_gfns(trace.start, trace.gfn_stream())
     # Sorted by size the upper slot comes first, so the average is what the thread says: less than two.
     assert 1 + float(np.mean(by_size == 0)) == pytest.approx(1.375, abs=0.01)
+
+
+# Of 20,000 events and seed 0.
+SYNTHETIC_FINGERPRINTS = {
+    "synthetic-same": "0b82fcc9aeaeebb5",
+    "synthetic-next": "12a8348503c4047c",
+    "synthetic-uniform": "55d772720f6d5375",
+    "synthetic-skewed": "965e5ca15b438458",
+    "synthetic-misses": "6d9ae668e83ef428",
+    "synthetic-vcpus": "51d0890895b661ba",
+}
+
+
+def test_synthetic_traces_stay_what_they_are() -> None:
+    made = {name: find_workload(name).build(events=20_000).fingerprint for name in SIZABLE}
+    assert made == SYNTHETIC_FINGERPRINTS
+
+
+def test_vcpus_walk_slots_of_their_own() -> None:
+    trace = find_workload("synthetic-vcpus").build(slots=64, events=50_000)
+    position: dict[int, int] = {slot.number: i for i, slot in enumerate(trace.start)}
+    stream = trace.gfn_stream()
+    at = np.array([position[n] for n in expected_gfns(trace.start, stream).tolist()])
+    assert set(stream.vcpus.tolist()) == set(range(8))
+    for vcpu in range(8):
+        walked = at[stream.vcpus == vcpu]
+        assert set(walked.tolist()) == set(range(8 * vcpu, 8 * vcpu + 8))
+        steps = np.diff(walked) % 8
+        assert set(steps.tolist()) == {0, 1}
+        assert 1 / 70 < np.mean(steps) < 1 / 40  # 64 accesses, of which four in five are lookups
+    by_turns = np.mean(at[1:] == at[:-1])
+    assert 0.1 < by_turns < 0.15  # one in eight comes from the same vCPU
+    assert not trace.events["vcpu"][trace.events["kind"] == EventKind.HVA_VISIT].any()
+
+
+def test_other_workloads_have_one_vcpu() -> None:
+    for name in (*SIZABLE, "two-slot"):
+        if name != "synthetic-vcpus":
+            assert not find_workload(name).build(events=1000).events["vcpu"].any()
+
+
+def test_few_slots_are_shared_by_vcpus() -> None:
+    trace = find_workload("synthetic-vcpus").build(slots=3, events=20_000)
+    stream = trace.gfn_stream()
+    answers = expected_gfns(trace.start, stream)
+    for vcpu in range(8):
+        assert len(set(answers[stream.vcpus == vcpu].tolist())) == 1
+    assert len(set(answers.tolist())) == 3

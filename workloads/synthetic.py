@@ -33,6 +33,9 @@ _LONG_VISIT_PAGES = (16, 1024)
 _LARGEST_SLOT_BITS = 14
 """Slots have 1 to 2^14 - 1 pages (64 MiB), each power of two as likely as another."""
 _HOLE_PAGES = 4096
+VCPUS = 8
+_STAY = 64
+"""Accesses of a vCPU to one slot before it goes on to the next of its own."""
 _HVA_BASE_PAGE = 0x7F00_0000_0000 >> PAGE_SHIFT
 _GIB_PAGES = 1 << 18
 
@@ -143,8 +146,28 @@ def _in_holes(base: Ints, npages: Ints, count: int, draw: np.random.Generator) -
     return pages
 
 
-def make_trace(name: str, slots: tuple[Memslot, ...], pattern: Pattern, events: int, seed: int) -> Trace:
-    """`events` accesses to `slots`: four lookups, a visit, and so on."""
+def walks(vcpus: Ints) -> Pattern:
+    """Each vCPU walks its own share of the slots, staying for 64 accesses; `vcpus` says whose turn each access is.
+
+    The shares are stretches in gfn order, of one slot at least: where slots are few, vCPUs share.
+    """
+
+    def pattern(pages: Pages, count: int, draw: np.random.Generator) -> tuple[Ints, Ints]:
+        slot = np.empty(count, dtype=np.int64)
+        n = len(pages.base)
+        for vcpu in range(VCPUS):
+            turns = np.flatnonzero(vcpus == vcpu)
+            first, share = vcpu * n // VCPUS, max(1, (vcpu + 1) * n // VCPUS - vcpu * n // VCPUS)
+            slot[turns] = first + np.arange(len(turns), dtype=np.int64) // _STAY % share
+        return pages.within(slot, draw)
+
+    return pattern
+
+
+def make_trace(
+    name: str, slots: tuple[Memslot, ...], pattern: Pattern, events: int, seed: int, vcpus: Ints | None = None
+) -> Trace:
+    """`events` accesses to `slots`: four lookups, a visit, and so on. `vcpus` says who looks up; nobody visits."""
     # The layout draws from the seed itself, the accesses from a stream of their own.
     draw = np.random.Generator(np.random.PCG64([seed, 1]))
     gfn, hva_page = pattern(Pages.of(slots), events, draw)
@@ -156,6 +179,8 @@ def make_trace(name: str, slots: tuple[Memslot, ...], pattern: Pattern, events: 
     rows["kind"] = np.where(visits, EventKind.HVA_VISIT, EventKind.GFN_LOOKUP)
     rows["a"] = np.where(visits, hva_page << PAGE_SHIFT, gfn)
     rows["b"] = np.where(visits, (hva_page + lengths) << PAGE_SHIFT, 0)
+    if vcpus is not None:
+        rows["vcpu"] = np.where(visits, 0, vcpus)
     source = f"synthetic, seed {seed}"
     return Trace(name, slots, rows, {"source": source, "gfn": source, "hva": source})
 
@@ -188,6 +213,24 @@ class Synthetic(Workload):
         return make_trace(self.name, made, self._pattern, _checked_events(events, wanted), seed)
 
 
+class SyntheticVcpus(Workload):
+    """A layout of any size, which several vCPUs walk, taking turns at random."""
+
+    name = "synthetic-vcpus"
+    summary = "8 vCPUs by turns, each walking its own slots"
+    stresses = "a cache for the VM against one for each vCPU"
+    origin = Origin.SYNTHETIC
+    slots = DEFAULT_SLOTS
+    sizable = True
+
+    def build(self, *, slots: int | None = None, events: int | None = None, seed: int = 0) -> Trace:
+        """The trace. Raises UsageError where a wish is out of bounds."""
+        wanted = self.slots if slots is None else slots
+        made, count = layout(wanted, seed), _checked_events(events, wanted)
+        vcpus = np.random.Generator(np.random.PCG64([seed, 2])).integers(0, VCPUS, count, dtype=np.int64)
+        return make_trace(self.name, made, walks(vcpus), count, seed, vcpus)
+
+
 class Thread(Workload):
     """A layout of the 2008 thread, its pages met evenly."""
 
@@ -212,12 +255,13 @@ class Thread(Workload):
         return make_trace(self.name, tuple(made), skewed, _checked_events(events, self.slots), seed)
 
 
-SYNTHETIC = (
+SYNTHETIC: tuple[Workload, ...] = (
     Synthetic("synthetic-same", "one slot, over and over", "the last-used cache", same),
     Synthetic("synthetic-next", "each slot after the one before it", "locality: neighbours in gfn order", following),
     Synthetic("synthetic-uniform", "every slot equally often", "a search without any help from locality", uniform),
     Synthetic("synthetic-skewed", "every page equally often: large slots more", "orders by size", skewed),
     Synthetic("synthetic-misses", "half of the accesses in no slot", "telling that there is no slot", misses),
+    SyntheticVcpus(),
 )
 
 # "There are only two interesting slots, 1G-end_of_mem and 0-pci_hole": memory below the PCI hole, and that above it.

@@ -3,26 +3,127 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from slotlookup.registry import make_strategy, parse_spec, presets, structures, workloads
-from slotlookup.structure import NativeStructure
+from slotlookup.address import PAGE_SHIFT
+from slotlookup.memslots import make_memslot
+from slotlookup.registry import make_strategy, missing, parse_spec, presets, strategy_names, structures, workloads
+from slotlookup.spec import StrategySpec
+from slotlookup.stream import creation_table
+from slotlookup.structure import ROLES, NativeStructure, Preset, Structure
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def list_strategies(as_json: bool) -> None:
-    """List the strategies there are, with what each is made of and what it costs by complexity."""
-    rows = [_structure_row(name) for name in structures()] + [_preset_row(name) for name in presets()]
+    """List the strategies there are: what each is made of and costs by complexity, its size, and who could use it."""
+    rows = [strategy_row(name) for name in strategy_names()]
     if as_json:
         click.echo(json.dumps({"schema_version": 1, "strategies": rows}, indent=2))
         return
+    from ..console import output
+
+    console = output()
+    if console.width < TABLE_WIDTH:
+        _print_blocks(rows, console)
+        return
     _print_table(
-        ("strategy", "family", "gfn", "hva", "change", "kernel", "what it is"),
-        [(r["strategy"], r["family"], r["gfn"], r["hva"], r["update"], r["kernel"], _described(r)) for r in rows],
+        ("strategy", "roles", "gfn", "hva", "change", "bytes\na slot", "in a\nkernel", "what it is; where from"),
+        [
+            (
+                row["strategy"],
+                "\n".join(row["roles"]),
+                *(_bound(row[key]) for key in ("gfn", "hva", "update")),
+                _bytes(row),
+                _in_a_kernel(row).replace(", ", ",\n").replace(": ", ":\n"),
+                f"{_described(row)}; {row['source']}",
+            )
+            for row in rows
+        ],
+        console,
     )
+    console.print("n slots, k of them met. What other letters stand for, --json and narrow terminals say.", style="dim")
+
+
+TABLE_WIDTH = 132
+"""Columns that the table takes; where there are fewer, strategies are listed as paragraphs."""
+FILLED = 1_024
+"""Slots that a strategy is filled with to see its size."""
+
+
+def strategy_row(name: str) -> dict[str, Any]:
+    """A strategy as the list has it in JSON. What a preset or a partner makes of a structure is worked out."""
+    spec = parse_spec(name)
+    declared = presets().get(name) or structures()[name]
+    gfn, hva = structures()[spec.gfn], structures()[spec.hva]
+    # A structure alone serves what it serves; of a combination, every role is served.
+    roles = list(ROLES) if isinstance(declared, Preset) else list(declared.roles)
+    serving = [gfn, hva] if len(roles) == len(ROLES) else [structures()[name]]
+    lacking = missing(name)
+    obstacle = ", ".join(dict.fromkeys(o for s in serving if (o := _obstacle(s))))
+    return {
+        "strategy": name,
+        "family": str(gfn.family),
+        "spec": str(spec),
+        "roles": roles,
+        "summary": declared.summary,
+        "gfn": gfn.costs.gfn,
+        "hva": hva.costs.hva,
+        "update": "; ".join(dict.fromkeys(s.costs.update for s in serving)),
+        "kernel": "no" if obstacle else "yes",
+        "obstacle": obstacle,
+        "readers": _readers(spec, serving),
+        "bytes_per_slot": None if lacking else _bytes_per_slot(name),
+        "source": declared.source,
+        "installed": not lacking,
+        "note": lacking or make_strategy(name).note,
+    }
+
+
+def _obstacle(structure: Structure) -> str:
+    return structure.obstacle if isinstance(structure, NativeStructure) else "Python"
+
+
+def _readers(spec: StrategySpec, serving: Sequence[Structure]) -> str:
+    """What a change does to readers under way: they look on, at the old slots if need be, or they must wait."""
+    in_place = all(isinstance(s, NativeStructure) and s.readers_in_place for s in serving)
+    return "look on" if spec.update != "in-place" or in_place else "wait"
+
+
+def _bytes_per_slot(name: str) -> float | None:
+    """Measured, with 1,024 slots of 1 to 16 MiB, a hole before every other."""
+    strategy = make_strategy(name)
+    slots, gfn, hva_page = [], 0, 0x7F00_0000_0
+    for number in range(FILLED):
+        npages = 256 << number % 5
+        gfn += npages * (number % 2)
+        slots.append(make_memslot(number, gfn << PAGE_SHIFT, npages << PAGE_SHIFT, hva_page << PAGE_SHIFT))
+        gfn += npages
+        hva_page += npages + 1
+    strategy.load_table(creation_table(slots))
+    size = strategy.bytes()
+    return None if size is None else round(size / FILLED, 1)
+
+
+def _bound(cost: str) -> str:
+    """A cost without the words behind it, for columns; unlike ones of a combination below each other."""
+    return "\n".join(part.split(", ")[0] for part in cost.split("; "))
+
+
+def _bytes(row: dict[str, Any]) -> str:
+    return "n/a" if row["bytes_per_slot"] is None else f"{row['bytes_per_slot']:,.0f}"
+
+
+def _in_a_kernel(row: dict[str, Any]) -> str:
+    if row["kernel"] == "no":
+        return f"no: {row['obstacle']}"
+    return "yes" if row["readers"] == "look on" else "yes, readers wait"
 
 
 def _described(row: dict[str, Any]) -> str:
@@ -34,39 +135,22 @@ def _described(row: dict[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _structure_row(name: str) -> dict[str, Any]:
-    structure = structures()[name]
-    kernel = structure.kernel if isinstance(structure, NativeStructure) else False
-    return {
-        "strategy": name,
-        "family": str(structure.family),
-        "spec": str(parse_spec(name)),
-        "summary": structure.summary,
-        "gfn": structure.costs.gfn,
-        "hva": structure.costs.hva,
-        "update": structure.costs.update,
-        "kernel": "yes" if kernel else "no",
-        "source": structure.source,
-        "note": make_strategy(name).note,
-    }
+def _print_blocks(rows: list[dict[str, Any]], console: Console) -> None:
+    """A paragraph each, for terminals on which a table would be mostly folded words."""
+    from rich.padding import Padding
+    from rich.text import Text
 
-
-def _preset_row(name: str) -> dict[str, Any]:
-    preset, spec = presets()[name], parse_spec(name)
-    gfn, hva = structures()[spec.gfn], structures()[spec.hva]
-    kernel = all(isinstance(s, NativeStructure) and s.kernel for s in (gfn, hva))
-    return {
-        "strategy": name,
-        "family": str(gfn.family),
-        "spec": str(spec),
-        "summary": preset.summary,
-        "gfn": gfn.costs.gfn,
-        "hva": hva.costs.hva,
-        "update": hva.costs.update,
-        "kernel": "yes" if kernel else "no",
-        "source": preset.source,
-        "note": make_strategy(name).note,
-    }
+    for row in rows:
+        console.print(Text.assemble((row["strategy"], "bold"), f"  {row['family']}, {' and '.join(row['roles'])}"))
+        costs = f"gfn {row['gfn']}; hva {row['hva']}; change {row['update']}"
+        lines = (
+            _described(row),
+            costs,
+            f"{_bytes(row)} bytes a slot; in a kernel: {_in_a_kernel(row)}",
+            f"source: {row['source']}",
+        )
+        for line in lines:
+            console.print(Padding(Text(line), (0, 0, 0, 4)))
 
 
 @click.command()
@@ -87,6 +171,8 @@ def list_workloads(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schema_version": 1, "workloads": rows}, indent=2))
         return
+    from ..console import output
+
     _print_table(
         ("workload", "origin", "slots", "what it is", "what it stresses"),
         [
@@ -99,22 +185,21 @@ def list_workloads(as_json: bool) -> None:
             )
             for r in rows
         ],
+        output(),
     )
 
 
-def _print_table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+def _print_table(headings: tuple[str, ...], rows: list[tuple[Any, ...]], console: Console) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
-    from ..console import output
-
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
         table.add_column(heading, no_wrap=i == 0, overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
-    output().print(table)
+    console.print(table)
 
 
 commands = {"strategies": list_strategies, "workloads": list_workloads}

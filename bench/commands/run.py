@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from slotlookup.address import ADDRESS_LIMIT
 from slotlookup.config import load_config
-from slotlookup.errors import EXIT_FAILED, UsageError
-from slotlookup.registry import find_workload, parse_spec, strategy_names, workloads
+from slotlookup.errors import EXIT_FAILED, SpecError, UsageError
+from slotlookup.memslots import Memslot
+from slotlookup.registry import find_workload, make_strategy, missing, strategy_names, workloads
 from slotlookup.structure import Family
 from slotlookup.trace import Trace, read_trace
 
@@ -74,10 +76,17 @@ def command(
     settings = load_config().settings
     seed = settings.seed if seed is None else seed
     name = workload or settings.workload
-    texts = strategies or settings.strategies or default_strategies()
-    for text in texts:
-        parse_spec(text)  # a typing error should not wait for a workload to be built
+    asked = strategies or settings.strategies
+    for text in asked or ():
+        if lacking := missing(text):  # neither this nor a typing error should wait for a workload to be built
+            raise SpecError(f"strategy '{text}': {lacking}")
     trace = load_trace(name, slots, events, seed)
+    left_out: dict[str, str] = {}
+    if asked:
+        texts = list(asked)
+    else:
+        left_out = unfit(trace)
+        texts = [text for text in default_strategies() if text not in left_out]
     if save is not None and not save.parent.is_dir():
         raise UsageError(f"{save.parent}: no such directory; --save needs one that exists")
     for path in exports:
@@ -109,7 +118,10 @@ def command(
     else:
         from ..tables import print_run
 
-        print_run(result, output())
+        console = output()
+        print_run(result, console)
+        for text, reason in left_out.items():
+            console.print(f"Left out: {text}: {reason}.", style="dim", markup=False)
     return 0 if all(row.verified for row in result.results) else EXIT_FAILED
 
 
@@ -134,6 +146,22 @@ def default_strategies() -> list[str]:
     names = strategy_names()
     first = [REFERENCES[family] for family in Family if REFERENCES[family] in names]
     return first + [name for name in names if name not in first]
+
+
+def unfit(trace: Trace) -> dict[str, str]:
+    """Of the default strategies, those that cannot take part in a run of `trace`, and why."""
+    why: dict[str, str] = {}
+    held: list[Memslot] = [*trace.start, *(change.slot for change in trace.changes)]
+    for text in default_strategies():
+        reason = missing(text)
+        if not reason:
+            capabilities = make_strategy(text).capabilities
+            limited = min(capabilities.limits) < ADDRESS_LIMIT - 1
+            refusals = (capabilities.refusal(slot) for slot in held if limited)
+            reason = next((f"cannot hold all slots: {refusal}" for refusal in refusals if refusal), "")
+        if reason:
+            why[text] = reason
+    return why
 
 
 def most_slots(trace: Trace) -> int:

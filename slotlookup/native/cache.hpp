@@ -64,7 +64,10 @@ class LastUsed {
     TOUCH(&slot_, sizeof slot_);
     if (slot_ == &old_slot) slot_ = &by;
   }
-  void clear() { slot_ = nullptr; }
+  void clear() {
+    TOUCH(&slot_, sizeof slot_);
+    slot_ = nullptr;
+  }
 
  private:
   Slot* slot_ = nullptr;
@@ -112,10 +115,13 @@ class PerVcpu {
     return test_.holds(entry.slot, gfn);
   }
   void store(Slot* slot, std::uint64_t, unsigned vcpu) { entries_[vcpu % kVcpus].slot = slot; }
-  void enter(const Slot&) { ++generation_; }
-  void drop(const Slot&) { ++generation_; }
-  void follow(const Slot&, Slot&) { ++generation_; }
-  void clear() { ++generation_; }
+  void enter(const Slot&) { clear(); }
+  void drop(const Slot&) { clear(); }
+  void follow(const Slot&, Slot&) { clear(); }
+  void clear() {
+    TOUCH(&generation_, sizeof generation_);
+    ++generation_;
+  }
 
  private:
   struct Entry {

@@ -1,0 +1,112 @@
+// eytzinger: the starts of a sorted table in the order in which a search meets them, level by level.
+// See strategies/eytzinger.py.
+#include <algorithm>
+#include <bit>
+
+#include "sorted_columns.hpp"
+
+namespace slotlookup {
+namespace {
+
+template <class Role, class Probe>
+class Eytzinger : public SortedColumns<Role, Probe> {
+  using Columns = SortedColumns<Role, Probe>;
+  using Columns::arena_, Columns::probe_, Columns::size_, Columns::starts_;
+
+ public:
+  using Columns::Columns;
+  ~Eytzinger() { release(); }
+
+  void copy_from(const Eytzinger& other) {
+    Columns::copy_from(other);
+    stale_ = true;
+  }
+  void insert(Slot& slot) {
+    Columns::insert(slot);
+    stale_ = true;
+  }
+  void erase(Slot& slot) {
+    Columns::erase(slot);
+    stale_ = true;
+  }
+
+  void settle() {
+    if (!stale_) return;
+    stale_ = false;
+    const unsigned levels = static_cast<unsigned>(std::bit_width(std::size_t{size_}));
+    if (levels != levels_) {
+      release();
+      levels_ = static_cast<std::uint16_t>(levels);
+      if (levels) keys_ = static_cast<std::uint64_t*>(arena_.allocate_array(bytes()));
+    }
+    if (!levels) return;
+    TOUCH(keys_, bytes());
+    TOUCH(starts_, size_ * sizeof *starts_);
+    keys_[0] = kNever;
+    // Level by level; a level's keys stand evenly in the sorted order.
+    for (unsigned level = 0; level < levels; ++level) {
+      const std::size_t step = std::size_t{1} << (levels - level);
+      const std::size_t first = std::size_t{1} << level;
+      for (std::size_t i = 0; i < first; ++i) {
+        const std::size_t place = i * step + step / 2 - 1;
+        keys_[first + i] = place < size_ ? starts_[place] : kNever;
+      }
+    }
+  }
+
+  Slot* find(std::uint64_t point) {
+    TOUCH(&levels_, sizeof levels_);
+    if (levels_ == 0) return nullptr;
+    const std::uint64_t wanted = std::min(point, kNever - 1);
+    HOP();
+    std::size_t k = 1;
+    unsigned level = levels_;
+    // The eight keys that a search may need three levels below a key share a line.
+    for (; level > kAhead; --level) {
+      __builtin_prefetch(keys_ + (k << kAhead));
+      k = below(k, wanted);
+    }
+    for (; level; --level) k = below(k, wanted);
+    // Behind the lowest level the places are numbered by how many keys lie to their left.
+    const std::size_t rank = k - (std::size_t{1} << levels_);
+    if (rank) EXAMINE();
+    return this->holder(rank, point);
+  }
+
+  void check() const {
+    Columns::check();
+    require(!stale_, "eytzinger: the keys are those of the slots");
+    require(size_ >> levels_ == 0 && (levels_ == 0 || size_ >> (levels_ - 1)), "eytzinger: no level more than needed");
+    for (std::size_t i = 0; i < size_; ++i) {
+      require(starts_[i] < kNever, "eytzinger: starts lie before the padding");
+      std::size_t k = 1;
+      for (unsigned level = levels_; level; --level) k = 2 * k + (keys_[k] <= starts_[i]);
+      require(k - (std::size_t{1} << levels_) == i + 1, "eytzinger: a search for each start ends at its slot");
+    }
+  }
+
+ private:
+  // No gfn comes near it: a guest physical address has 64 bits, its page frame 52.
+  static constexpr std::uint64_t kNever = ~std::uint64_t{0};
+  static constexpr unsigned kAhead = 3;
+
+  std::size_t below(std::size_t k, std::uint64_t wanted) const {
+    TOUCH(keys_ + k, sizeof *keys_);
+    return 2 * k + COMPARE(keys_[k] <= wanted);
+  }
+
+  std::size_t bytes() const { return sizeof(std::uint64_t) << levels_; }
+  void release() {
+    if (keys_) arena_.free_array(keys_, bytes());
+    keys_ = nullptr;
+  }
+
+  std::uint64_t* keys_ = nullptr;  // [1, 2^levels): a key's children stand at twice its place, and one further
+  std::uint16_t levels_ = 0;
+  bool stale_ = false;
+};
+
+SLOTLOOKUP_GFN_STRUCTURE("eytzinger", Eytzinger)
+
+}  // namespace
+}  // namespace slotlookup

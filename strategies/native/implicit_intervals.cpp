@@ -1,0 +1,101 @@
+// implicit-intervals: a sorted array read as a binary tree in which each place knows how far its left side reaches.
+// See strategies/implicit_intervals.py.
+#include <algorithm>
+
+#include "sorted_ranges.hpp"
+
+namespace slotlookup {
+namespace {
+
+struct ImplicitEntry {
+  std::uint64_t last;
+  std::uint64_t side_last;   // the largest last of the entry and of its left subtree
+  std::uint64_t front_last;  // the largest last of the entry and of all before it
+  Slot* slot;
+};
+static_assert(sizeof(ImplicitEntry) == 32, "two entries a line");
+
+// Places are numbered from 1. Place p stands as many levels above the leaves as p has trailing zero bits, and its left
+// subtree is the 2^level - 1 places in front of it.
+template <class Role, class Probe>
+class ImplicitIntervals {
+ public:
+  using Node = NoNode;
+
+  ImplicitIntervals(const Home& home, Probe probe) : ranges_(home, probe), probe_(probe) {}
+
+  void insert(Slot& slot) { ranges_.insert(slot); }
+  void erase(Slot& slot) { ranges_.erase(slot); }
+  void replace(Slot& old_slot, Slot& by) { ranges_.replace(old_slot, by); }
+  void copy_from(const ImplicitIntervals& other) { ranges_.copy_from(other.ranges_); }
+
+  void settle() {
+    const std::size_t from = ranges_.settle();
+    for (std::size_t place = from + 1; place <= ranges_.size(); ++place) {
+      ImplicitEntry& entry = ranges_[place - 1];
+      TOUCH(&entry, sizeof entry);
+      std::uint64_t side = entry.last;
+      for (std::size_t step = 1; !(place & step); step *= 2) {
+        TOUCH(&ranges_[place - 1 - step], sizeof(ImplicitEntry));
+        if (COMPARE(ranges_[place - 1 - step].side_last > side)) side = ranges_[place - 1 - step].side_last;
+      }
+      entry.side_last = side;
+      entry.front_last = entry.last;
+      if (place > 1) {
+        TOUCH(&ranges_[place - 2], sizeof(ImplicitEntry));
+        if (COMPARE(ranges_[place - 2].front_last > entry.last)) entry.front_last = ranges_[place - 2].front_last;
+      }
+    }
+  }
+
+  Slot* find(std::uint64_t point) { return ranges_.find(point); }
+
+  // From the last that starts in time towards the front: past whole subtrees that end too early, until nothing in front
+  // reaches the range.
+  template <class Visit>
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
+    std::size_t place = ranges_.begun_by(last);
+    if (place == 0) return;
+    const ImplicitEntry* const entries = ranges_.entries();
+    HOP();
+    do {
+      const ImplicitEntry& entry = entries[place - 1];
+      EXAMINE();
+      TOUCH(&entry, sizeof entry);
+      if (COMPARE(entry.last >= start)) {
+        HOP();
+        visit(*entry.slot);
+        --place;
+      } else if (!COMPARE(entry.front_last >= start)) {
+        return;
+      } else if (COMPARE(entry.side_last >= start)) {
+        --place;
+      } else {
+        place &= place - 1;
+      }
+    } while (place != 0);
+  }
+
+  void check() const {
+    ranges_.check();
+    std::uint64_t front = 0;
+    for (std::size_t place = 1; place <= ranges_.size(); ++place) {
+      std::uint64_t side = 0;
+      for (std::size_t p = place; p > (place & (place - 1)); --p) side = std::max(side, ranges_[p - 1].last);
+      front = std::max(front, ranges_[place - 1].last);
+      require(ranges_[place - 1].side_last == side, "implicit-intervals: an entry knows how far its left side reaches");
+      require(ranges_[place - 1].front_last == front, "implicit-intervals: an entry knows how far all before it reach");
+    }
+  }
+
+  std::size_t size() const { return ranges_.size(); }
+
+ private:
+  SortedRanges<ImplicitEntry, Role, Probe> ranges_;
+  [[no_unique_address]] Probe probe_;
+};
+
+SLOTLOOKUP_STRUCTURE("implicit-intervals", ImplicitIntervals)
+
+}  // namespace
+}  // namespace slotlookup

@@ -1,0 +1,82 @@
+// max-array: a sorted array in which each entry names the nearest one before it that ends later.
+// See strategies/max_array.py.
+#include "sorted_ranges.hpp"
+
+namespace slotlookup {
+namespace {
+
+struct BranchEntry {
+  std::uint64_t last;
+  Slot* slot;
+  std::uint64_t branch;  // the place of the nearest entry before it that ends later; places count from 1, 0 is none
+};
+
+template <class Role, class Probe>
+class MaxArray {
+ public:
+  using Node = NoNode;
+
+  MaxArray(const Home& home, Probe probe) : ranges_(home, probe), probe_(probe) {}
+
+  void insert(Slot& slot) { ranges_.insert(slot); }
+  void erase(Slot& slot) { ranges_.erase(slot); }
+  void replace(Slot& old_slot, Slot& by) { ranges_.replace(old_slot, by); }
+  void copy_from(const MaxArray& other) { ranges_.copy_from(other.ranges_); }
+
+  void settle() {
+    const std::size_t from = ranges_.settle();
+    for (std::size_t place = from + 1; place <= ranges_.size(); ++place) {
+      BranchEntry& entry = ranges_[place - 1];
+      TOUCH(&entry, sizeof entry);
+      std::uint64_t before = place - 1;
+      while (before && !ends_later(before, entry.last)) before = ranges_[before - 1].branch;
+      entry.branch = before;
+    }
+  }
+
+  // From the last that starts in time towards the front. Where one ends too early, so do all up to its branch.
+  template <class Visit>
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
+    std::uint64_t place = ranges_.begun_by(last);
+    if (place == 0) return;
+    const BranchEntry* const entries = ranges_.entries();
+    HOP();
+    do {
+      const BranchEntry& entry = entries[place - 1];
+      EXAMINE();
+      TOUCH(&entry, sizeof entry);
+      if (COMPARE(entry.last >= start)) {
+        HOP();
+        visit(*entry.slot);
+        --place;
+      } else {
+        place = entry.branch;
+      }
+    } while (place != 0);
+  }
+
+  void check() const {
+    ranges_.check();
+    for (std::size_t place = 1; place <= ranges_.size(); ++place) {
+      std::uint64_t before = place - 1;  // by the branches in front, which have been checked
+      while (before && ranges_[before - 1].last <= ranges_[place - 1].last) before = ranges_[before - 1].branch;
+      require(ranges_[place - 1].branch == before, "max-array: a branch is the nearest before that ends later");
+    }
+  }
+
+  std::size_t size() const { return ranges_.size(); }
+
+ private:
+  bool ends_later(std::uint64_t place, std::uint64_t last) const {
+    TOUCH(&ranges_[place - 1], sizeof(BranchEntry));
+    return COMPARE(ranges_[place - 1].last > last);
+  }
+
+  SortedRanges<BranchEntry, Role, Probe> ranges_;
+  [[no_unique_address]] Probe probe_;
+};
+
+SLOTLOOKUP_HVA_STRUCTURE("max-array", MaxArray)
+
+}  // namespace
+}  // namespace slotlookup

@@ -1,0 +1,406 @@
+// nested-lists: lists in which no range encloses another, and below a range the list of those that it encloses.
+// See strategies/nested_lists.py.
+#include "range_items.hpp"
+
+namespace slotlookup {
+namespace {
+
+struct NestedEntry {
+  std::uint64_t start;
+  Slot* slot;           // null from its removal to the next settle()
+  std::uint32_t below;  // the list of what it encloses, or 0
+};
+static_assert(sizeof(NestedEntry) == 24);
+
+// A list is a run of places. List 0 is the one that nothing encloses.
+struct NestedList {
+  std::uint32_t first;
+  std::uint32_t count;
+  std::uint32_t above;     // the list of the entry whose list this is
+  std::uint32_t encloser;  // the place of that entry
+};
+
+template <class Role, class Probe>
+class NestedLists {
+ public:
+  using Node = NoNode;
+
+  NestedLists(const Home& home, Probe probe)
+      : arena_(home.arena),
+        lasts_(home.arena, probe),
+        entries_(home.arena, probe),
+        lists_(home.arena, probe),
+        waiting_(home.arena, probe),
+        probe_(probe) {}
+
+  void copy_from(const NestedLists& other) {
+    lasts_.copy(other.lasts_, other.laid_);
+    entries_.copy(other.entries_, other.laid_);
+    lists_.copy(other.lists_, other.list_count_);
+    waiting_.copy(other.waiting_, other.waits_);
+    laid_ = other.laid_;
+    list_count_ = other.list_count_;
+    waits_ = other.waits_;
+    gone_ = other.gone_;
+  }
+
+  void insert(Slot& slot) {
+    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    TOUCH(&slot.npages, sizeof slot.npages);
+    waiting_.reserve(waits_ + 1, waits_);
+    HOP();
+    TOUCH(&waiting_[waits_], sizeof(RangeItem));
+    waiting_[waits_++] = item_of<Role>(slot);
+  }
+
+  void erase(Slot& slot) {
+    if (const std::size_t at = waiting_place(slot); at < waits_) {
+      waiting_.shift(at + 1, waits_, at);
+      --waits_;
+      return;
+    }
+    std::uint32_t list = 0;
+    const std::uint32_t at = place(slot, list);
+    if (!entries_[at].below && (list == 0 || lists_[list].count > 1)) {
+      close(at, list);
+    } else {
+      entries_[at].slot = nullptr;
+      ++gone_;
+    }
+  }
+
+  void replace(Slot& old_slot, Slot& by) {
+    if (const std::size_t at = waiting_place(old_slot); at < waits_) {
+      waiting_[at].slot = &by;
+    } else {
+      std::uint32_t list = 0;
+      entries_[place(old_slot, list)].slot = &by;
+    }
+  }
+
+  // Lays all lists anew, unless the new range fits between two others, or several lie behind all others.
+  void settle() {
+    std::size_t placed = 0;
+    if (!gone_) {
+      if (waits_ == 1 && laid_) placed = squeeze_in(waiting_[0]);
+      while (placed < waits_ && append(waiting_[placed])) ++placed;
+    }
+    if (placed < waits_ || gone_) rebuild(placed);
+    waiting_.release();
+    waits_ = gone_ = 0;
+  }
+
+  // In every list the places whose ranges meet the question's follow one another, for starts and lasts ascend together.
+  // From one that is met the way goes down to what it encloses, and from the end of a list back up.
+  template <class Visit>
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
+    TOUCH(&laid_, sizeof laid_);
+    if (laid_ == 0) return;
+    HOP();
+    HOP();
+    HOP();
+    std::uint32_t list = 0;
+    TOUCH(&lists_[0], sizeof(NestedList));
+    std::uint32_t end = lists_[0].first + lists_[0].count;
+    std::uint32_t at = first_ending_by(lists_[0], start);
+    while (true) {
+      if (at != end && begins_by(at, last)) {
+        HOP();
+        visit(*entries_[at].slot);
+        if (const std::uint32_t below = entries_[at].below) {
+          list = below;
+          TOUCH(&lists_[list], sizeof(NestedList));
+          end = lists_[list].first + lists_[list].count;
+          at = first_ending_by(lists_[list], start);
+        } else {
+          ++at;
+        }
+        continue;
+      }
+      if (list == 0) return;
+      at = lists_[list].encloser + 1;
+      list = lists_[list].above;
+      TOUCH(&lists_[list], sizeof(NestedList));
+      end = lists_[list].first + lists_[list].count;
+    }
+  }
+
+  void check() const {
+    require(waits_ == 0 && gone_ == 0, "nested-lists: nothing waits");
+    std::size_t count = 0;
+    for (std::uint32_t l = 0; l < list_count_; ++l) {
+      const NestedList& list = lists_[l];
+      require(l == 0 ? list.first + list.count == laid_ : list.count > 0,
+              "nested-lists: the outermost list stands behind the others, of which none is empty");
+      count += list.count;
+      for (std::uint32_t at = list.first; at < list.first + list.count; ++at) {
+        const NestedEntry& entry = entries_[at];
+        require(entry.start == Role::start(*entry.slot) && lasts_[at] == Role::last(*entry.slot),
+                "nested-lists: an entry has its slot's range");
+        require(at == list.first || (entries_[at - 1].start < entry.start && lasts_[at - 1] < lasts_[at]),
+                "nested-lists: starts and lasts ascend in a list");
+        require(l == 0 || (entries_[list.encloser].start <= entry.start && lasts_[at] <= lasts_[list.encloser]),
+                "nested-lists: an entry encloses its list");
+        require(!entry.below || (lists_[entry.below].above == l && lists_[entry.below].encloser == at),
+                "nested-lists: a list knows the entry that encloses it");
+        std::uint32_t found_in = 0;
+        require(place(*entry.slot, found_in) == at && found_in == l, "nested-lists: an entry is found by its range");
+      }
+    }
+    require(count == laid_, "nested-lists: every entry is in a list");
+  }
+
+  std::size_t size() const { return laid_ - gone_ + waits_; }
+
+ private:
+  bool begins_by(std::uint32_t at, std::uint64_t last) const {
+    EXAMINE();
+    TOUCH(&entries_[at], sizeof(NestedEntry));
+    return COMPARE(entries_[at].start <= last);
+  }
+
+  // The first place of the list that ends at or after `start`, or its end. Each step halves what is left by arithmetic
+  // alone; that none ends so late is rare, and left to a branch.
+  std::uint32_t first_ending_by(const NestedList& list, std::uint64_t start) const {
+    const std::uint64_t* const lasts = lasts_.data();
+    const std::uint64_t* base = lasts + list.first;
+    std::size_t left = list.count;
+    while (left > 1) {
+      const std::size_t half = left / 2;
+      EXAMINE();
+      TOUCH(base + half - 1, sizeof *base);
+      base += half & (std::size_t{0} - static_cast<std::size_t>(COMPARE(base[half - 1] < start)));
+      left -= half;
+    }
+    EXAMINE();
+    TOUCH(base, sizeof *base);
+    if (!COMPARE(*base >= start)) return list.first + list.count;
+    return static_cast<std::uint32_t>(base - lasts);
+  }
+
+  std::size_t waiting_place(const Slot& slot) const {
+    TOUCH(&waits_, sizeof waits_);
+    for (std::size_t i = 0; i < waits_; ++i) {
+      TOUCH(&waiting_[i].slot, sizeof waiting_[i].slot);
+      if (COMPARE(waiting_[i].slot == &slot)) return i;
+    }
+    return waits_;
+  }
+
+  // How many ranges of a list start at or before `start`.
+  std::uint32_t begun_by(const NestedList& list, std::uint64_t start) const {
+    HOP();
+    TOUCH(&list, sizeof list);
+    std::uint32_t low = 0;
+    for (std::uint32_t high = list.count; low < high;) {
+      const std::uint32_t middle = low + (high - low) / 2;
+      if (begins_by(list.first + middle, start)) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  // Of a list's ranges the last that starts at or before the slot is the slot's, or encloses it.
+  std::uint32_t place(const Slot& slot, std::uint32_t& list) const {
+    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    for (list = 0; laid_;) {
+      const std::uint32_t begun = begun_by(lists_[list], Role::start(slot));
+      if (begun == 0) break;
+      const std::uint32_t at = lists_[list].first + begun - 1;
+      if (entries_[at].slot == &slot) return at;
+      list = entries_[at].below;
+      if (list == 0) break;
+    }
+    throw BrokenInvariant("nested-lists: the slot to remove is not there");
+  }
+
+  // Puts a range between two of a list where it neither encloses another nor needs a list of its own.
+  bool squeeze_in(const RangeItem& item) {
+    for (std::uint32_t list = 0;;) {
+      const NestedList& in = lists_[list];
+      const std::uint32_t begun = begun_by(in, item.start);
+      const std::uint32_t at = in.first + begun;
+      if (begun) {
+        TOUCH(&lasts_[at - 1], sizeof(std::uint64_t));
+        TOUCH(&entries_[at - 1], sizeof(NestedEntry));
+        if (COMPARE(lasts_[at - 1] >= item.last)) {
+          list = entries_[at - 1].below;
+          if (list == 0) return false;
+          continue;
+        }
+        // Of the same start it is enclosed, and so may be what hangs below it.
+        if (COMPARE(entries_[at - 1].start == item.start)) return false;
+        if (entries_[at - 1].below && COMPARE(lasts_[at - 1] >= item.start)) return false;
+      }
+      if (begun < in.count) {
+        TOUCH(&lasts_[at], sizeof(std::uint64_t));
+        if (COMPARE(lasts_[at] <= item.last)) return false;
+      }
+      lasts_.reserve(laid_ + 1, laid_);
+      entries_.reserve(laid_ + 1, laid_);
+      lasts_.shift(at, laid_, at + 1);
+      entries_.shift(at, laid_, at + 1);
+      lay(at, item, 0);
+      ++laid_;
+      ++lists_[list].count;
+      move_lists(at, list, 1);
+      return true;
+    }
+  }
+
+  void close(std::uint32_t at, std::uint32_t list) {
+    lasts_.shift(at + 1, laid_, at);
+    entries_.shift(at + 1, laid_, at);
+    --laid_;
+    --lists_[list].count;
+    move_lists(at, list, ~std::uint32_t{0});
+  }
+
+  // What stood at `at` or behind it in `list` has moved by `by`, and so has every list further back.
+  void move_lists(std::uint32_t at, std::uint32_t list, std::uint32_t by) {
+    TOUCH(lists_.data(), list_count_ * sizeof(NestedList));
+    const std::uint32_t behind = lists_[list].first;
+    for (std::uint32_t l = 0; l < list_count_; ++l) {
+      if (lists_[l].first > behind) lists_[l].first += by;
+      if (l && lists_[l].encloser >= at) lists_[l].encloser += by;
+    }
+  }
+
+  // The outermost list stands behind all others, so that there is room behind it, and the last place ends last of all.
+  bool append(const RangeItem& item) {
+    if (laid_) {
+      TOUCH(&lasts_[laid_ - 1], sizeof(std::uint64_t));
+      if (!COMPARE(lasts_[laid_ - 1] < item.start)) return false;
+    } else {
+      lists_.reserve(1, 0);
+      lists_[0] = {0, 0, 0, 0};
+      list_count_ = 1;
+    }
+    lasts_.reserve(laid_ + 1, laid_);
+    entries_.reserve(laid_ + 1, laid_);
+    TOUCH(&lists_[0], sizeof(NestedList));
+    lay(static_cast<std::uint32_t>(laid_++), item, 0);
+    ++lists_[0].count;
+    return true;
+  }
+
+  void lay(std::uint32_t at, const RangeItem& item, std::uint32_t below) {
+    TOUCH(&lasts_[at], sizeof(std::uint64_t));
+    TOUCH(&entries_[at], sizeof(NestedEntry));
+    lasts_[at] = item.last;
+    entries_[at] = {item.start, item.slot, below};
+  }
+
+  // All that is to stay, in order. Going down from each entry before going on gives the order at once.
+  std::size_t gather(RangeItem* to) const {
+    if (!laid_) return 0;
+    TOUCH(lasts_.data(), laid_ * sizeof(std::uint64_t));
+    TOUCH(entries_.data(), laid_ * sizeof(NestedEntry));
+    TOUCH(lists_.data(), list_count_ * sizeof(NestedList));
+    std::size_t n = 0;
+    std::uint32_t list = 0;
+    std::uint32_t at = lists_[0].first;
+    while (true) {
+      if (at != lists_[list].first + lists_[list].count) {
+        const NestedEntry& entry = entries_[at];
+        if (entry.slot) to[n++] = {entry.start, lasts_[at], entry.slot};
+        if (entry.below) list = entry.below;
+        at = entry.below ? lists_[list].first : at + 1;
+      } else if (list) {
+        at = lists_[list].encloser + 1;
+        list = lists_[list].above;
+      } else {
+        return n;
+      }
+    }
+  }
+
+  void rebuild(std::size_t placed) {
+    const std::size_t n = size() - placed;
+    if (n == 0) {
+      laid_ = list_count_ = 0;
+      return;
+    }
+    ArenaArray<RangeItem, Probe> items(arena_, probe_);
+    ArenaArray<RangeItem, Probe> spare(arena_, probe_);
+    items.reserve(n, 0);
+    std::size_t kept = gather(items.data());
+    for (std::size_t i = placed; i < waits_; ++i) items[kept++] = waiting_[i];
+    const RangeItem* sorted = items.data();
+    for (std::size_t i = 1; i < n; ++i) {
+      if (!comes_before(items[i], items[i - 1], probe_)) continue;
+      spare.reserve(n, 0);
+      sorted = sort_items(items.data(), spare.data(), n, probe_);
+      break;
+    }
+    lay_all(sorted, n);
+  }
+
+  // Numbered from 1; 0 stands for what encloses the outermost list.
+  struct Nesting {
+    std::uint32_t encloser;  // the nearest before that encloses it
+    std::uint32_t below;     // how many it encloses directly, then the number of their list
+    std::uint32_t at;        // its place
+  };
+
+  void lay_all(const RangeItem* items, std::size_t n) {
+    ArenaArray<Nesting, Probe> nesting(arena_, probe_);
+    nesting.reserve(n + 1, 0);
+    TOUCH(items, n * sizeof *items);
+    TOUCH(nesting.data(), (n + 1) * sizeof(Nesting));
+    nesting[0] = {0, 0, 0};
+    std::uint32_t list_count = 1;
+    for (std::uint32_t i = 1; i <= n; ++i) {
+      std::uint32_t encloser = i - 1;
+      while (encloser && COMPARE(items[encloser - 1].last < items[i - 1].last)) encloser = nesting[encloser].encloser;
+      nesting[i] = {encloser, 0, 0};
+      if (nesting[encloser].below++ == 0 && encloser) ++list_count;
+    }
+    lists_.reserve(list_count, 0);
+    lasts_.reserve(n, 0);
+    entries_.reserve(n, 0);
+    TOUCH(lists_.data(), list_count * sizeof(NestedList));
+    laid_ = n;
+    list_count_ = list_count;
+    std::uint32_t next = 1;
+    std::uint32_t first = 0;
+    for (std::uint32_t i = 1; i <= n; ++i) {
+      if (const std::uint32_t count = nesting[i].below) {
+        nesting[i].below = next;
+        lists_[next++] = {first, 0, 0, 0};
+        first += count;
+      }
+    }
+    nesting[0].below = 0;
+    lists_[0] = {first, 0, 0, 0};
+    for (std::uint32_t i = 1; i <= n; ++i) {
+      Nesting& here = nesting[i];
+      const std::uint32_t in = nesting[here.encloser].below;
+      here.at = lists_[in].first + lists_[in].count++;
+      lay(here.at, items[i - 1], here.below);
+      if (here.below) {
+        lists_[here.below].above = in;
+        lists_[here.below].encloser = here.at;
+      }
+    }
+  }
+
+  std::size_t laid_ = 0;  // how many entries stand in lists, those to be removed included
+  Arena& arena_;
+  ArenaArray<std::uint64_t, Probe> lasts_;
+  ArenaArray<NestedEntry, Probe> entries_;
+  ArenaArray<NestedList, Probe> lists_;
+  ArenaArray<RangeItem, Probe> waiting_;
+  std::size_t list_count_ = 0;  // as laid
+  std::size_t waits_ = 0;
+  std::size_t gone_ = 0;
+  [[no_unique_address]] Probe probe_;
+};
+
+SLOTLOOKUP_HVA_STRUCTURE("nested-lists", NestedLists)
+
+}  // namespace
+}  // namespace slotlookup

@@ -1,0 +1,336 @@
+// radix-table: a page table over gfns, nine bits a level, single ways skipped. See strategies/radix_table.py.
+#include <algorithm>
+#include <cstring>
+
+#include "slotlookup/native/structure.hpp"
+
+namespace slotlookup {
+namespace {
+
+// `bits` of a gfn a level, `levels` of them. Tests make it with two bits, so that a few slots need many nodes.
+template <class Role, class Probe, unsigned bits, unsigned levels>
+class RadixTableOf {
+ public:
+  using Node = NoNode;
+
+  RadixTableOf(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) {}
+  ~RadixTableOf() {
+    release(root_);
+    if (capacity_ == 0) return;
+    arena_.free_array(order_, capacity_ * sizeof(Ordered));
+    arena_.free_array(sections_, capacity_ * sizeof(Section));
+  }
+  RadixTableOf(const RadixTableOf&) = delete;
+  RadixTableOf& operator=(const RadixTableOf&) = delete;
+
+  void insert(Slot& slot) {
+    TOUCH(Role::start_field(slot), 2 * sizeof(std::uint64_t));
+    const std::uint64_t start = Role::start(slot);
+    const std::uint64_t last = Role::last(slot);
+    if (last >> kBits) throw BrokenInvariant("radix-table: a slot reaches beyond the gfns that the levels tell apart");
+    if (size_ == capacity_) grow();
+    const std::uint32_t section = unused_;
+    TOUCH(&sections_[section], sizeof(Section));
+    unused_ = static_cast<std::uint32_t>(sections_[section].start);
+    sections_[section] = {start, last, &slot};
+    const std::size_t at = reaching(start);
+    TOUCH(&order_[at], (size_ - at + 1) * sizeof(Ordered));
+    std::memmove(&order_[at + 1], &order_[at], (size_ - at) * sizeof(Ordered));
+    order_[at] = {start, last, section};
+    ++size_;
+    update(root_, 0, levels, {start, last, leaf(section)});
+  }
+
+  void erase(Slot& slot) {
+    const std::size_t at = position(slot);
+    const Ordered gone = order_[at];
+    TOUCH(&order_[at], (size_ - at) * sizeof(Ordered));
+    std::memmove(&order_[at], &order_[at + 1], (size_ - at - 1) * sizeof(Ordered));
+    --size_;
+    update(root_, 0, levels, {gone.start, gone.last, kNothing});
+    TOUCH(&sections_[gone.section], sizeof(Section));
+    sections_[gone.section] = {unused_, 0, nullptr};
+    unused_ = gone.section;
+  }
+
+  void replace(Slot& old_slot, Slot& by) {
+    Section& section = sections_[order_[position(old_slot)].section];
+    HOP();
+    TOUCH(&section.slot, sizeof section.slot);
+    section.slot = &by;
+  }
+
+  // Bits of levels that are skipped are not looked at, so the section that is found must still be tested.
+  Slot* find(std::uint64_t point) {
+    TOUCH(&root_, sizeof root_);
+    Entry entry = root_;
+    for (unsigned level = levels; entry.skip > 0;) {
+      HOP();
+      level -= entry.skip;
+      const Entry& below = node(entry)[index(point, level)];
+      TOUCH(&below, sizeof below);
+      entry = below;
+    }
+    if (entry.to == kNone) return nullptr;
+    HOP();
+    const Section& section = sections_[entry.to];
+    EXAMINE();
+    TOUCH(&section, sizeof section);
+    if (!(COMPARE(point >= section.start) && COMPARE(point <= section.last))) return nullptr;
+    HOP();
+    return section.slot;
+  }
+
+  void check() const {
+    std::size_t unused = 0;
+    for (std::uint32_t i = unused_; i != kNone; i = static_cast<std::uint32_t>(sections_[i].start)) ++unused;
+    require(unused + size_ == capacity_, "radix-table: a section is in use or among the unused");
+    for (std::size_t i = 0; i < size_; ++i) {
+      const Ordered& range = order_[i];
+      const Section& section = sections_[range.section];
+      require(section.start == range.start && section.last == range.last,
+              "radix-table: an entry of the order has its section's range");
+      require(section.start == Role::start(*section.slot) && section.last == Role::last(*section.slot),
+              "radix-table: a section has its slot's range");
+      require(i == 0 || order_[i - 1].last < range.start, "radix-table: sections ascend and do not meet");
+    }
+    std::size_t nodes = 0;
+    check_order(root_, 0, levels, nodes);
+    require(nodes == nodes_, "radix-table: every node is reached from the root");
+  }
+
+  std::size_t size() const { return size_; }
+
+ private:
+  static constexpr unsigned kBits = bits * levels;
+  static constexpr std::size_t kEntries = std::size_t{1} << bits;
+  static constexpr std::uint32_t kNone = (1u << 26) - 1;
+  static_assert(kBits >= 52 && kBits < 64, "gfns have 52 bits");
+
+  // Four bytes, as QEMU's: how many levels further down, and the node there; or no level, and a section or kNone. A
+  // node is told by its line in the arena.
+  struct Entry {
+    std::uint32_t skip : 6;
+    std::uint32_t to : 26;
+
+    friend bool operator==(const Entry&, const Entry&) = default;
+  };
+  static constexpr Entry kNothing{0, kNone};
+  static_assert(sizeof(Entry) == 4);
+
+  struct Section {
+    std::uint64_t start;  // of an unused section: the next unused one
+    std::uint64_t last;
+    Slot* slot;
+  };
+  // The sections in order of start, for building: which of them lie in a block.
+  struct Ordered {
+    std::uint64_t start;
+    std::uint64_t last;
+    std::uint32_t section;
+  };
+  // A section that has come, or one that has gone: the leaf that stands for its range from now on.
+  struct Edit {
+    std::uint64_t start;
+    std::uint64_t last;
+    Entry to;
+  };
+
+  static Entry leaf(std::uint32_t section) { return {0, section}; }
+  // The bits of a gfn that choose an entry whose block has 2^(bits * level) gfns.
+  static std::size_t index(std::uint64_t gfn, unsigned level) { return gfn >> (bits * level) & (kEntries - 1); }
+
+  Entry* node(Entry entry) const {
+    const char* base = static_cast<const char*>(arena_.base());
+    return reinterpret_cast<Entry*>(const_cast<char*>(base) + std::size_t{entry.to} * kLineBytes);
+  }
+
+  Entry make_node(unsigned skip) {
+    Entry* made = static_cast<Entry*>(arena_.allocate_object(kEntries * sizeof(Entry)));
+    std::fill_n(made, kEntries, kNothing);
+    const std::size_t offset =
+        static_cast<std::size_t>(reinterpret_cast<char*>(made) - static_cast<const char*>(arena_.base()));
+    ++nodes_;
+    HOP();
+    TOUCH(made, kEntries * sizeof(Entry));
+    return {skip, static_cast<std::uint32_t>(offset / kLineBytes)};
+  }
+
+  void free_node(Entry entry) {
+    --nodes_;
+    arena_.free_object(node(entry), kEntries * sizeof(Entry));
+  }
+
+  void release(Entry entry) {
+    if (entry.skip == 0) return;
+    for (std::size_t i = 0; i < kEntries; ++i) release(node(entry)[i]);
+    free_node(entry);
+  }
+
+  // How many sections end before `gfn`.
+  std::size_t reaching(std::uint64_t gfn) const {
+    TOUCH(&size_, sizeof size_);
+    if (size_ == 0) return 0;
+    HOP();
+    std::size_t low = 0;
+    std::size_t high = size_;
+    while (low < high) {
+      const std::size_t middle = low + (high - low) / 2;
+      TOUCH(&order_[middle].last, sizeof order_[middle].last);
+      if (COMPARE(order_[middle].last < gfn)) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  std::size_t position(const Slot& slot) const {
+    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    const std::size_t at = reaching(Role::start(slot));
+    if (at == size_) throw BrokenInvariant("radix-table: the slot to remove is not in the table");
+    HOP();
+    TOUCH(&sections_[order_[at].section].slot, sizeof(Slot*));
+    if (!COMPARE(sections_[order_[at].section].slot == &slot)) {
+      throw BrokenInvariant("radix-table: the slot to remove is not in the table");
+    }
+    return at;
+  }
+
+  // What meets the block of 2^(bits * level) gfns from `base`: sections [begin, end) of the order, and within the
+  // block the gfns from `low` to `high`, which a node at level `height` is the lowest to hold together.
+  struct Content {
+    std::size_t begin;
+    std::size_t end;
+    std::uint64_t low;
+    std::uint64_t high;
+    unsigned height;
+  };
+  Content content(std::uint64_t base, unsigned level) const {
+    const std::uint64_t block_last = base + ((std::uint64_t{1} << (bits * level)) - 1);
+    Content held{reaching(base), 0, 0, 0, 0};
+    held.end = reaching(block_last);
+    if (held.end < size_ && COMPARE(order_[held.end].start <= block_last)) ++held.end;
+    if (held.end - held.begin < 2) return held;
+    held.low = std::max(base, order_[held.begin].start);
+    held.high = std::min(block_last, order_[held.end - 1].last);
+    held.height = 1;
+    while (held.low >> (bits * held.height) != held.high >> (bits * held.height)) ++held.height;
+    return held;
+  }
+
+  // Brings an entry up to date, whose block of 2^(bits * level) gfns begins at `base` and meets what has changed.
+  void update(Entry& entry, std::uint64_t base, unsigned level, const Edit& edit) {
+    const Content held = content(base, level);
+    if (held.end - held.begin < 2) {
+      // Of one section or none: a leaf, wherever it is.
+      release(entry);
+      entry = held.begin == held.end ? kNothing : leaf(order_[held.begin].section);
+      return;
+    }
+    const bool leaf_before = entry.skip == 0;
+    if (leaf_before || level - entry.skip + 1 < held.height) {
+      // The block held less, and needs a node in which what it held and what is new lie apart.
+      const Entry before = entry;
+      entry = make_node(level - held.height + 1);
+      if (leaf_before) {
+        for (std::size_t i = held.begin; i < held.end; ++i) {
+          const Ordered& range = order_[i];
+          update_children(entry, held.low, held.height, {range.start, range.last, leaf(range.section)});
+        }
+        return;
+      }
+      const std::uint64_t old = edit.start <= held.low ? held.high : held.low;
+      node(entry)[index(old, held.height - 1)] = {before.skip - (level - held.height + 1), before.to};
+    }
+    const unsigned height = level - entry.skip + 1;
+    update_children(entry, held.low, height, edit);
+    if (height > held.height) {
+      // All that is left lies below one entry of the node, which can be skipped.
+      const Entry only = node(entry)[index(held.low, height - 1)];
+      const std::uint32_t skip = entry.skip + only.skip;
+      free_node(entry);
+      entry = {skip, only.to};
+    }
+  }
+
+  // Updates those entries of a node that meet what has changed. The node covers the 2^(bits * height) gfns around
+  // `inside`.
+  void update_children(Entry entry, std::uint64_t inside, unsigned height, const Edit& edit) {
+    const unsigned shift = bits * (height - 1);
+    const std::uint64_t base = inside >> (bits * height) << (bits * height);
+    const std::uint64_t node_last = base + ((std::uint64_t{1} << (bits * height)) - 1);
+    const std::uint64_t low = std::max(base, edit.start);
+    const std::uint64_t high = std::min(node_last, edit.last);
+    if (low > high) return;
+    HOP();
+    Entry* entries = node(entry);
+    for (std::uint64_t i = (low - base) >> shift; i <= (high - base) >> shift; ++i) {
+      TOUCH(&entries[i], sizeof(Entry));
+      const std::uint64_t from = base + (i << shift);
+      const std::uint64_t to = from + ((std::uint64_t{1} << shift) - 1);
+      if (from >= edit.start && to <= edit.last) {
+        entries[i] = edit.to;
+      } else {
+        update(entries[i], from, height - 1, edit);
+      }
+    }
+  }
+
+  void check_order(Entry entry, std::uint64_t base, unsigned level, std::size_t& nodes) const {
+    const Content held = content(base, level);
+    if (held.end - held.begin < 2) {
+      require(entry == (held.begin == held.end ? kNothing : leaf(order_[held.begin].section)),
+              "radix-table: a block that one section meets, or none, has no node");
+      return;
+    }
+    require(entry.skip > 0 && level - entry.skip + 1 == held.height,
+            "radix-table: a node is the lowest that holds all of its block's sections");
+    ++nodes;
+    const std::uint64_t first = held.low >> (bits * held.height) << (bits * held.height);
+    for (std::size_t i = 0; i < kEntries; ++i) {
+      check_order(node(entry)[i], first + (std::uint64_t{i} << (bits * (held.height - 1))), held.height - 1, nodes);
+    }
+  }
+
+  void grow() {
+    const std::size_t wanted = capacity_ ? capacity_ * 2 : 8;
+    auto* order = static_cast<Ordered*>(arena_.allocate_array(wanted * sizeof(Ordered)));
+    auto* sections = static_cast<Section*>(arena_.allocate_array(wanted * sizeof(Section)));
+    TOUCH(sections, wanted * sizeof(Section));
+    if (capacity_) {
+      TOUCH(order_, size_ * sizeof(Ordered));
+      TOUCH(order, size_ * sizeof(Ordered));
+      TOUCH(sections_, size_ * sizeof(Section));
+      std::memcpy(order, order_, size_ * sizeof(Ordered));
+      std::memcpy(sections, sections_, size_ * sizeof(Section));
+      arena_.free_array(order_, capacity_ * sizeof(Ordered));
+      arena_.free_array(sections_, capacity_ * sizeof(Section));
+    }
+    for (std::size_t i = capacity_; i < wanted; ++i) sections[i] = {i + 1 < wanted ? i + 1 : kNone, 0, nullptr};
+    unused_ = static_cast<std::uint32_t>(capacity_);
+    order_ = order;
+    sections_ = sections;
+    capacity_ = wanted;
+  }
+
+  Arena& arena_;
+  Entry root_ = kNothing;
+  std::uint32_t unused_ = kNone;
+  Section* sections_ = nullptr;
+  Ordered* order_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+  std::size_t nodes_ = 0;
+  [[no_unique_address]] Probe probe_;
+};
+
+// Six levels of nine bits, QEMU's for 64-bit addresses.
+template <class Role, class Probe>
+using RadixTable = RadixTableOf<Role, Probe, 9, 6>;
+
+SLOTLOOKUP_GFN_STRUCTURE("radix-table", RadixTable)
+
+}  // namespace
+}  // namespace slotlookup

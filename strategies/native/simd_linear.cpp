@@ -1,0 +1,258 @@
+// simd-linear: starts and lasts in columns, scanned from the front sixteen at a time. See strategies/simd_linear.py.
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "simd.hpp"
+#include "slotlookup/native/structure.hpp"
+
+namespace slotlookup {
+namespace {
+
+template <class Role, class Probe>
+class SimdLinear {
+ public:
+  using Node = NoNode;
+
+  SimdLinear(const Home& home, Probe probe) : probe_(probe), arena_(home.arena) {}
+  ~SimdLinear() {
+    if (!capacity_) return;
+    arena_.free_array(starts_, capacity_ * sizeof *starts_);
+    arena_.free_array(lasts_, capacity_ * sizeof *lasts_);
+    arena_.free_array(slots_, capacity_ * sizeof *slots_);
+  }
+  SimdLinear(const SimdLinear&) = delete;
+  SimdLinear& operator=(const SimdLinear&) = delete;
+
+  void copy_from(const SimdLinear& other) {
+    while (capacity_ < other.size_) grow();
+    while (size_ > other.size_) clear(--size_);
+    size_ = other.size_;
+    copy(starts_, other.starts_);
+    copy(lasts_, other.lasts_);
+    copy(slots_, other.slots_);
+  }
+
+  void insert(Slot& slot) {
+    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    TOUCH(&slot.npages, sizeof slot.npages);
+    if (size_ == capacity_) grow();
+    TOUCH(&size_, sizeof size_);
+    HOP();
+    TOUCH(starts_ + size_, sizeof *starts_);
+    starts_[size_] = turned(Role::start(slot));
+    HOP();
+    TOUCH(lasts_ + size_, sizeof *lasts_);
+    lasts_[size_] = turned(Role::last(slot));
+    HOP();
+    TOUCH(slots_ + size_, sizeof *slots_);
+    slots_[size_] = &slot;
+    ++size_;
+  }
+
+  void erase(Slot& slot) {
+    const std::size_t at = position(slot);
+    --size_;
+    close(starts_, at);
+    close(lasts_, at);
+    close(slots_, at);
+    clear(size_);
+  }
+
+  void replace(Slot& old_slot, Slot& by) { slots_[position(old_slot)] = &by; }
+
+  Slot* find(std::uint64_t point) {
+    TOUCH(&size_, sizeof size_);
+    if (size_ == 0) return nullptr;
+#ifdef SLOTLOOKUP_AVX
+    if (widest_ == Vectors::avx512) return find_avx512(turned(point));
+    if (widest_ == Vectors::avx2) return find_avx2(turned(point));
+#endif
+    return find_scalar(turned(point));
+  }
+
+  template <class Visit>
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
+    TOUCH(&size_, sizeof size_);
+    if (size_ == 0) return;
+#ifdef SLOTLOOKUP_AVX
+    if (widest_ == Vectors::avx512) return visit_avx512(turned(start), turned(last), visit);
+    if (widest_ == Vectors::avx2) return visit_avx2(turned(start), turned(last), visit);
+#endif
+    visit_scalar(turned(start), turned(last), visit);
+  }
+
+  void check() const {
+    for (std::size_t i = 0; i < size_; ++i) {
+      require(starts_[i] == turned(Role::start(*slots_[i])) && lasts_[i] == turned(Role::last(*slots_[i])),
+              "simd-linear: the columns have their slots' ranges");
+    }
+    for (std::size_t i = size_; i < capacity_; ++i) {
+      require(starts_[i] == kMax && lasts_[i] == kMin, "simd-linear: nothing meets what lies behind the last slot");
+    }
+  }
+
+  std::size_t size() const { return size_; }
+
+ private:
+  static constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
+  static constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
+  static constexpr std::size_t kBlock = 16;
+
+  // Which of the sixteen entries at `i` meet [first, last], as bits.
+  unsigned meeting(std::size_t i, std::int64_t first, std::int64_t last) const {
+    unsigned met = 0;
+    for (unsigned j = 0; j < kBlock; ++j) {
+      met |= static_cast<unsigned>((starts_[i + j] <= last) & (first <= lasts_[i + j])) << j;
+    }
+    return met;
+  }
+
+  void begin_scan() const {
+    HOP();
+    HOP();
+  }
+  // Both ends of every slot of the block are compared, whatever the others say.
+  void count_block([[maybe_unused]] std::size_t i) const {
+    TOUCH(starts_ + i, kBlock * sizeof *starts_);
+    TOUCH(lasts_ + i, kBlock * sizeof *lasts_);
+    for (std::size_t j = i; j < i + kBlock && j < size_; ++j) {
+      EXAMINE();
+      (void)COMPARE(true);
+      (void)COMPARE(true);
+    }
+  }
+  Slot* taken(std::size_t at) const {
+    HOP();
+    TOUCH(slots_ + at, sizeof *slots_);
+    HOP();
+    return slots_[at];
+  }
+
+// The scans, for each way to compare a block. Written as macros because a function made for vectors cannot hand them to
+// code that is not.
+#define SLOTLOOKUP_FIND(meeting)                                                                \
+  begin_scan();                                                                                 \
+  for (std::size_t i = 0; i < size_; i += kBlock) {                                             \
+    count_block(i);                                                                             \
+    if (const unsigned met = meeting(i, point, point)) return taken(i + std::countr_zero(met)); \
+  }                                                                                             \
+  return nullptr
+#define SLOTLOOKUP_VISIT(meeting)                                       \
+  begin_scan();                                                         \
+  for (std::size_t i = 0; i < size_; i += kBlock) {                     \
+    count_block(i);                                                     \
+    for (unsigned met = meeting(i, first, last); met; met &= met - 1) { \
+      visit(*taken(i + std::countr_zero(met)));                         \
+    }                                                                   \
+  }
+
+  Slot* find_scalar(std::int64_t point) { SLOTLOOKUP_FIND(meeting); }
+  template <class Visit>
+  void visit_scalar(std::int64_t first, std::int64_t last, Visit&& visit) {
+    SLOTLOOKUP_VISIT(meeting)
+  }
+
+#ifdef SLOTLOOKUP_AVX
+  [[gnu::target("avx2"), gnu::always_inline]] inline unsigned missed4(std::size_t i, __m256i first,
+                                                                      __m256i last) const {
+    const __m256i starts = _mm256_load_si256(reinterpret_cast<const __m256i*>(starts_ + i));
+    const __m256i lasts = _mm256_load_si256(reinterpret_cast<const __m256i*>(lasts_ + i));
+    const __m256i missed = _mm256_or_si256(_mm256_cmpgt_epi64(starts, last), _mm256_cmpgt_epi64(first, lasts));
+    return static_cast<unsigned>(_mm256_movemask_pd(_mm256_castsi256_pd(missed)));
+  }
+  [[gnu::target("avx2"), gnu::always_inline]] inline unsigned meeting_avx2(std::size_t i, std::int64_t first,
+                                                                           std::int64_t last) const {
+    const __m256i from = _mm256_set1_epi64x(first);
+    const __m256i to = _mm256_set1_epi64x(last);
+    const unsigned low = missed4(i, from, to) | missed4(i + 4, from, to) << 4;
+    const unsigned high = missed4(i + 8, from, to) | missed4(i + 12, from, to) << 4;
+    return ~(low | high << 8) & 0xffffu;
+  }
+  [[gnu::target("avx512f"), gnu::always_inline]] inline unsigned met8(std::size_t i, __m512i first,
+                                                                      __m512i last) const {
+    const __mmask8 begun = _mm512_cmple_epi64_mask(_mm512_load_si512(starts_ + i), last);
+    return _mm512_mask_cmpge_epi64_mask(begun, _mm512_load_si512(lasts_ + i), first);
+  }
+  [[gnu::target("avx512f"), gnu::always_inline]] inline unsigned meeting_avx512(std::size_t i, std::int64_t first,
+                                                                                std::int64_t last) const {
+    const __m512i from = _mm512_set1_epi64(first);
+    const __m512i to = _mm512_set1_epi64(last);
+    return met8(i, from, to) | met8(i + 8, from, to) << 8;
+  }
+
+  [[gnu::target("avx2")]] Slot* find_avx2(std::int64_t point) { SLOTLOOKUP_FIND(meeting_avx2); }
+  [[gnu::target("avx512f")]] Slot* find_avx512(std::int64_t point) { SLOTLOOKUP_FIND(meeting_avx512); }
+  template <class Visit>
+  [[gnu::target("avx2")]] void visit_avx2(std::int64_t first, std::int64_t last, Visit&& visit) {
+    SLOTLOOKUP_VISIT(meeting_avx2)
+  }
+  template <class Visit>
+  [[gnu::target("avx512f")]] void visit_avx512(std::int64_t first, std::int64_t last,
+                                               Visit&& visit){SLOTLOOKUP_VISIT(meeting_avx512)}
+#endif
+#undef SLOTLOOKUP_FIND
+#undef SLOTLOOKUP_VISIT
+
+  std::size_t position(const Slot& slot) const {
+    TOUCH(&size_, sizeof size_);
+    HOP();
+    for (std::size_t i = 0; i < size_; ++i) {
+      TOUCH(slots_ + i, sizeof *slots_);
+      EXAMINE();
+      if (COMPARE(slots_[i] == &slot)) return i;
+    }
+    throw BrokenInvariant("simd-linear: the slot to remove is not in the columns");
+  }
+
+  // Nothing meets it: it begins behind every end and ends before every start.
+  void clear(std::size_t at) {
+    TOUCH(starts_ + at, sizeof *starts_);
+    TOUCH(lasts_ + at, sizeof *lasts_);
+    starts_[at] = kMax;
+    lasts_[at] = kMin;
+  }
+  template <class T>
+  void close(T* column, std::size_t at) {
+    TOUCH(column + at, (size_ - at + 1) * sizeof(T));
+    std::memmove(column + at, column + at + 1, (size_ - at) * sizeof(T));
+  }
+  template <class T>
+  void copy(T* to, const T* from) {
+    if (!size_) return;
+    TOUCH(from, size_ * sizeof(T));
+    TOUCH(to, size_ * sizeof(T));
+    std::memcpy(to, from, size_ * sizeof(T));
+  }
+  template <class T>
+  void widen(T*& column, std::size_t wanted) {
+    T* wider = static_cast<T*>(arena_.allocate_array(wanted * sizeof(T)));
+    if (column) {
+      copy(wider, column);
+      arena_.free_array(column, capacity_ * sizeof(T));
+    }
+    column = wider;
+  }
+  void grow() {
+    const std::size_t wanted = capacity_ ? std::size_t{capacity_} * 2 : kBlock;
+    widen(starts_, wanted);
+    widen(lasts_, wanted);
+    widen(slots_, wanted);
+    for (std::size_t i = size_; i < wanted; ++i) clear(i);
+    capacity_ = static_cast<std::uint32_t>(wanted);
+  }
+
+  std::int64_t* starts_ = nullptr;  // turned, as the lasts
+  std::int64_t* lasts_ = nullptr;
+  Slot** slots_ = nullptr;
+  std::uint32_t size_ = 0;
+  std::uint32_t capacity_ = 0;  // a multiple of sixteen
+  [[maybe_unused]] Vectors widest_ = widest_vectors();
+  [[no_unique_address]] Probe probe_;
+  Arena& arena_;
+};
+
+SLOTLOOKUP_STRUCTURE("simd-linear", SimdLinear)
+
+}  // namespace
+}  // namespace slotlookup

@@ -1,0 +1,19 @@
+// sorted-branchless: starts in a column of their own, searched by halving without branches.
+// See strategies/sorted_branchless.py.
+#include "sorted_columns.hpp"
+
+namespace slotlookup {
+namespace {
+
+template <class Role, class Probe>
+class SortedBranchless : public SortedColumns<Role, Probe> {
+ public:
+  using SortedColumns<Role, Probe>::SortedColumns;
+
+  Slot* find(std::uint64_t point) { return this->holder(this->upto(point), point); }
+};
+
+SLOTLOOKUP_GFN_STRUCTURE("sorted-branchless", SortedBranchless)
+
+}  // namespace
+}  // namespace slotlookup

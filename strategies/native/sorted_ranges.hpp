@@ -1,0 +1,205 @@
+// Ranges in order of start: an array of starts, for the search, and beside it one of entries, for what comes after.
+// Shared by `implicit-intervals` and `max-array`, whose entries differ in what they know of the entries before them.
+//
+// Invariants:
+//   1. starts and entries hold one element a slot, at the same places, with the slot's own range
+//   2. starts ascend; of two equal starts the longer range comes first
+//   3. nothing waits to be sorted once settle() has been called
+// An entry has members `last` and `slot`. New ranges wait behind the sorted ones until settle().
+#pragma once
+
+#include "range_items.hpp"
+
+namespace slotlookup {
+
+template <class Entry, class Role, class Probe>
+class SortedRanges {
+ public:
+  SortedRanges(const Home& home, Probe probe)
+      : arena_(home.arena), starts_(home.arena, probe), entries_(home.arena, probe), probe_(probe) {}
+
+  void copy_from(const SortedRanges& other) {
+    starts_.copy(other.starts_, other.size_);
+    entries_.copy(other.entries_, other.size_);
+    size_ = other.size_;
+    sorted_ = other.sorted_;
+    changed_from_ = other.changed_from_;
+  }
+
+  void insert(Slot& slot) {
+    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    TOUCH(&slot.npages, sizeof slot.npages);
+    TOUCH(&size_, sizeof size_);
+    starts_.reserve(size_ + 1, size_);
+    entries_.reserve(size_ + 1, size_);
+    HOP();
+    HOP();
+    put(size_++, item_of<Role>(slot));
+  }
+
+  void erase(Slot& slot) {
+    const std::size_t at = position(slot);
+    starts_.shift(at + 1, size_, at);
+    entries_.shift(at + 1, size_, at);
+    --size_;
+    if (at < sorted_) --sorted_;
+    if (at < changed_from_) changed_from_ = at;
+  }
+
+  void replace(Slot& old_slot, Slot& by) { entries_[position(old_slot)].slot = &by; }
+
+  // Sorts what waits and returns the first place at or behind which anything has changed.
+  std::size_t settle() {
+    TOUCH(&size_, sizeof size_);
+    if (changed_from_ > sorted_) changed_from_ = sorted_;
+    while (sorted_ < size_ && (sorted_ == 0 || !comes_before(at(sorted_), at(sorted_ - 1), probe_))) ++sorted_;
+    if (sorted_ + 1 == size_) {
+      move_last_into_place();
+    } else if (sorted_ < size_) {
+      sort_all();
+      changed_from_ = 0;
+    }
+    sorted_ = size_;
+    const std::size_t from = changed_from_;
+    changed_from_ = size_;
+    return from;
+  }
+
+  // How many start at or before `point`. Each step halves what is left by arithmetic alone, for a branch on the outcome
+  // would be mispredicted every other time. That none does is rare, and left to a branch: where it is predicted, nobody
+  // waits for the last comparison.
+  std::size_t begun_by(std::uint64_t point) const {
+    TOUCH(&size_, sizeof size_);
+    std::size_t left = size_;
+    if (left == 0) return 0;
+    HOP();
+    const std::uint64_t* base = starts_.data();
+    while (left > 1) {
+      const std::size_t half = left / 2;
+      EXAMINE();
+      TOUCH(base + half, sizeof *base);
+      base += half & (std::size_t{0} - static_cast<std::size_t>(COMPARE(base[half] <= point)));
+      left -= half;
+    }
+    EXAMINE();
+    TOUCH(base, sizeof *base);
+    if (!COMPARE(*base <= point)) return 0;
+    return static_cast<std::size_t>(base - starts_.data()) + 1;
+  }
+
+  Slot* find(std::uint64_t point) const {
+    const std::size_t begun = begun_by(point);
+    if (begun == 0) return nullptr;
+    const Entry& entry = entries_[begun - 1];
+    HOP();
+    TOUCH(&entry, sizeof entry);
+    if (!COMPARE(entry.last >= point)) return nullptr;
+    HOP();
+    return entry.slot;
+  }
+
+  Entry& operator[](std::size_t i) const { return entries_[i]; }
+  const Entry* entries() const { return entries_.data(); }
+  std::size_t size() const { return size_; }
+
+  void check() const {
+    require(sorted_ == size_ && changed_from_ == size_, "sorted ranges: nothing waits");
+    for (std::size_t i = 0; i < size_; ++i) {
+      const Slot& slot = *entries_[i].slot;
+      require(starts_[i] == Role::start(slot) && entries_[i].last == Role::last(slot),
+              "sorted ranges: an entry has its slot's range");
+      require(i == 0 || starts_[i - 1] < starts_[i] ||
+                  (starts_[i - 1] == starts_[i] && entries_[i - 1].last >= entries_[i].last),
+              "sorted ranges: starts ascend, and the longer of two comes first");
+    }
+  }
+
+ private:
+  RangeItem at(std::size_t i) const {
+    TOUCH(&starts_[i], sizeof starts_[i]);
+    TOUCH(&entries_[i], sizeof(Entry));
+    return {starts_[i], entries_[i].last, entries_[i].slot};
+  }
+
+  void put(std::size_t i, const RangeItem& item) {
+    TOUCH(&starts_[i], sizeof starts_[i]);
+    TOUCH(&entries_[i], sizeof(Entry));
+    starts_[i] = item.start;
+    entries_[i].last = item.last;
+    entries_[i].slot = item.slot;
+  }
+
+  // Among the sorted ones by halving, among those that wait one by one.
+  std::size_t position(const Slot& slot) const {
+    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    TOUCH(&size_, sizeof size_);
+    HOP();
+    const std::uint64_t start = Role::start(slot);
+    std::size_t low = 0;
+    for (std::size_t high = sorted_; low < high;) {
+      const std::size_t middle = low + (high - low) / 2;
+      EXAMINE();
+      TOUCH(&starts_[middle], sizeof starts_[middle]);
+      if (COMPARE(starts_[middle] < start)) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    HOP();
+    for (std::size_t i = low; i < sorted_ && begins_at(i, start); ++i) {
+      if (entries_[i].slot == &slot) return i;
+    }
+    for (std::size_t i = sorted_; i < size_; ++i) {
+      TOUCH(&entries_[i].slot, sizeof entries_[i].slot);
+      if (COMPARE(entries_[i].slot == &slot)) return i;
+    }
+    throw BrokenInvariant("sorted ranges: the slot to remove is not there");
+  }
+
+  bool begins_at(std::size_t i, std::uint64_t start) const {
+    TOUCH(&starts_[i], sizeof starts_[i]);
+    TOUCH(&entries_[i].slot, sizeof entries_[i].slot);
+    return COMPARE(starts_[i] == start);
+  }
+
+  void move_last_into_place() {
+    const RangeItem item = at(sorted_);
+    std::size_t low = 0;
+    for (std::size_t high = sorted_; low < high;) {
+      const std::size_t middle = low + (high - low) / 2;
+      EXAMINE();
+      if (comes_before(item, at(middle), probe_)) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    const Entry entry = entries_[sorted_];
+    starts_.shift(low, sorted_, low + 1);
+    entries_.shift(low, sorted_, low + 1);
+    entries_[low] = entry;
+    put(low, item);
+    if (low < changed_from_) changed_from_ = low;
+  }
+
+  void sort_all() {
+    ArenaArray<RangeItem, Probe> items(arena_, probe_);
+    ArenaArray<RangeItem, Probe> spare(arena_, probe_);
+    items.reserve(size_, 0);
+    spare.reserve(size_, 0);
+    for (std::size_t i = 0; i < size_; ++i) items[i] = at(i);
+    const RangeItem* sorted = sort_items(items.data(), spare.data(), size_, probe_);
+    for (std::size_t i = 0; i < size_; ++i) put(i, sorted[i]);
+  }
+
+  std::size_t size_ = 0;  // what a search reads comes first, and lies in one line
+  Arena& arena_;
+  ArenaArray<std::uint64_t, Probe> starts_;
+  ArenaArray<Entry, Probe> entries_;
+  std::size_t sorted_ = 0;        // how many stand in order, in front
+  std::size_t changed_from_ = 0;  // what stands before has not changed since the last settle()
+  [[no_unique_address]] Probe probe_;
+};
+
+}  // namespace slotlookup

@@ -1,0 +1,13 @@
+// static-btree: the starts of a sorted table under a B-tree that is built in one go. See strategies/static_btree.py.
+#include "static_btree.hpp"
+
+namespace slotlookup {
+namespace {
+
+template <class Role, class Probe>
+using ScalarBtree = StaticBtree<false, Role, Probe>;
+
+SLOTLOOKUP_GFN_STRUCTURE("static-btree", ScalarBtree)
+
+}  // namespace
+}  // namespace slotlookup

@@ -1,0 +1,101 @@
+"""py-superintervals: an array by start with a superset index, from the library superintervals.
+
+Structure: intervals sorted by start (and, at one start, the longer first), and for each the place of the nearest
+earlier one that contains it. A visit finds by binary search the last interval that starts in time and goes backwards,
+from container to container where the one before does not reach. The library must be built before it is asked; changes
+are put down in a dict, and the index built anew from it when a change is complete, or after a bulk load when the first
+question comes.
+
+Limits: through Python, keys are signed 32-bit. Gfns fit below 2^31 (8 TiB of guest-physical memory), and a slot beyond
+is refused; host virtual addresses do not fit at all, so it serves gfn lookups only, and asked for by its name alone
+leaves hva visits to py-intervaltree. Questions beyond the limit are answered: nothing lies there.
+
+Invariants:
+  1. The index holds what the dict holds, unless it is marked as out of date.
+
+Costs, in n slots and k slots met:
+  gfn lookup   O(log n + k)
+  hva visit    O(log n + k), had it the keys for it
+  update       O(n log n): everything is built again
+
+Bytes a slot: 12 and a pointer in the library's arrays, and some 200 in the dict from which they are built.
+
+Origin: superintervals by Kez Cleal (2024), for genomic ranges, with searches that compilers can turn into vector
+instructions. It is compiled and compares in C, so nothing of it can be counted.
+
+Do not choose it where slots change, nor where guests have more than 8 TiB of addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from slotlookup.address import HOLE
+from slotlookup.structure import Costs, PythonStructure, RangeIndex
+
+LIMIT = (1 << 31) - 1
+
+
+class SupersetIndex(RangeIndex):
+    """An IntervalMap whose values are the slot numbers, and the dict from which it is built."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[int, int]] = {}
+        self._map: Any = None
+
+    def insert(self, start: int, last: int, number: int) -> None:
+        if last > LIMIT:
+            raise OverflowError(f"py-superintervals: {last:#x} lies beyond {LIMIT:#x}, the last that can be held")
+        self._held[number] = (start, last)
+        self._map = None
+
+    def remove(self, start: int, last: int, number: int) -> None:
+        del self._held[number]
+        self._map = None
+
+    def settle(self) -> None:
+        if self._map is None:
+            from superintervals import IntervalMap
+
+            ends = np.array([*self._held.values()], dtype=np.intc).reshape(-1, 2)
+            starts, lasts = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
+            self._map = IntervalMap.from_arrays(starts, lasts, [*self._held])
+
+    def find(self, point: int) -> int:
+        for number in self.visit(point, point):
+            return number
+        return HOLE
+
+    def visit(self, start: int, last: int) -> Iterable[int]:
+        if start > LIMIT:
+            return []
+        if self._map is None:
+            self.settle()
+        met: list[int] = self._map.search_values(start, min(last, LIMIT))
+        return met
+
+    def check(self) -> None:
+        if self._map is not None:
+            built = {number: (start, last) for start, last, number in self._map.search_items(0, LIMIT)}
+            assert built == self._held, "py-superintervals: the index is not what it was to be built from"
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
+STRUCTURE = PythonStructure(
+    name="py-superintervals",
+    summary="superset index over an array by start, compiled; built anew after each change",
+    costs=Costs(gfn="O(log n + k)", hva="O(log n + k)", update="O(n log n)"),
+    source="superintervals",
+    make=SupersetIndex,
+    compares=False,
+    roles=("gfn",),
+    partner="py-intervaltree",
+    limit=LIMIT,
+    package="superintervals",
+    extra="rivals",
+)
