@@ -15,8 +15,8 @@ LINT := $(VENV)/.lint
 # Holds the process id of the make that installs. Left behind, it says that an install was interrupted.
 INSTALLING := $(VENV)/.installing
 
-NATIVE := $(sort $(wildcard slotlookup/native/*.?pp slotlookup/native/structures/*.?pp strategies/native/*.?pp \
-  bench/native/*.?pp))
+NATIVE := $(sort $(wildcard slotlookup/include/*.h slotlookup/native/*.?pp slotlookup/native/structures/*.?pp \
+  strategies/native/*.?pp bench/native/*.?pp))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1

@@ -57,8 +57,24 @@ class LazyGroup(click.Group):
             raise click.UsageError(unknown("command", args[0], list(COMMANDS)), ctx) from None
 
 
+def _print_include_dir(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from slotlookup.foreign import include_dir
+
+        click.echo(include_dir())
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="slotlookup")
+@click.option(
+    "--include-dir",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_include_dir,
+    help="Print the folder of slotlookup.h and exit.",
+)
 def cli() -> None:
     """Which structure should find a virtual machine's memory slot? Settled by measurement.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.questions import Questions, questions_of
-from slotlookup.registry import make_strategy
+from slotlookup.registry import family_of
 from slotlookup.structure import Family
 from slotlookup.trace import Trace
 
@@ -58,11 +58,6 @@ class Counted:
     workloads: dict[str, WorkloadFigures] = field(default_factory=dict)
     questions: dict[str, Questions] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
-
-
-def family_of(strategy: str) -> Family:
-    """The family of a name or spec. Raises SpecError."""
-    return make_strategy(strategy).capabilities.family
 
 
 def operations_limit(family: Family, questions: Questions) -> int:

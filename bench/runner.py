@@ -186,6 +186,13 @@ def _without(values: list[float], walk: list[float] | None) -> list[float]:
 
 def _measure_size(row: StrategyResult, questions: Questions) -> None:
     """Bytes a slot with the most slots that the workload ever holds; the changes are replayed to find that moment."""
+    try:
+        _replay_for_size(row, questions)
+    except BrokenStrategy as error:
+        row.fault = str(error)
+
+
+def _replay_for_size(row: StrategyResult, questions: Questions) -> None:
     strategy = make_strategy(row.strategy)
     strategy.load_table(questions.start)
     if strategy.bytes() is None:
@@ -196,4 +203,5 @@ def _measure_size(row: StrategyResult, questions: Questions) -> None:
         if len(strategy) > best[0]:
             best = (len(strategy), strategy.bytes())
     slots, size = best
+    row.note = strategy.note  # what is only known once it has run
     row.bytes_per_slot = size / slots if size is not None and slots else None

@@ -12,11 +12,11 @@ from time import perf_counter_ns
 import numpy as np
 
 from slotlookup.errors import BrokenStrategy
-from slotlookup.native_strategy import Mode, NativeStrategy
+from slotlookup.native_strategy import Mode
 from slotlookup.oracle import expected_gfns, expected_hvas
 from slotlookup.questions import Questions
 from slotlookup.registry import make_strategy
-from slotlookup.strategy import Strategy
+from slotlookup.strategy import SelfTimed, Strategy
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_at, one_segment
 from slotlookup.stream import Timeline as StreamTimeline
 
@@ -108,7 +108,7 @@ class GfnTask(Task):
 
     def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
         stream = self.stream.part(begin, end)
-        if isinstance(strategy, NativeStrategy):
+        if isinstance(strategy, SelfTimed):
             ns, checksum = strategy.replay_gfns(stream, mode)
         else:
             started = perf_counter_ns()
@@ -147,7 +147,7 @@ class HvaTask(Task):
 
     def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
         stream = self.stream.part(begin, end)
-        if isinstance(strategy, NativeStrategy):
+        if isinstance(strategy, SelfTimed):
             ns, checksum = strategy.replay_hvas(stream, mode)
         else:
             started = perf_counter_ns()
@@ -228,7 +228,7 @@ class UpdateTask(Task):
 
     def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
         changes = self.changes[begin:end]
-        if isinstance(strategy, NativeStrategy):
+        if isinstance(strategy, SelfTimed):
             return strategy.replay_changes(changes, mode)
         accepted = [change_at(changes, row) for row in range(len(changes))]
         started = perf_counter_ns()

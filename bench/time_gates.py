@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from slotlookup.native_strategy import NativeStrategy
 from slotlookup.questions import Questions
+from slotlookup.registry import family_of
 from slotlookup.settings import TimeGate
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
 
 from .baseline import PARTS_PER_MILLION, Baseline, TimeFigure, time_key
-from .counting import TASKS, Fault, family_of, operations_limit
+from .counting import TASKS, Fault, operations_limit
 from .gate import Outcome, Problem, Row, Verdict
 from .machine import describe_machine
 from .runner import Report

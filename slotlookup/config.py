@@ -107,7 +107,7 @@ def _converted(name: str, text: str) -> Any:
     if name == "strategies":
         # Specs contain commas, so a list is separated by semicolons.
         return [part.strip() for part in text.split(";") if part.strip()]
-    kind = {"seed": int, "displaced": int, "budget": float}.get(name, str)
+    kind = {"seed": int, "displaced": int, "budget": float, "patience": float}.get(name, str)
     try:
         return kind(text)
     except ValueError:
@@ -180,7 +180,7 @@ def names_a_file(workload: str) -> bool:
 
 def _require_names(config: Config) -> None:
     """Raise ConfigError where a setting that was set names a strategy or workload that does not exist."""
-    from slotlookup.registry import find_workload, parse_spec, workloads
+    from slotlookup.registry import find_workload, mentions_a_file, parse_spec, workloads
 
     for key, name in _workload_names(config.settings):
         if _place(config.source, key) != DEFAULT and name not in workloads() and not names_a_file(name):
@@ -191,7 +191,7 @@ def _require_names(config: Config) -> None:
                 if not Path(name).exists():
                     raise config.error(key, str(error)) from None
     for key, text in _strategy_names(config.settings):
-        if not text.startswith((".", "/")):
+        if not mentions_a_file(text):  # which may lie elsewhere, as seen from here; whoever uses it will see
             try:
                 parse_spec(text)
             except UsageError as error:

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from slotlookup.address import GFN_LIMIT, PAGE_SIZE
-from slotlookup.errors import BrokenStrategy
+from slotlookup.errors import BrokenStrategy, DeadStrategy
 from slotlookup.memslots import ADDRESS_SPACES, USER_ADDRESS_LIMIT, USER_SLOTS
 from slotlookup.strategy import Counters
 from slotlookup.stream import GfnStream, HvaStream, Timeline, change_table, one_segment
@@ -427,6 +427,8 @@ def _update_discipline(make: Make) -> None:
                 for n in range(16):
                     tandem.visit(page(n), page(n) + 1)
                 strategy.check()
+            except DeadStrategy:
+                raise
             except BrokenStrategy as error:
                 raise BrokenStrategy(f"{step} was {phase}, update={strategy.capabilities.update}: {error}") from error
 
@@ -467,6 +469,9 @@ def run(make: Make, seed: int = 0, *, make_counted: Make | None = None, rounds: 
     for check in checks:
         try:
             check.run(make)
+        except DeadStrategy as error:
+            failures.append(Failure(check.name, f"{error}; what was still to be checked was left out"))
+            break
         except BrokenStrategy as error:
             failures.append(Failure(check.name, str(error)))
         except FAILURES as error:

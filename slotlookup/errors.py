@@ -56,6 +56,10 @@ class BeyondLimit(BrokenStrategy):
     """A slot lies at addresses that a structure, as it declares, cannot hold. The strategy holds what it did."""
 
 
+class DeadStrategy(BrokenStrategy):
+    """The process of a structure from a file is no more: it crashed, did not answer, or cannot be trusted."""
+
+
 class RegionError(UsageError):
     """A call of KVM_SET_USER_MEMORY_REGION that KVM refuses. `errno_name` is what the ioctl would return."""
 

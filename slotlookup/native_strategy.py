@@ -9,7 +9,7 @@ from _slotlookup_native import Mode as Mode
 
 from slotlookup.memslots import SlotChange
 from slotlookup.spec import StrategySpec
-from slotlookup.strategy import Capabilities, Counters, Strategy
+from slotlookup.strategy import Capabilities, Counters, SelfTimed
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_table
 from slotlookup.structure import Family, NativeStructure
 
@@ -19,7 +19,7 @@ HOT = Mode("throughput", 0)
 ALL_COUNTS = ("slots_examined", "compares", "hops", "lines")
 
 
-class NativeStrategy(Strategy):
+class NativeStrategy(SelfTimed):
     """A native strategy, timed (no hooks in its machine code) or counted."""
 
     def __init__(
@@ -76,17 +76,14 @@ class NativeStrategy(Strategy):
         return HvaAnswers(*self.native.answer_hva(stream.starts, stream.ends, line.segments, line.changes))
 
     def replay_gfns(self, stream: GfnStream, mode: Mode = HOT) -> tuple[int, int]:
-        """(nanoseconds in lookups, sum of number + 1 over the slots found)."""
         line = stream.timeline
         return self.native.replay_gfn(stream.gfns, stream.vcpus, line.segments, line.changes, mode)
 
     def replay_hvas(self, stream: HvaStream, mode: Mode = HOT) -> tuple[int, int]:
-        """(nanoseconds in visits, sum of number + 1 over the slots visited)."""
         line = stream.timeline
         return self.native.replay_hva(stream.starts, stream.ends, line.segments, line.changes, mode)
 
     def replay_changes(self, changes: Words, mode: Mode = HOT) -> int:
-        """Nanoseconds spent in staging and publishing `changes` (uint64[n, 6])."""
         return self.native.replay_changes(changes, mode)
 
     def counters(self) -> Counters:

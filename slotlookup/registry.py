@@ -12,16 +12,26 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from slotlookup.errors import SpecError, UsageError
+from slotlookup.foreign import ForeignStrategy
 from slotlookup.importing import Importer
 from slotlookup.native_strategy import NativeStrategy
 from slotlookup.python_strategy import PythonStrategy
 from slotlookup.spec import CACHES, UPDATES, StrategySpec
 from slotlookup.strategy import Strategy
-from slotlookup.structure import ROLES, Family, NativeStructure, Preset, PythonStructure, Structure
+from slotlookup.structure import (
+    ROLES,
+    Family,
+    FileStructure,
+    NativeStructure,
+    Preset,
+    PythonStructure,
+    Structure,
+)
 from slotlookup.workload import Workload
 
 T = TypeVar("T")
@@ -104,6 +114,42 @@ def strategy_names() -> list[str]:
     return [*structures(), *presets()]
 
 
+def names_a_file(structure: str) -> bool:
+    """Whether a structure is given as a file, not by name."""
+    return "/" in structure or structure.endswith((".so", ".py")) or ".py:" in structure
+
+
+def mentions_a_file(text: str) -> bool:
+    """Whether any part of a spec is a file."""
+    return any(names_a_file(item.partition("=")[2] or item) for item in text.split(","))
+
+
+def _from_file(text: str, structure: str) -> FileStructure:
+    """The file that a structure's name is. Raises SpecError where there is none."""
+    name, colon, class_name = structure.rpartition(":")
+    if not (colon and name.endswith(".py")):
+        name, class_name = structure, ""
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise SpecError(f"strategy '{text}': {name}: there is no such file")
+    if not path.is_file():
+        kind = "a directory" if path.is_dir() else "no regular file"
+        raise SpecError(f"strategy '{text}': {name} is {kind}; name a shared library, or FILE.py:CLASS")
+    if path.suffix == ".py" and not class_name.isidentifier():
+        raise SpecError(f"strategy '{text}': {name} is a Python file; say which class of it: {name}:CLASS")
+    return FileStructure(structure, path, class_name)
+
+
+def find_structure(text: str, name: str) -> Structure | FileStructure:
+    """The structure that a checked part of the spec `text` names. Raises SpecError for a file that is gone."""
+    return _from_file(text, name) if names_a_file(name) else structures()[name]
+
+
+def family_of(text: str) -> Family:
+    """The family of a name or spec. Raises SpecError."""
+    return find_structure(text, parse_spec(text).gfn).family
+
+
 def parse_spec(text: str) -> StrategySpec:
     """Take a spec apart and check every part of it. Raises SpecError."""
     items = [item.strip() for item in text.split(",")]
@@ -113,6 +159,9 @@ def parse_spec(text: str) -> StrategySpec:
         items = items[1:]
     elif items[0] in structures():
         spec = _alone(structures()[items[0]])
+        items = items[1:]
+    elif names_a_file(items[0]) and items[0].partition("=")[0] not in _KEYS:
+        spec = StrategySpec(items[0], items[0])
         items = items[1:]
     given: dict[str, str] = {}
     for item in items:
@@ -133,7 +182,7 @@ def parse_spec(text: str) -> StrategySpec:
         spec = StrategySpec(given["gfn"], given["hva"])
     for key, value in given.items():
         known = {"gfn": list(structures()), "hva": list(structures()), "cache": CACHES, "update": UPDATES}.get(key)
-        if known is not None and value not in known:
+        if known is not None and value not in known and not (key in ROLES and names_a_file(value)):
             what = "structure" if key in ("gfn", "hva") else key
             raise SpecError(f"strategy '{text}': {unknown(what, value, list(known))}")
         spec = spec.with_item(key, value)
@@ -148,7 +197,7 @@ def _alone(structure: Structure) -> StrategySpec:
 
 
 def _check_combination(text: str, spec: StrategySpec) -> None:
-    gfn, hva = structures()[spec.gfn], structures()[spec.hva]
+    gfn, hva = find_structure(text, spec.gfn), find_structure(text, spec.hva)
     for role, structure in (("gfn", gfn), ("hva", hva)):
         if role not in structure.roles:
             able = [s.name for s in structures().values() if role in s.roles]
@@ -172,7 +221,7 @@ def missing(text: str) -> str:
     """What a spec's structures lack on this machine, with the remedy; "" where nothing. Raises SpecError."""
     spec = parse_spec(text)
     for name in dict.fromkeys((spec.gfn, spec.hva)):
-        structure = structures()[name]
+        structure = find_structure(text, name)
         if isinstance(structure, PythonStructure) and structure.missing:
             return f"{structure.name} is {structure.missing}" if structure.name != text else structure.missing
     return ""
@@ -184,12 +233,13 @@ def make_strategy(text: str, *, counted: bool = False, placement: str = "packed"
     `counted` makes the instance that counts instead of the one that is timed; `placement` and `seed` say where a native
     strategy's slots lie in memory.
     """
-    if text.startswith((".", "/")):
-        raise SpecError(f"strategy '{text}': strategies are taken by name or spec, not from files")
     spec = parse_spec(text)
     if lacking := missing(text):
         raise SpecError(f"strategy '{text}': {lacking}")
-    gfn, hva = structures()[spec.gfn], structures()[spec.hva]
+    gfn, hva = find_structure(text, spec.gfn), find_structure(text, spec.hva)
+    files = [structure for structure in dict.fromkeys((gfn, hva)) if isinstance(structure, FileStructure)]
+    if files:
+        return ForeignStrategy(text, spec, files, counted=counted, placement=placement, seed=seed)
     if isinstance(gfn, NativeStructure) and isinstance(hva, NativeStructure):
         return NativeStrategy(text, spec, (gfn, hva), counted=counted, placement=placement, seed=seed)
     assert isinstance(gfn, PythonStructure) and isinstance(hva, PythonStructure)

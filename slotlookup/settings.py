@@ -156,6 +156,9 @@ class Settings(Table):
     budget: Annotated[float, Field(strict=True, ge=0.01, le=100)] = Field(
         default=1.0, description="Share of the usual time that is spent on timing."
     )
+    patience: Annotated[float, Field(strict=True, gt=0, le=86_400)] = Field(
+        default=10.0, description="Seconds without an answer after which a structure from a file is given up."
+    )
     check: CheckSettings = Field(default_factory=CheckSettings, description="What `slotlookup check` gates.")
 
 

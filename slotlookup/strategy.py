@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from slotlookup.address import ADDRESS_LIMIT
 from slotlookup.memslots import Memslot, SlotChange
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_at
 from slotlookup.structure import ROLES, Family
+
+if TYPE_CHECKING:
+    from _slotlookup_native import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +145,19 @@ class Strategy(ABC):
     @abstractmethod
     def __len__(self) -> int:
         """Slots held."""
+
+
+class SelfTimed(Strategy):
+    """A strategy that times its own replays, where no caller's loop weighs."""
+
+    @abstractmethod
+    def replay_gfns(self, stream: GfnStream, mode: Mode) -> tuple[int, int]:
+        """(nanoseconds in lookups, sum of number + 1 over the slots found)."""
+
+    @abstractmethod
+    def replay_hvas(self, stream: HvaStream, mode: Mode) -> tuple[int, int]:
+        """(nanoseconds in visits, sum of number + 1 over the slots visited)."""
+
+    @abstractmethod
+    def replay_changes(self, changes: Words, mode: Mode) -> int:
+        """Nanoseconds spent in staging and publishing `changes` (uint64[n, 6])."""

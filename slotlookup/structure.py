@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
+from pathlib import Path
 
 from slotlookup.address import ADDRESS_LIMIT
 
@@ -153,6 +154,28 @@ class Preset:
     spec: str
     summary: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileStructure:
+    """A structure of the user's own: a shared library that speaks slotlookup.h, or a RangeIndex in a Python file.
+
+    `name` is as the user wrote it; `class_name` is empty for libraries.
+    """
+
+    name: str
+    path: Path
+    class_name: str = ""
+
+    @property
+    def family(self) -> Family:
+        """By what the file is."""
+        return Family.PYTHON if self.class_name else Family.NATIVE
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Both: the functions of slotlookup.h, and the methods of a RangeIndex, are those of either role."""
+        return ROLES
 
 
 Structure = NativeStructure | PythonStructure

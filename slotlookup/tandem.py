@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from slotlookup.address import ADDRESS_LIMIT, GFN_LIMIT, HOLE, PAGE_SHIFT, PAGE_SIZE, Gfn, Hva, SlotNumber
-from slotlookup.errors import BeyondLimit, BrokenStrategy, SlotlookupError
+from slotlookup.errors import BeyondLimit, BrokenStrategy, DeadStrategy, SlotlookupError
 from slotlookup.memslots import ADDRESS_SPACES, USER_SLOTS, ChangeKind, Memslot, SlotChange
 from slotlookup.strategy import Strategy
 
@@ -165,6 +165,8 @@ class Tandem:
             self.played.append(operation)
             try:
                 self._step(operation)
+            except DeadStrategy:
+                raise  # seen as it is, and not to be played again and again
             except BrokenStrategy as error:
                 raise Disagreement(str(error), self.played) from error
             except FAILURES as error:

@@ -10,7 +10,7 @@ import click
 
 from slotlookup.config import Config, load_config, names_a_file
 from slotlookup.errors import BrokenStrategy, ConfigError, Incomparable, SlotlookupError, UsageError
-from slotlookup.registry import parse_spec, strategy_names, structures, unknown
+from slotlookup.registry import family_of, strategy_names, unknown
 from slotlookup.settings import CheckWorkload, TimeGate
 from slotlookup.structure import Family
 
@@ -114,7 +114,7 @@ def make_suite(config: Config) -> Suite:
 
 
 def _is_native(name: str) -> bool:
-    return structures()[parse_spec(name).gfn].family is Family.NATIVE
+    return family_of(name) is Family.NATIVE
 
 
 def _build(config: Config, index: int, asked: CheckWorkload) -> SuiteWorkload:

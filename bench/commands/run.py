@@ -10,6 +10,7 @@ import click
 from slotlookup.address import ADDRESS_LIMIT
 from slotlookup.config import load_config
 from slotlookup.errors import EXIT_FAILED, SpecError, UsageError
+from slotlookup.foreign import set_patience
 from slotlookup.memslots import Memslot
 from slotlookup.registry import find_workload, make_strategy, missing, strategy_names, workloads
 from slotlookup.structure import Family
@@ -25,7 +26,7 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
 
 @click.command()
 @click.argument("workload", required=False)
-@click.option("-s", "--strategy", "strategies", multiple=True, help="A strategy's name or spec; repeat for more.")
+@click.option("-s", "--strategy", "strategies", multiple=True, help="A strategy's name, spec or file; repeat for more.")
 @click.option("--slots", type=int, help="How many slots, for workloads that come in any size.")
 @click.option(
     "--events", type=click.IntRange(min=1), help="How many events, where fewer than the workload has will do."
@@ -54,6 +55,12 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write the tables here, as CSV or Markdown by its ending (.csv, .md); repeat for both.",
 )
+@click.option(
+    "--patience",
+    type=click.FloatRange(0, 86_400, min_open=True),
+    metavar="SECONDS",
+    help="How long a structure from a file may take for one answer; 10 if not configured.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def command(
     workload: str | None,
@@ -67,6 +74,7 @@ def command(
     placement: str | None,
     save: Path | None,
     exports: tuple[Path, ...],
+    patience: float | None,
     as_json: bool,
 ) -> int:
     """Replay WORKLOAD (a name or a TRACE.parquet) through strategies.
@@ -74,6 +82,7 @@ def command(
     Every answer is compared with an independent oracle; a wrong one voids the strategy's row and makes the exit code 1.
     """
     settings = load_config().settings
+    set_patience(patience)
     seed = settings.seed if seed is None else seed
     name = workload or settings.workload
     asked = strategies or settings.strategies

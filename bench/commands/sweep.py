@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from slotlookup.config import load_config
 from slotlookup.errors import EXIT_FAILED, UsageError
-from slotlookup.registry import parse_spec, strategy_names, structures
+from slotlookup.registry import family_of, parse_spec, strategy_names
 from slotlookup.structure import Family
 
 from .. import sweep, sweep_file
@@ -134,7 +134,7 @@ def _specs(strategies: tuple[str, ...]) -> dict[str, str]:
 
 def native_strategies() -> tuple[str, ...]:
     """The native strategies that the registry found, `linear` first."""
-    native = [name for name in strategy_names() if structures()[parse_spec(name).gfn].family is Family.NATIVE]
+    native = [name for name in strategy_names() if family_of(name) is Family.NATIVE]
     return tuple(sorted(native, key=lambda name: name != "linear"))
 
 

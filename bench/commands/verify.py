@@ -6,6 +6,7 @@ import click
 
 from slotlookup.conformance import run
 from slotlookup.errors import EXIT_FAILED
+from slotlookup.foreign import set_patience
 from slotlookup.registry import make_strategy
 
 
@@ -14,8 +15,18 @@ from slotlookup.registry import make_strategy
 @click.option(
     "--seed", type=click.IntRange(0, (1 << 63) - 1), default=0, show_default=True, help="Seed of the workout."
 )
-def command(strategy: str, seed: int) -> int:
-    """Put STRATEGY (a name or spec) through the conformance suite: fixed edge cases and a seeded random workout."""
+@click.option(
+    "--patience",
+    type=click.FloatRange(0, 86_400, min_open=True),
+    metavar="SECONDS",
+    help="How long a structure from a file may take for one answer; 10 if not configured.",
+)
+def command(strategy: str, seed: int, patience: float | None) -> int:
+    """Put STRATEGY through the conformance suite: fixed edge cases and a seeded random workout.
+
+    STRATEGY is a name, a spec, or a structure of your own: ./mytree.so, ./mytree.py:CLASS.
+    """
+    set_patience(patience)
     make_strategy(strategy)
     failures = run(lambda: make_strategy(strategy), seed=seed)
     for failure in failures:

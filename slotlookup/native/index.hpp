@@ -28,6 +28,12 @@ bool copy_structure([[maybe_unused]] S& structure, [[maybe_unused]] const S& oth
   return false;
 }
 
+template <class S>
+std::size_t bytes_outside([[maybe_unused]] const S& structure) {
+  if constexpr (requires { structure.outside_bytes(); }) return structure.outside_bytes();
+  return 0;
+}
+
 template <template <class, class> class Structure, class Probe, class Cache>
 class GfnIndexOf final : public GfnIndex {
  public:
@@ -54,6 +60,7 @@ class GfnIndexOf final : public GfnIndex {
   void check() const override { structure_.check(); }
   std::size_t size() const override { return structure_.size(); }
   std::size_t object_bytes() const override { return sizeof *this; }
+  std::size_t outside_bytes() const override { return bytes_outside(structure_); }
 
   void answer(const std::uint64_t* gfn, const std::uint16_t* vcpu, std::size_t n, std::int32_t* out) override {
     for (std::size_t i = 0; i < n; ++i) {
@@ -118,6 +125,7 @@ class HvaIndexOf final : public HvaIndex {
   void check() const override { structure_.check(); }
   std::size_t size() const override { return structure_.size(); }
   std::size_t object_bytes() const override { return sizeof *this; }
+  std::size_t outside_bytes() const override { return bytes_outside(structure_); }
 
   void answer(const std::uint64_t* start, const std::uint64_t* end, std::size_t n, std::vector<std::int32_t>& numbers,
               std::uint64_t* count) override {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <tuple>
 
+#include "slotlookup/native/foreign_module.hpp"
 #include "slotlookup/native/replay.hpp"
 
 namespace nb = nanobind;
@@ -26,7 +27,7 @@ using SegmentTable = nb::ndarray<const std::uint64_t, nb::shape<-1, 3>, nb::c_co
 // "throughput" or "latency", and how many bytes are walked between operations (0: hot).
 class Mode {
  public:
-  Mode(const std::string& kind, std::size_t displaced) : displacer_(displaced) {
+  Mode(const std::string& kind, std::size_t displaced) : displaced_(displaced), displacer_(displaced) {
     if (kind != "throughput" && kind != "latency") throw std::invalid_argument("no mode is called '" + kind + "'");
     mode_.latency = kind == "latency";
     if (displaced) mode_.displacer = &displacer_;
@@ -34,8 +35,11 @@ class Mode {
   Mode(const Mode&) = delete;
   Mode& operator=(const Mode&) = delete;
   const slotlookup::ReplayMode& replay() const { return mode_; }
+  std::string kind() const { return mode_.latency ? "latency" : "throughput"; }
+  std::size_t displaced() const { return displaced_; }
 
  private:
+  std::size_t displaced_;
   slotlookup::Displacer displacer_;
   slotlookup::ReplayMode mode_;
 };
@@ -139,7 +143,10 @@ NB_MODULE(_slotlookup_native, m) {
 
   nb::class_<Mode>(m, "Mode", "What stands between two operations of a replay.")
       .def(nb::init<const std::string&, std::size_t>(), "kind"_a, "displaced"_a,
-           "kind is throughput or latency; displaced is how many bytes are walked between operations, 0 for none.");
+           "kind is throughput or latency; displaced is how many bytes are walked between operations, 0 for none.")
+      .def_prop_ro("kind", &Mode::kind, "throughput or latency.")
+      .def_prop_ro("displaced", &Mode::displaced, "Bytes walked between operations.");
+  bind_foreign(m);
 
   nb::class_<Strategy>(m, "Strategy", "One native strategy over its own arena. Ranges are half-open, unsigned 64-bit.")
       .def(

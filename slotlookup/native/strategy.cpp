@@ -291,4 +291,13 @@ std::size_t Strategy::table_bytes() const {
   return bytes;
 }
 
+std::size_t Strategy::outside_bytes() const {
+  std::size_t bytes = 0;
+  for (const Space& space : spaces_) {
+    for (unsigned set = 0; set < sets(); ++set)
+      bytes += space.gfn[set]->outside_bytes() + space.hva[set]->outside_bytes();
+  }
+  return bytes;
+}
+
 }  // namespace slotlookup

@@ -70,7 +70,7 @@ class Strategy {
   void check() const;
   std::size_t slots() const { return slots_; }
   std::uint64_t generation() const { return generation_; }
-  std::size_t bytes() const { return arena_.bytes_in_use() + table_bytes(); }
+  std::size_t bytes() const { return arena_.bytes_in_use() + table_bytes() + outside_bytes(); }
   const Counters& counters() const { return meter_.counters; }
   void set_counters(const Counters& counters) { meter_.counters = counters; }
 
@@ -99,6 +99,7 @@ class Strategy {
   void build_beside(Space&, Slot* old_slot, Slot* by);
   void through_both_sets(Space&, Slot* old_slot, Slot* by);
   std::size_t table_bytes() const;
+  std::size_t outside_bytes() const;
 
   StrategySpec spec_;
   const StructureEntry* gfn_structure_;

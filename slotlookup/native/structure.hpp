@@ -16,6 +16,7 @@
 //     std::size_t size() const;
 //     void settle();                          // optional, see below
 //     void copy_from(const MyTree&);          // optional: become a copy, for structures without nodes in the slots
+//     std::size_t outside_bytes() const;      // optional: bytes that are not in the arena
 //   };
 //   SLOTLOOKUP_STRUCTURE("my-tree", MyTree)
 //
@@ -71,7 +72,8 @@ class Index {
   virtual bool copy_from(const Index& other) = 0;
   virtual void check() const = 0;
   virtual std::size_t size() const = 0;
-  virtual std::size_t object_bytes() const = 0;  // of the index itself, for its return to the arena
+  virtual std::size_t object_bytes() const = 0;            // of the index itself, for its return to the arena
+  virtual std::size_t outside_bytes() const { return 0; }  // allocated elsewhere than in the arena
 };
 
 inline constexpr std::int32_t kHole = -1;

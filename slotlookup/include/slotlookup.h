@@ -1,0 +1,88 @@
+/* slotlookup.h: bring your own structure.
+ *
+ * A shared library that exports
+ *
+ *     const struct slotlookup_structure *slotlookup_structure(void);
+ *
+ * can be compared with everything that slotlookup knows:
+ *
+ *     cc -std=c11 -O2 -shared -fPIC -I"$(slotlookup --include-dir)" -o mytree.so mytree.c
+ *     slotlookup verify ./mytree.so
+ *     slotlookup run -s linear -s ./mytree.so
+ *
+ * What is stored. A structure maps ranges of unsigned 64-bit keys to numbers. `start` and `last` are inclusive, start <=
+ * last, and last may be 2^64 - 1. Numbers are 0 or greater and identify their range: no two ranges in one structure have
+ * the same number at the same time.
+ *
+ * Roles. In the gfn role ranges never overlap, and `find` is asked. In the hva role they may overlap and even be equal,
+ * and `visit` is asked. A structure that serves both is created once for each, and again for each address space.
+ *
+ * Threads. All calls come from one thread. Whatever a function is given lives as long as the call.
+ *
+ * Faults. The library runs in a process of its own. If it crashes, ends the process, does not answer, writes past the
+ * buffer of `visit` or answers with a number that it does not hold, that is reported and its row is void.
+ *
+ * Versions. `abi_version` and `size` are looked at before anything else, and must be those of this header. What changes
+ * the meaning or the layout of the table changes the version.
+ */
+#ifndef SLOTLOOKUP_H
+#define SLOTLOOKUP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SLOTLOOKUP_ABI_VERSION 1u
+
+/* What `find` answers where no range holds the point. */
+#define SLOTLOOKUP_NONE (-1)
+
+/* Bits of `roles`; `create` is given one of them. */
+#define SLOTLOOKUP_GFN 1u
+#define SLOTLOOKUP_HVA 2u
+
+struct slotlookup_structure {
+  uint32_t abi_version; /* SLOTLOOKUP_ABI_VERSION */
+  uint32_t size;        /* sizeof(struct slotlookup_structure) */
+  const char* name;     /* what the structure is called, in UTF-8 */
+  uint32_t roles;       /* SLOTLOOKUP_GFN, SLOTLOOKUP_HVA, or both */
+  uint32_t reserved;    /* 0 */
+
+  /* An empty structure for one role, or NULL where there is no memory for it. */
+  void* (*create)(uint32_t role);
+  void (*destroy)(void* structure);
+
+  /* Adds a range that is not in the structure. 0, or anything else where that failed. */
+  int (*insert)(void* structure, uint64_t start, uint64_t last, int32_t number);
+
+  /* Takes out a range that is in the structure. 0, or anything else where it was not found. */
+  int (*remove)(void* structure, uint64_t start, uint64_t last, int32_t number);
+
+  /* The number of the range that holds `point`, or SLOTLOOKUP_NONE. May be NULL without the gfn role. */
+  int32_t (*find)(void* structure, uint64_t point);
+
+  /* Writes the numbers of all ranges that meet [start, last], each once and in any order, and returns how many. There
+   * is room for `capacity` of them, which is never less than the structure holds. May be NULL without the hva role. */
+  size_t (*visit)(void* structure, uint64_t start, uint64_t last, int32_t* numbers, size_t capacity);
+
+  /* NULL where all is well, or a line about the invariant that does not hold. The function itself may be NULL. */
+  const char* (*check)(void* structure);
+
+  /* The bytes that the structure has allocated. The function itself may be NULL: not known. */
+  size_t (*bytes)(void* structure);
+};
+
+/* Exported by the library. The table lives as long as the library. */
+#if defined(__GNUC__) && !defined(SLOTLOOKUP_NO_EXPORT)
+__attribute__((visibility("default")))
+#endif
+const struct slotlookup_structure* slotlookup_structure(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SLOTLOOKUP_H */

@@ -1,0 +1,354 @@
+"""Structures from files: right ones are compared like any other, wrong ones are named and take nothing down."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from foreign_sources import CC, HOSTILE, RUSTC, compile_c
+from source_tree import ROOT
+from specs import maker
+
+from slotlookup import conformance, foreign
+from slotlookup.bench import runner as bench_runner
+from slotlookup.bench.cli import cli
+from slotlookup.errors import EXIT_FAILED, DeadStrategy, SpecError
+from slotlookup.memslots import make_memslot
+from slotlookup.registry import make_strategy, parse_spec
+from slotlookup.stream import GfnStream, Timeline, change_table, creation_table, one_segment
+from slotlookup.structure import Family
+from slotlookup.trace import Trace, gfn_events, hva_events, slot_events, write_trace
+
+EXAMPLES = ROOT / "docs" / "examples"
+START = (
+    make_memslot(0, 0x0, 0x4000, 0x7000_0000_0000),
+    make_memslot(1, 0x10000, 0x20000, 0x6000_0000_0000),
+    make_memslot(2, 0x40000, 0x8000, 0x7000_0000_0000),
+)
+STEPS = np.concatenate(
+    [
+        gfn_events([0, 3, 0x11, 0x2F, 0x47, 0x30, 0x999]),
+        hva_events([0x7000_0000_0000, 0x6000_0000_1000], [0x7000_0000_1000, 0x6000_0000_3000]),
+        slot_events([(3, 0x80000, 0x1000, 0x5000_0000_0000, 0), (3, 0, 0, 0, 0)]),
+        gfn_events([0x80, 0x81]),
+    ]
+)
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests look at figures, not at their precision; a machine that is busy may keep an answer waiting for long."""
+    monkeypatch.setattr(bench_runner, "NATIVE_SECONDS", 0.0)
+    monkeypatch.setattr(bench_runner, "PYTHON_SECONDS", 0.0)
+    monkeypatch.setenv("SLOTLOOKUP_PATIENCE", "120")
+    monkeypatch.chdir(tmp_path)
+    write_trace(Trace("small", START, STEPS), tmp_path / "small.parquet")
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, list(arguments), standalone_mode=False)
+
+
+def run(*strategies: str, options: tuple[str, ...] = ()) -> tuple[dict[str, dict[str, object]], Result]:
+    """The rows of a run by name."""
+    asked = [part for strategy in strategies for part in ("-s", strategy)]
+    result = call("run", "small.parquet", *asked, *options, "--json")
+    return {row["strategy"]: row for row in json.loads(result.stdout)["results"]}, result
+
+
+def example(name: str, folder: Path) -> str:
+    """One of the documented examples, built as its head says."""
+    if name.endswith(".py"):
+        (folder / name).write_text((EXAMPLES / name).read_text(encoding="utf-8"), encoding="utf-8")
+        return "./halving.py:Halving"
+    target = folder / f"{Path(name).stem}.so"
+    if name.endswith(".c"):
+        if CC is None:
+            pytest.skip("there is no C compiler")
+        command = [CC, "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+        command.append(f"-I{foreign.include_dir()}")
+    else:
+        if RUSTC is None:
+            pytest.skip("there is no Rust compiler")
+        command = [RUSTC, "--edition", "2021", "-O", "-C", "panic=abort", "--crate-type", "cdylib"]
+    built = subprocess.run([*command, "-o", target, EXAMPLES / name], capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return f"./{target.name}"
+
+
+@pytest.mark.parametrize("name", ["sorted_array.c", "btree_map.rs", "halving.py"])
+def test_the_examples_conform(name: str, tmp_path: Path) -> None:
+    spec = example(name, tmp_path)
+    result = call("verify", spec)
+    assert (result.stdout, result.return_value) == (f"{spec}: conforms\n", 0)
+
+
+@pytest.mark.parametrize("name", ["sorted_array.c", "btree_map.rs"])
+def test_libraries_are_rows_like_others(name: str, tmp_path: Path) -> None:
+    spec = example(name, tmp_path)
+    cached = f"{spec},cache=last-used,update=two-sets"
+    mixed = f"gfn={spec},hva=interval-tree"
+    rows, result = run("linear", spec, cached, mixed)
+    assert result.return_value == 0
+    assert list(rows) == ["linear", spec, cached, mixed]
+    for row in list(rows.values())[1:]:
+        assert (row["verified"], row["family"]) == (True, "native")
+        assert "through the C ABI" in str(row["note"])
+        assert "an empty structure costs" in str(row["note"])
+        gfn = row["ops"]["gfn"]  # type: ignore[index]
+        assert gfn["ns"]["throughput_hot"]["median"] > 0
+        assert len(gfn["ns"]["latency_cold"]["samples"]) >= 7
+        assert [gfn[count] for count in ("slots_examined", "compares", "hops", "lines")] == [None] * 4
+    assert rows[spec]["spec"] == f"gfn={spec},hva={spec}"
+    known = name == "sorted_array.c"
+    assert (rows[spec]["bytes_per_slot"] is not None) == known
+    table = call("run", "small.parquet", "-s", spec, "--counts-only")
+    assert "through the C ABI" in " ".join(table.stdout.split())
+
+
+@pytest.mark.parametrize("keys", ["cache=per-vcpu", "cache=direct-mapped,update=copy", "update=rebuild"])
+def test_caches_and_disciplines_are_ours(keys: str, tmp_path: Path) -> None:
+    spec = f"{compile_c(tmp_path, 'list')},{keys}"
+    assert conformance.run(maker(spec), rounds=1, make_counted=maker(spec, counted=True)) == []
+
+
+def test_two_libraries_in_one_strategy(tmp_path: Path) -> None:
+    gfn = compile_c(tmp_path, "gfn", table='table.roles = SLOTLOOKUP_GFN; table.visit = NULL; table.name = "one";')
+    hva = compile_c(tmp_path, "hva", table="table.roles = SLOTLOOKUP_HVA; table.find = NULL; table.check = NULL;")
+    rows, _ = run(gfn, f"gfn={gfn},hva={hva}", f"gfn={gfn},hva=linear", f"gfn=rbtree,hva={hva}")
+    assert rows[gfn]["fault"] == f"{gfn} does not serve hva; write gfn={gfn},hva=STRUCTURE"
+    assert [row["verified"] for row in rows.values()] == [False, True, True, True]
+    assert str(rows[f"gfn={gfn},hva={hva}"]["note"]).startswith("one and list, through the C ABI")
+
+
+def test_python_files_are_rows_like_others(tmp_path: Path) -> None:
+    spec = example("halving.py", tmp_path)
+    mixed = f"gfn={spec},hva=py-linear,cache=last-used"
+    rows, result = run("linear", "py-linear", spec, mixed)
+    assert result.return_value == 0
+    for name in (spec, mixed):
+        assert (rows[name]["verified"], rows[name]["family"]) == (True, "python")
+        assert rows[name]["ops"]["gfn"]["compares"] > 0  # type: ignore[index]
+        assert rows[name]["ops"]["update"]["ns"]["throughput_hot"]["median"] > 0  # type: ignore[index]
+    assert conformance.run(maker(mixed), rounds=1, make_counted=maker(mixed, counted=True)) == []
+
+
+@pytest.fixture(scope="module")
+def among_broken_ones(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, dict[str, object]], int]:
+    """The rows of one run of all that is broken, with right ones before and behind, and its exit code."""
+    folder = tmp_path_factory.mktemp("hostile")
+    write_trace(Trace("small", START, STEPS), folder / "small.parquet")
+    good = compile_c(folder, "good")
+    bad = [compile_c(folder, name, **parts) for name, parts, _ in HOSTILE]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("SLOTLOOKUP_PATIENCE", "120")
+        rows, result = run("linear", *bad, good, options=("--counts-only",))
+    return rows, result.return_value
+
+
+def test_what_is_right_stays_right_among_what_is_broken(
+    among_broken_ones: tuple[dict[str, dict[str, object]], int],
+) -> None:
+    rows, code = among_broken_ones
+    assert code == EXIT_FAILED
+    assert [name for name, row in rows.items() if row["verified"]] == ["linear", "./good.so"]
+    assert len(rows) == len(HOSTILE) + 2
+
+
+@pytest.mark.parametrize(("name", "words"), [(name, words) for name, _, words in HOSTILE])
+def test_what_is_broken_is_named(
+    name: str, words: str, among_broken_ones: tuple[dict[str, dict[str, object]], int]
+) -> None:
+    fault = str(among_broken_ones[0][f"./{name}.so"]["fault"])
+    assert words in fault
+    assert f"./{name}.so" in fault
+    assert "\n" not in fault
+
+
+@pytest.mark.parametrize("name", ["segv-visit", "version", "overruns", "foreign-find", "twice", "exits"])
+def test_a_broken_library_fails_to_verify(name: str, tmp_path: Path) -> None:
+    ((parts, words),) = [(parts, words) for known, parts, words in HOSTILE if known == name]
+    bad = compile_c(tmp_path, name, **parts)
+    result = call("verify", bad)
+    assert result.return_value == EXIT_FAILED
+    assert words in result.stdout
+    assert f"{bad}: " in result.stderr
+
+
+def test_a_library_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+    bad = compile_c(tmp_path, "hangs", find="while (l->size > 1) { }")
+    rows, result = run("linear", bad, options=("--counts-only", "--patience", "4"))
+    assert result.return_value == EXIT_FAILED
+    assert rows["linear"]["verified"] is True
+    assert f"{bad} gave no answer for 4 seconds in find(0x" in str(rows[bad]["fault"])
+
+
+def test_a_library_that_does_not_answer_fails_to_verify(tmp_path: Path) -> None:
+    bad = compile_c(tmp_path, "hangs", visit="for (;;) { }")
+    result = call("verify", bad, "--patience", "4")
+    assert result.return_value == EXIT_FAILED
+    assert "gave no answer for 4 seconds in visit(0x" in result.stdout
+    assert "what was still to be checked was left out" in result.stdout
+    assert f"{bad}: 1 checks failed" in result.stderr
+
+
+def test_a_library_that_breaks_only_when_timed(tmp_path: Path) -> None:
+    """Verified twice, then timed: from the hundredth question on it crashes."""
+    bad = compile_c(tmp_path, "later", find="static int asked; if (++asked > 100) abort();")
+    rows, result = run("linear", bad)
+    assert result.return_value == EXIT_FAILED
+    assert "crashed with SIGABRT in find(0x" in str(rows[bad]["fault"])
+    assert rows["linear"]["ops"]["gfn"]["ns"]["throughput_hot"]["median"] > 0  # type: ignore[index]
+
+
+def test_what_is_no_library(tmp_path: Path) -> None:
+    (tmp_path / "text.so").write_text("int main;\n")
+    (tmp_path / "empty.so").write_bytes(b"")
+    (tmp_path / "cut.so").write_bytes(b"\x7fELF\x02\x01\x01")
+    rows, result = run("linear", "./text.so", "./empty.so", "./cut.so", options=("--counts-only",))
+    assert result.return_value == EXIT_FAILED
+    assert rows["linear"]["verified"] is True
+    for name in ("./text.so", "./empty.so", "./cut.so"):
+        assert f"{name} cannot be loaded as a shared library: " in str(rows[name]["fault"])
+    assert call("verify", "./text.so").return_value == EXIT_FAILED
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("./missing.so", "./missing.so: there is no such file"),
+        ("missing.so", "missing.so: there is no such file"),
+        ("gfn=./missing.so,hva=linear", "./missing.so: there is no such file"),
+        ("./folder.so", "./folder.so is a directory; name a shared library, or FILE.py:CLASS"),
+        ("./file.py", "./file.py is a Python file; say which class of it: ./file.py:CLASS"),
+        ("./file.py:", "say which class of it"),
+        ("./file.py:1x", "say which class of it"),
+        ("./file.so,unaliased", "./file.so has no unaliased variant"),
+        ("./file.so,cash=none", "no key is called 'cash'"),
+        ("gfn=./file.so,hva=py-linear", "./file.so is native and py-linear is python; take one family"),
+        ("gfn=./file.so,hva=./file.py:X", "take one family"),
+        ("./file.py:X,update=two-sets", "Python strategies update in place only"),
+    ],
+)
+def test_wrong_specs(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.so").mkdir()
+    (tmp_path / "file.py").write_text("")
+    (tmp_path / "file.so").write_text("")
+    with pytest.raises(SpecError) as caught:
+        make_strategy(text)
+    assert str(caught.value).startswith(f"strategy '{text}': ")
+    assert words in str(caught.value)
+
+
+def test_specs_of_files(tmp_path: Path) -> None:
+    library = compile_c(tmp_path, "list")
+    spec = parse_spec(f"{library},cache=last-used")
+    assert str(spec) == f"gfn={library},hva={library},cache=last-used"
+    assert parse_spec(str(spec)) == spec
+    made = make_strategy(library)  # nothing runs yet
+    assert made.capabilities.family is Family.NATIVE
+    assert made.capabilities.counts == ()
+    absolute = str(tmp_path / "list.so")
+    assert make_strategy(absolute).spec == f"gfn={absolute},hva={absolute}"
+    assert len(make_strategy(absolute)) == 0
+
+
+PYTHON = """
+from slotlookup.structure import RangeIndex
+{top}
+class Mine(RangeIndex):
+    def __init__(self): self.held = []
+    def insert(self, start, last, number): self.held.append((start, last, number))
+    def remove(self, start, last, number): self.held.remove((start, last, number))
+    def find(self, point):
+        {find}
+        return next((n for s, l, n in self.held if s <= point <= l), -1)
+    def visit(self, start, last): return [n for s, l, n in self.held if s <= last and l >= start]
+    def check(self): pass
+    def __len__(self): return len(self.held)
+"""
+
+
+@pytest.mark.parametrize(
+    ("top", "find", "words"),
+    [
+        ("", "raise KeyError(point)", "./mine.py:Mine raised KeyError: "),
+        ("", "return undefined", "raised NameError: name 'undefined' is not defined (line 9)"),
+        ("", "raise SystemExit(5)", "./mine.py:Mine ended its process with exit(5)"),
+        ("class Own(Exception): pass", "raise Own('mine')", "./mine.py:Mine raised Own: mine"),
+        ("", "import os; os.abort()", "./mine.py:Mine crashed with SIGABRT"),
+        ("", "return 77", "answered slot 77, right is"),
+        ("", "return 'x'", "raised ValueError"),
+        ("def f(:", "", "./mine.py:Mine cannot be loaded: SyntaxError"),
+        ("import nowhere", "", "./mine.py:Mine cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"),
+        ("raise SystemExit(9)", "", "./mine.py:Mine ended its process with exit(9)"),
+        ("RangeIndex = object", "", "Mine is no subclass of slotlookup.structure.RangeIndex; there are: none"),
+    ],
+)
+def test_a_broken_python_file_voids_its_row_alone(top: str, find: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PYTHON.format(top=top, find=find))
+    rows, result = run("py-linear", "./mine.py:Mine", options=("--counts-only",))
+    assert result.return_value == EXIT_FAILED
+    assert [row["verified"] for row in rows.values()] == [True, False]
+    assert words in str(rows["./mine.py:Mine"]["fault"])
+
+
+def test_a_python_file_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PYTHON.format(top="", find="while self.held: pass"))
+    result = call("verify", "./mine.py:Mine", "--patience", "4")
+    assert result.return_value == EXIT_FAILED
+    assert "./mine.py:Mine gave no answer for 4 seconds" in result.stdout
+
+
+def test_the_dead_stay_dead_and_the_new_live(tmp_path: Path) -> None:
+    spec = compile_c(tmp_path, "delicate", find="if (point == 0xdead) abort();")
+    first, second = make_strategy(spec), make_strategy(f"{spec},cache=last-used")
+    assert (first.lookup_gfn(5), second.lookup_gfn(5)) == (-1, -1)
+    for _ in range(2):
+        with pytest.raises(DeadStrategy, match=r"crashed with SIGABRT in find\(0xdead\)"):
+            first.lookup_gfn(0xDEAD)
+    assert second.lookup_gfn(6) == -1
+    assert make_strategy(spec).lookup_gfn(7) == -1
+
+
+def test_long_streams_are_sent_once(tmp_path: Path) -> None:
+    """Parts of one array, in any order, with and without slots that change."""
+    strategy = make_strategy(compile_c(tmp_path, "list"))
+    strategy.load_table(creation_table(START))
+    gfns = np.random.default_rng(5).integers(0, 0x60, 100_000).astype(np.uint64)
+    stream = GfnStream(gfns, Timeline(one_segment(len(gfns)), change_table([])))
+    plain = make_strategy("linear")
+    plain.load_table(creation_table(START))
+    for begin, end in ((0, 100_000), (50_000, 99_999), (7, 60_001), (3, 9)):
+        part = stream.part(begin, end)
+        assert strategy.answer_gfns(part).tolist() == plain.answer_gfns(part).tolist()
+
+
+def test_the_header_is_where_the_command_says() -> None:
+    folder = Path(call("--include-dir").stdout.strip())
+    assert "SLOTLOOKUP_ABI_VERSION 1u" in (folder / "slotlookup.h").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(CC is None, reason="there is no C compiler")
+@pytest.mark.parametrize("language", ["-std=c11", "-xc++"])
+def test_the_header_stands_alone(language: str, tmp_path: Path) -> None:
+    (tmp_path / "only.c").write_text('#include "slotlookup.h"\n')
+    command = [str(CC), language, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"]
+    done = subprocess.run(
+        [*command, f"-I{foreign.include_dir()}", "only.c"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    if language == "-xc++" and "cc1plus" in done.stderr:
+        pytest.skip("there is no C++ compiler")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_configuration_names_files_too(tmp_path: Path) -> None:
+    spec = compile_c(tmp_path, "list")
+    (tmp_path / "slotlookup.toml").write_text(f'strategies = ["linear", "{spec}"]\n')
+    result = call("run", "small.parquet", "--counts-only", "--json")
+    assert [row["strategy"] for row in json.loads(result.stdout)["results"]] == ["linear", spec]
