@@ -37,8 +37,9 @@ help:
 run: $(RUN)
 	@$(BIN)/slotlookup run $(ARGS)
 
+# Files are dealt out whole and in order: fixtures that build serve a whole file, and the first files build the longest.
 test: $(TEST) $(RUN)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # mypy sees the folders under the names they install as, in a tree of links made anew each time.
 TYPED := build/typed

@@ -195,6 +195,7 @@ def _measure_size(row: StrategyResult, questions: Questions) -> None:
 def _replay_for_size(row: StrategyResult, questions: Questions) -> None:
     strategy = make_strategy(row.strategy)
     strategy.load_table(questions.start)
+    row.note = strategy.note  # what is only known once it has run
     if strategy.bytes() is None:
         return
     best = (len(strategy), strategy.bytes())
@@ -203,5 +204,4 @@ def _replay_for_size(row: StrategyResult, questions: Questions) -> None:
         if len(strategy) > best[0]:
             best = (len(strategy), strategy.bytes())
     slots, size = best
-    row.note = strategy.note  # what is only known once it has run
     row.bytes_per_slot = size / slots if size is not None and slots else None

@@ -75,6 +75,7 @@ class Machine:
         (venv / ".made").write_text(run.stdout, encoding="utf-8")
         folders = [self.tree / folder / "native" for folder in ("bench", "slotlookup", "strategies")]
         sources = [p for folder in folders for p in folder.rglob("*.?pp")]
+        sources += (self.tree / "slotlookup" / "include").glob("*.h")
         names = sorted(str(p.relative_to(self.tree)) for p in sources)
         (venv / ".sources").write_text(" ".join(names), encoding="utf-8")
         for file in self.tree.rglob("*"):
