@@ -11,21 +11,29 @@ from typing import BinaryIO
 
 from slotlookup.errors import InputFileError
 
+_OPEN_FILES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
+"""Folders whose links stand for the files that a process has open."""
+
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[BinaryIO]:
     """A file open for writing that takes the place of `path` when the block ends well, and leaves nothing otherwise.
 
-    What is no regular file (a device, a pipe) is written directly, as renaming would replace it; a symbolic link stays
-    and what it points to is replaced. Raises InputFileError where writing fails, inside the block too.
+    What is no regular file (a device, a pipe) is written directly, as renaming would replace it. A symbolic link is
+    refused, as whoever may write to its folder says where it leads; the system's own, such as /dev/stdout, are not.
+    Raises InputFileError where writing fails, inside the block too.
     """
     target = Path(path)
     try:
-        real = target.resolve()
+        real = target.parent.resolve() / target.name
+        if target.is_symlink():
+            if target.parent not in _OPEN_FILES:
+                raise InputFileError(target, None, "cannot be written: it is a symbolic link; give what it points to")
+            real = target.resolve()
         if real.is_dir():
             raise InputFileError(target, None, "cannot be written: it is a directory")
         if real.exists() and not real.is_file():
-            with real.open("wb") as file:
+            with open(os.open(real, os.O_WRONLY | os.O_NOFOLLOW), "wb") as file:  # noqa: PTH123
                 yield file
             return
         if not real.parent.is_dir():
