@@ -35,12 +35,12 @@ def merge(events: Sequence[Events], times: Sequence[Times | None], paths: Sequen
     """
     remarks: list[list[str]] = [[] for _ in events]
     told = [None if t is None or not len(t) else "time of day" if t[0] >= _EPOCH else "time since boot" for t in times]
-    groups: dict[object, list[int]] = {}
+    groups: dict[str | int, list[int]] = {}
     for index, clock in enumerate(told):
         groups.setdefault(clock or index, []).append(index)
     pieces: list[Events] = []
     origins: list[npt.NDArray[np.uint8]] = []
-    for clock, members in groups.items():
+    for key, members in groups.items():
         together = np.concatenate([events[i] for i in members])
         origin = np.repeat(np.array(members, dtype=np.uint8), [len(events[i]) for i in members])
         if len(members) > 1:
@@ -48,13 +48,13 @@ def merge(events: Sequence[Events], times: Sequence[Times | None], paths: Sequen
             together, origin = together[order], origin[order]
             for i in members:
                 others = ", ".join(paths[j].name for j in members if j != i)
-                remarks[i].append(f"merged by {clock} with {others}")
+                remarks[i].append(f"merged by {key} with {others}")
         pieces.append(together)
         origins.append(origin)
     filled = [i for i, e in enumerate(events) if len(e)]
     clocks = {told[i] for i in filled}
     if len(clocks - {None}) > 1 or (None in clocks and len(clocks) > 1):
         for i in filled:
-            if len(groups.get(told[i], [i])) == 1:
+            if len(groups[told[i] or i]) == 1:
                 remarks[i].append(f"not merged by time: it tells {told[i] or 'none'}; recordings follow one another")
     return Merged(np.concatenate(pieces), np.concatenate(origins), remarks)

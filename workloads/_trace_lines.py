@@ -97,6 +97,7 @@ Groups are the addresses, twice where there are two forms; `kvm_page_fault` has 
 
 MARKERS = frozenset((b"tracing_mark_write", b"print"))
 """Events that print what a program wrote to trace_marker."""
+SLOT_MARK_BEGINS = re.compile(rb"(?:[\w+/]+: )?SLOT \d+ gpa=")
 SLOT_MARK = re.compile(
     rb"(?:[\w+/]+: )?SLOT (\d{1,10}) gpa=(0x[0-9a-f]{1,16}) size=(0x[0-9a-f]{1,16}) hva=(0x[0-9a-f]{1,16})"
     rb"(?: flags=(0x[0-9a-f]{1,8}))?\s*"

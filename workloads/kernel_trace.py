@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlookup.address import GFN_LIMIT
+from slotlookup.errors import InputFileError
 from slotlookup.importing import Importer, Origins, Recording, Source, Thread
 from slotlookup.trace import EventKind, Events, empty_events
 
@@ -39,6 +40,7 @@ from ._trace_lines import (
     PERF_MARK,
     PERF_RECORD,
     SLOT_MARK,
+    SLOT_MARK_BEGINS,
     SPTE_LARGE,
     SPTE_PRESENT,
     TRACE_CMD_OWN,
@@ -76,17 +78,20 @@ class _Reader:
         """Each thread's id, its process and its name."""
         self.lost = 0
         self.lost_marks = 0
+        self.cut = False
 
     def read(self) -> None:
-        """Read all lines."""
+        """Read all lines but a last one without its end, which would mislead where it is cut inside a number."""
         for block in self.source.blocks():
-            whole = block.endswith(b"\n")
-            text = block[:-1] if whole else block
-            if b"\r" in text:
-                text = text.replace(b"\r\n", b"\n").removesuffix(b"\r")
-            self._block(text, not whole)
+            text, newline, rest = block.rpartition(b"\n")
+            if rest:
+                self.lines += 1
+                self.cut = True
+            if newline:
+                self._block(text.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in text else text)
 
-    def _block(self, text: bytes, unterminated: bool) -> None:
+    def _block(self, text: bytes) -> None:
+        """Read whole lines, the last without its end."""
         number = self.lines
         found = self.pattern.findall(text)
         self.lines += len(found)
@@ -95,18 +100,16 @@ class _Reader:
             known = EVENTS.get(event)
             if known is None:
                 if not event:
-                    self._no_event(number, other, unterminated and number == self.lines)
+                    self._no_event(number, other)
                     continue
-                if event not in MARKERS or b"SLOT " not in body:
+                if event not in MARKERS or SLOT_MARK_BEGINS.match(body) is None:
                     self.others[event] += 1
                     continue
                 match = SLOT_MARK.fullmatch(body)
             else:
                 match = known[1].fullmatch(body)
             if match is None:
-                cut = unterminated and number == self.lines
-                line = event + b": " + body
-                raise self.source.not_a_line(number, line.decode("ascii", "backslashreplace"), cut, _REMEDY)
+                raise self._unparsed(number, event + b": " + body)
             if known is None:
                 self._slot(number, match)
             elif not self._event(number, known[0], match):
@@ -179,7 +182,10 @@ class _Reader:
         self.a.append(int(gpa, 16))
         self.b.append(int(size, 16))
 
-    def _no_event(self, number: int, line: bytes, cut: bool) -> None:
+    def _unparsed(self, number: int, line: bytes) -> InputFileError:
+        return self.source.not_a_line(number, line.decode("ascii", "backslashreplace"), cut=False, remedy=_REMEDY)
+
+    def _no_event(self, number: int, line: bytes) -> None:
         """Account for a line that is no event. Raises InputFileError where it should be one."""
         lost = LOST.fullmatch(line)
         if lost is not None:
@@ -200,7 +206,7 @@ class _Reader:
         elif not self.perf and TRACE_CMD_OWN.fullmatch(line):
             self.counted["lines of trace-cmd's own"] += 1
         else:
-            raise self.source.not_a_line(number, line.decode("ascii", "backslashreplace"), cut, _REMEDY)
+            raise self._unparsed(number, line)
 
     def finish(self, form: str) -> Recording:
         """The recording: faults told from their consequences, all in order of time."""
@@ -260,6 +266,9 @@ class _Reader:
             recording.remarks.append(
                 f"{number} events were lost while recording ({self.lost_marks:,} marks); larger buffers lose fewer"
             )
+        if self.cut:
+            recording.counted["last lines without an end"] += 1
+            recording.remarks.append("the file is cut short: its last line, which has no end, is left out")
         if not self.timed:
             recording.remarks.append("its clock counts ticks, so that it cannot be merged by time")
 
