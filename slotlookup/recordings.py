@@ -255,7 +255,14 @@ def import_files(
     recordings of a whole machine the events of the VM are kept (slotlookup/ownership.py), or those that `chosen` says.
     Raises InputFileError, or UsageError where there are no files.
     """
-    parts = [_play(read_recording(path)) for path in paths]
+    return put_together([read_recording(path) for path in paths], name, chosen)
+
+
+def put_together(
+    recordings: Sequence[Recording], name: str | None = None, chosen: Chosen | None = None
+) -> tuple[Trace, Summary]:
+    """The same with recordings that are read already."""
+    parts = [_play(recording) for recording in recordings]
     if not parts:
         raise UsageError("no files to import")
     telling = [part for part in parts if part.final is not None]

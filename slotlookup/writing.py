@@ -25,19 +25,11 @@ def replacing(path: Path | str) -> Iterator[BinaryIO]:
     """
     target = Path(path)
     try:
-        real = target.parent.resolve() / target.name
-        if target.is_symlink():
-            if target.parent not in _OPEN_FILES:
-                raise InputFileError(target, None, "cannot be written: it is a symbolic link; give what it points to")
-            real = target.resolve()
-        if real.is_dir():
-            raise InputFileError(target, None, "cannot be written: it is a directory")
+        real = _destination(target)
         if real.exists() and not real.is_file():
             with open(os.open(real, os.O_WRONLY | os.O_NOFOLLOW), "wb") as file:  # noqa: PTH123
                 yield file
             return
-        if not real.parent.is_dir():
-            raise InputFileError(target, None, f"cannot be written: there is no directory {real.parent}")
         beside = real.with_name(f".{real.name[:200]}.{secrets.token_hex(4)}.part")
         try:
             with beside.open("xb") as file:
@@ -47,3 +39,28 @@ def replacing(path: Path | str) -> Iterator[BinaryIO]:
             beside.unlink(missing_ok=True)
     except OSError as error:
         raise InputFileError(target, None, f"cannot be written: {error.strerror or error}") from None
+
+
+def must_be_writable(path: Path | str) -> None:
+    """Raise what `replacing` would, as far as it can be told before there is something to write."""
+    target = Path(path)
+    try:
+        real = _destination(target)
+    except OSError as error:
+        raise InputFileError(target, None, f"cannot be written: {error.strerror or error}") from None
+    if not os.access(real if real.exists() and not real.is_file() else real.parent, os.W_OK):
+        raise InputFileError(target, None, "cannot be written: Permission denied")
+
+
+def _destination(target: Path) -> Path:
+    """The file to write, with no link left in its path. Raises InputFileError where it cannot be one."""
+    real = target.parent.resolve() / target.name
+    if target.is_symlink():
+        if target.parent not in _OPEN_FILES:
+            raise InputFileError(target, None, "cannot be written: it is a symbolic link; give what it points to")
+        real = target.resolve()
+    if real.is_dir():
+        raise InputFileError(target, None, "cannot be written: it is a directory")
+    if not real.parent.is_dir():
+        raise InputFileError(target, None, f"cannot be written: there is no directory {real.parent}")
+    return real

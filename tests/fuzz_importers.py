@@ -28,7 +28,17 @@ SECONDS_A_RECORDING = 10
 """Processor time beyond which a recording of a few thousand bytes hangs the import."""
 
 _STUMBLES = [
-    *(b"0", b"-1", b"0x", b"0xffffffffffffffff", b"ffffffffffffffff", b"10000000000000000", b"9" * 40, b"1e999"),
+    *(
+        b"0",
+        b"-1",
+        b"0x",
+        b"0xffffffffffffffff",
+        b"ffffffffffffffff",
+        b"10000000000000000",
+        b"9" * 40,
+        b"9" * 5000,
+        b"1e999",
+    ),
     *(b"nan", b"\0", b"\xff\xfe", b"\x1b[2J", b"\r\n", b"\n", b"\n\n", b" " * 70, b"[", b"]", b"(", b"-", b"/", b": "),
     *(b"\xd9\xa3", b"SLOT 0 gpa=0x0 size=0x0 hva=0x0", b"<...>", b"unfinished ...>", b"CPU:0 [LOST ", b"#", b",", b"="),
 ]

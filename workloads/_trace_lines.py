@@ -31,8 +31,8 @@ FTRACE_MARK = re.compile(rb"^(?:# tracer: |" + _FTRACE + rb"$|CPU:\d+ \[)", re.M
 PERF_MARK = re.compile(rb"^" + _PERF + rb"$", re.MULTILINE)
 
 LOST = re.compile(
-    rb"CPU:(\d+) \[LOST (?:(\d+) )?EVENTS\]|CPU:(\d+) \[(?:(\d+) )?EVENTS DROPPED\]|"
-    rb"[^\n]*\[(\d+)\][^\n]*: PERF_RECORD_LOST(?:_SAMPLES)? lost (\d+)\s*"
+    rb"CPU:(\d{1,5}) \[LOST (?:(\d{1,18}) )?EVENTS\]|CPU:(\d{1,5}) \[(?:(\d{1,18}) )?EVENTS DROPPED\]|"
+    rb"[^\n]*\[(\d{1,5})\][^\n]*: PERF_RECORD_LOST(?:_SAMPLES)? lost (\d{1,18})\s*"
 )
 """A mark of lost events: the CPU and the number of one of three programs. tracefs and trace-cmd may lack the number."""
 OVERWRITTEN = re.compile(rb"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18}) [^\n]*")
@@ -79,7 +79,7 @@ EVENTS: dict[bytes, tuple[Told, re.Pattern[bytes]]] = {
     ),
     b"kvm_tdp_mmu_spte_changed": (
         Told.SPTE_CHANGED,
-        re.compile(rb"as id (\d+) gfn " + _X + rb" level (\d+) old_spte " + _X + rb" new_spte " + _X),
+        re.compile(rb"as id (\d{1,5}) gfn " + _X + rb" level (\d{1,2}) old_spte " + _X + rb" new_spte " + _X),
     ),
     b"kvm_unmap_hva_range": (
         Told.UNMAP,

@@ -22,8 +22,8 @@ _PREFIX = re.compile(
     r"(?:(?P<time>\d\d:\d\d:\d\d(?:\.\d+)?|\d{1,10}\.\d{1,9}) +)?(?:\(\+ *\d+\.\d+\) +)?",
     re.ASCII,
 )
-_N = r"0x[0-9a-f]{1,16}|\d{1,20}"
-_IOCTL = re.compile(r"ioctl\((\d+)(?:<[^,]*>)?, ([^,]+?)(?:, .*|\) += .*)", re.ASCII)
+_N = r"0x[0-9a-f]{1,16}|0|[1-9]\d{0,19}"
+_IOCTL = re.compile(r"ioctl\((\d{1,10})(?:<[^,]*>)?, ([^,]+?)(?:, .*|\) += .*)", re.ASCII)
 _SLOT_CALL = re.compile(
     r"ioctl\(\d+(?:<[^,]*>)?, [^,]+, "
     rf"\{{slot=({_N}), flags=([^,]+), guest_phys_addr=({_N}), memory_size=({_N}), userspace_addr=({_N}|NULL)"
