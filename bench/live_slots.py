@@ -22,8 +22,8 @@ PAGE = 4096
 def with_its_slots(command: Sequence[str], told: Path) -> list[str]:
     """A command that starts a VM, so that its slot changes are told in the file `told`.
 
-    QEMU tells them itself. Of anything else the ioctls are followed, which slows down every exit to it. Raises UsageError
-    where that cannot be.
+    QEMU tells them itself. Of anything else the ioctls are followed, which slows down every exit to it. Raises
+    UsageError where that cannot be.
     """
     if Path(command[0]).name.startswith(_QEMU):
         return [*command, "-trace", f"enable=kvm_set_user_memory,file={told}", "-msg", "timestamp=on"]

@@ -74,8 +74,8 @@ class Monitor:
         while True:
             answer = self._receive()
             if "error" in answer:
-                error = answer["error"]
-                told = error.get("desc") if isinstance(error, dict) else error
+                refusal = answer["error"]
+                told = refusal.get("desc") if isinstance(refusal, dict) else refusal
                 raise self._fault(f"refuses {name}: {told}")
             if "return" in answer:
                 return answer["return"]

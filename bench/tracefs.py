@@ -32,7 +32,7 @@ EVENTS = {
     "kvm/kvm_page_fault": True,
     "kvmmmu/kvm_mmu_spte_requested": False,
 }
-"""What is recorded, and whether a kernel without it is of no use. Which of the last two tells a fault, the import finds."""
+"""What is recorded, and whether a kernel without it is of no use. Which of the last two tell faults is found later."""
 CLOCK = "mono"
 PIECE = 1 << 16
 AT_ONCE = 1 << 20

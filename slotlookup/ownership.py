@@ -39,6 +39,8 @@ class Chosen:
 
     pids: frozenset[int] = frozenset()
     comms: tuple[str, ...] = ()
+    required: bool = True
+    """Whether it is an error that none of them did anything."""
 
     def __bool__(self) -> bool:
         return bool(self.pids or self.comms)
@@ -99,11 +101,11 @@ def claim(recording: Recording, slots: Sequence[Memslot], chosen: Chosen) -> Cla
     remarks: list[str] = []
     if chosen:
         own = np.array([chosen.matches(thread) for thread in origins.threads], dtype=bool)
-        if not own.any():
+        if chosen.required and not own.any():
             listed = threads.listed(np.flatnonzero(threads.present))
             raise InputFileError(recording.path, None, f"no event is by a thread that was chosen; it has {listed}")
         faulting, asked = own, own
-        if bool(threads.inside.any()) and not bool((own & (threads.lookups > 0)).any()):
+        if chosen.required and bool(threads.inside.any()) and not bool((own & (threads.lookups > 0)).any()):
             listed = threads.listed(np.flatnonzero(threads.lookups > 0))
             remarks.append(f"no fault is by a thread that was chosen; those that fault are {listed}")
     else:
@@ -178,7 +180,7 @@ class _Threads:
 
     def companions(self, faulting: Flags) -> Flags:
         """The threads of the VM's process, as far as can be told."""
-        processes = {self.all[i].tgid for i in np.flatnonzero(faulting).tolist()} - {None}
+        processes = {self.all[i].tgid for i in np.flatnonzero(faulting & (self.inside > 0)).tolist()} - {None}
         own = np.zeros(len(self.all), dtype=bool)
         for i, thread in enumerate(self.all):
             if processes and thread.tgid is not None:

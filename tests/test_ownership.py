@@ -89,6 +89,18 @@ def test_threads_are_chosen_by_id_or_name(tmp_path: Path) -> None:
     assert any("those that fault are CPU 0/KVM-11" in remark for remark in summary.files[0].remarks)
 
 
+def test_without_faults_only_calls_of_its_own_are_kept_outside_its_slots(tmp_path: Path) -> None:
+    text = lines(
+        ("qemu-10 (10)", unmap(INSIDE)),
+        ("qemu-10 (10)", unmap(OUTSIDE)),
+        ("kdamond.0-76 (76)", unmap(INSIDE)),
+        ("kdamond.0-76 (76)", unmap(OUTSIDE)),
+        ("browser-90 (90)", unmap(OUTSIDE)),
+    )
+    assert kept(tmp_path, text) == [INSIDE, OUTSIDE, INSIDE]
+    assert kept(tmp_path, text, Chosen(frozenset([55]), required=False)) == [INSIDE, INSIDE]
+
+
 def test_threads_that_may_be_several_vms_must_be_chosen(tmp_path: Path) -> None:
     for names in (("CPU 0/KVM-11", "CPU 0/KVM-21"), ("CPU 0/KVM-11", "fc_vcpu 0-21"), ("vm-1", "vm-2")):
         text = lines((names[0], fault(1)), (names[1], fault(2)))

@@ -77,8 +77,8 @@ def command(
     """Record a VM on this machine: the faults and notifier calls that its kernel tells of, and its slots.
 
     Needs root. The slots come from QEMU's monitor (--qmp), from recordings (--slots), from a QEMU that is started here,
-    or by following what COMMAND does with strace. Everything is recorded in an instance of tracefs that is removed at the
-    end, however that comes about. Ctrl-C ends the recording and writes what there is.
+    or by following what COMMAND does with strace. Everything is recorded in an instance of tracefs that is removed at
+    the end, however that comes about. Ctrl-C ends the recording and writes what there is.
     """
     if sum((bool(vm), pid is not None, demo)) != 1:
         raise UsageError("give one of --pid PID, --demo, or -- COMMAND: what is to be recorded")
@@ -107,10 +107,7 @@ def command(
         recorded = _named(read_recording(events)) if events.stat().st_size else None
         if recorded is None or not len(recorded.events):
             raise UsageError("KVM told of nothing while it was recorded; does the VM run, and use KVM?")
-        known = recorded.origins.threads if recorded.origins is not None else ()
-        chosen = Chosen(frozenset(process.pids))
-        if not any(chosen.matches(thread) for thread in known):
-            chosen = Chosen()
+        chosen = Chosen(frozenset(process.pids), required=False)
         trace, summary = put_together([recorded, *recordings], name or output.stem, chosen)
         write_trace(trace, output)
     for line in summary.text():
@@ -171,8 +168,11 @@ def _demo(recorder: Instance, events: Path, seconds: float, stop: Stop) -> Runni
         _tell("recording a guest that touches memory while its host takes some away", seconds)
         process = follow(recorder, events, lambda: Command(arguments, (marks,), quiet=True), seconds * 3 + 10, stop)
     assert isinstance(process, Command) and process.process.stdout is not None
-    said = process.process.stdout.read()
-    if not said.startswith("{"):
+    with process.process.stdout as pipe:
+        said = pipe.read()
+    if not said:
+        if stop.asked:
+            return process
         raise UsageError(f"the guest ended early (exit code {process.process.returncode})")
     told = json.loads(said)
     if "error" in told:
