@@ -125,6 +125,9 @@ EVENTS = [
         (1, 0, (1 << 64) - 1),
     ),
     ("kvm_unmap_hva_range: [FAILED TO PARSE] start=0x7f0000001000 end=0x7f0000003000\n", (1, HVA + 4096, HVA + 12288)),
+    ("kvm_unmap_hva_range:   start=0x7f0000001000 end=0x7f0000003000\n", (1, HVA + 0x1000, HVA + 0x3000)),
+    ("kvm_mmu_spte_requested:  gfn=10083 pfn=211e90 level=1\n", (0, 0x10083, 0)),
+    ("kvm_page_fault:  vcpu_id=0 guest_rip=0x12 fault_address=0x5123 error_code=0x6\n", (0, 5, 0)),
     ("kvm_age_hva: mmu notifier age hva: 0x007f0000001000 -- 0x007f0000002000\n", (1, HVA + 0x1000, HVA + 0x2000)),
     ("kvm_test_age_hva: mmu notifier test age hva: 0x007f0000001000\n", (1, HVA + 0x1000, HVA + 0x1001)),
     ("kvm_set_spte_hva: mmu notifier set pte hva: 0x007f0000001000\n", (1, HVA + 0x1000, HVA + 0x1001)),
@@ -147,6 +150,8 @@ HEADS = [
     "       CPU 0/KVM-100     (   4240) [001] .....     1.000001: ",
     "           <...>-100     (-------) [001] ...1.     1.000001: ",
     "              wl-23642 [001]  2262.196063: ",
+    "vms.1:           vm-100 [001]  2262.196063: ",
+    "vms-2:   python-14121   1...1. 14097.941494: ",
     "           a-1 [x]-7 [001]  2262.196063123: ",
     "       CPU 0/KVM 23029 [000]  2232.896790: kvm:",
     "              wl 23029/23031 [000]  2232.896790123:          1 kvmmmu:",
@@ -202,7 +207,7 @@ def test_what_is_no_line_is_told(tmp_path: Path, line: str) -> None:
 
 def test_lost_events_are_told(tmp_path: Path) -> None:
     heading = "# tracer: nop\n#\n# entries-in-buffer/entries-written: 10/30   #P:2\n"
-    marks = "CPU:1 [LOST 123 EVENTS]\nCPU:0 [LOST EVENTS]\nCPU:1 [7 EVENTS DROPPED]\n"
+    marks = "CPU:1 [LOST 123 EVENTS]\nCPU:0 [LOST EVENTS]\nvms: CPU:1 [7 EVENTS DROPPED]\n"
     recording = read(tmp_path, heading + HEAD + UNMAP + marks)
     assert any(remark.startswith("150 events were lost while recording (4 marks)") for remark in recording.remarks)
     perf = "      vm 100 [001] 1.000001: kvm:" + UNMAP + "      vm 100 [001]     1.000002: PERF_RECORD_LOST lost 9\n"

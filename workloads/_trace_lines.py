@@ -4,6 +4,7 @@ tracefs `trace` and `trace_pipe`, and `trace-cmd report`:
 
              ops-21536   [001] ...1.  2118.443785: kvm_mmu_spte_requested: gfn 40 pfn 1d9caa level 1
        CPU 0/KVM-4243    (   4240) [001] ...1.  2118.44 ...     with the option record-tgid
+    vms:          ops-21536   1...1.  2118.44 ...               of an instance called vms; with -l
 
 `perf script`:
 
@@ -18,21 +19,23 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 
-_PLACE_AND_TIME = rb"\[\d{1,5}\] +(?:[^\s\[\]]{3,8} +)?(\d{1,10})(?:\.(\d{6}|\d{9}))?: +"
+_PLACE = rb"(?:\[\d{1,5}\] +(?:[^\s\[\]]{3,8} +)?|\d{1,5}[^\s\d\[\]][^\s\[\]]{2,7} +)"
+_PLACE_AND_TIME = _PLACE + rb"(\d{1,10})(?:\.(\d{6}|\d{9}))?: +"
+_BUFFER = rb"(?:[\w.\-]{1,64}: {1,64})?"
 _EVENT = rb"(?:\w+:)?(\w+):(?: +([^\n]*))?"
-_FTRACE = rb" {0,64}([^\n]{1,16}?)-(\d{1,10})() +(?:\( *(\d{1,10}|-+)\) +)?" + _PLACE_AND_TIME + _EVENT
-_PERF = rb" {0,64}([^\n]{1,16}?) +(\d{1,10})(?:/(\d{1,10}))?() +" + _PLACE_AND_TIME + rb"(?:\d+ +)?" + _EVENT
+_FTRACE = _BUFFER + rb" {0,64}(\S[^\n]{0,15}?)-(\d{1,10})() +(?:\( *(\d{1,10}|-+)\) +)?" + _PLACE_AND_TIME + _EVENT
+_PERF = rb" {0,64}(\S[^\n]{0,15}?) {1,64}(\d{1,10})(?:/(\d{1,10}))?() +" + _PLACE_AND_TIME + rb"(?:\d+ +)?" + _EVENT
 
 FTRACE_LINES = re.compile(rb"^(?:" + _FTRACE + rb"|([^\n]*))$", re.MULTILINE)
 PERF_LINES = re.compile(rb"^(?:" + _PERF + rb"|([^\n]*))$", re.MULTILINE)
 """Either matches every line. Groups: comm, first and second id, tgid, seconds, their fraction, event, what it prints;
 and the whole line where it is no event."""
-FTRACE_MARK = re.compile(rb"^(?:# tracer: |" + _FTRACE + rb"$|CPU:\d+ \[)", re.MULTILINE)
+FTRACE_MARK = re.compile(rb"^(?:# tracer: |" + _FTRACE + rb"$|" + _BUFFER + rb"CPU:\d+ \[)", re.MULTILINE)
 PERF_MARK = re.compile(rb"^" + _PERF + rb"$", re.MULTILINE)
 
 LOST = re.compile(
-    rb"CPU:(\d{1,5}) \[LOST (?:(\d{1,18}) )?EVENTS\]|CPU:(\d{1,5}) \[(?:(\d{1,18}) )?EVENTS DROPPED\]|"
-    rb"[^\n]*\[(\d{1,5})\][^\n]*: PERF_RECORD_LOST(?:_SAMPLES)? lost (\d{1,18})\s*"
+    _BUFFER + rb"(?:CPU:(\d{1,5}) \[LOST (?:(\d{1,18}) )?EVENTS\]|CPU:(\d{1,5}) \[(?:(\d{1,18}) )?EVENTS DROPPED\]|"
+    rb"[^\n\[]*\[(\d{1,5})\][^\n\[]*: PERF_RECORD_LOST(?:_SAMPLES)? lost (\d{1,18})\s*)"
 )
 """A mark of lost events: the CPU and the number of one of three programs. tracefs and trace-cmd may lack the number."""
 OVERWRITTEN = re.compile(rb"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18}) [^\n]*")
@@ -59,9 +62,9 @@ _X = rb"(?:0x)?([0-9a-f]{1,16})"
 
 
 def _prints(form: bytes, *fields: bytes) -> re.Pattern[bytes]:
-    """What an event prints, or its fields by name, as trace-cmd prints what it cannot format."""
-    raw = rb"[^\n]*?".join(rb"\b" + field + rb"=" + _X for field in fields)
-    return re.compile(rb"(?:" + form + rb"|\[FAILED TO PARSE\] " + raw + rb"[^\n]*)")
+    """What an event prints, or its fields by name, as `trace-cmd report -R` prints them, or what it cannot format."""
+    raw = rb"(?:\w{1,20}=\w{1,20} +){0,4}" + rb" +".join(field + rb"=" + _X for field in fields)
+    return re.compile(rb"(?:" + form + rb"|(?:\[FAILED TO PARSE\] )?" + raw + rb"[^\n]*)")
 
 
 EVENTS: dict[bytes, tuple[Told, re.Pattern[bytes]]] = {
