@@ -13,11 +13,14 @@ from pathlib import Path
 from types import FrameType
 
 from slotlookup.errors import UsageError
+from slotlookup.importing import LARGEST_TEXT
 
-from .tracefs import Instance, started
+from .tracefs import AT_ONCE, Instance, started
 
 TICK = 0.05
 """Seconds between looks at what is recorded."""
+RESERVE = 1 << 28
+"""Bytes of text that may be in the kernel's buffers when the recording ends for its length."""
 PATIENCE = 5.0
 """Seconds that a command has to end once asked."""
 
@@ -27,6 +30,8 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked = False
+        self.full = False
+        """Whether the recording ended because it was as long as it may be."""
 
     def _ask(self, number: int, _: FrameType | None) -> None:
         if self.asked:
@@ -125,6 +130,8 @@ def follow(
 ) -> Running | Command:
     """Record into the file `text` until the process that `start` gives ends, time is up, or `stop` is asked.
 
+    It ends as well when the text is as long as the import takes.
+
     The process is left as it is where it was running before, and ended where it is a command of ours.
     """
     with text.open("xb") as file, instance.text() as recorded:
@@ -133,11 +140,14 @@ def follow(
         try:
             end = None if seconds is None else time.monotonic() + seconds
             while process.look() and not stop.asked and (end is None or time.monotonic() < end):
+                if file.tell() > LARGEST_TEXT - RESERVE:
+                    stop.full = True
+                    break
                 if not recorded.copy(file):
                     time.sleep(TICK)
         finally:
             process.end()
         instance.stop()
-        while recorded.copy(file):
+        while file.tell() < LARGEST_TEXT - AT_ONCE and recorded.copy(file):
             pass
     return process

@@ -29,7 +29,9 @@ from slotlookup.trace import Events, empty_events
 HEAD = 1 << 16
 """Bytes that a format is recognised by, where they suffice."""
 LARGEST = 1 << 30
-"""Bytes a recording may have once decompressed."""
+"""Bytes a recording may have once decompressed, where it is read whole."""
+LARGEST_TEXT = 1 << 32
+"""Bytes it may have where it is read block by block: its events take about as much memory as it has text."""
 BLOCK = 1 << 22
 """Bytes of text read at a time by importers that need not have the whole."""
 LONGEST_LINE = 1 << 16
@@ -63,7 +65,7 @@ class Source:
     @cached_property
     def data(self) -> bytes:
         """The whole content. Raises InputFileError where it is too much or cannot be read."""
-        return b"".join(self._pieces()) if self.more else self.head
+        return b"".join(self._pieces(BLOCK, LARGEST)) if self.more else self.head
 
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         """The content in blocks of about `size` bytes that end with a line (the last with or without a newline).
@@ -71,7 +73,7 @@ class Source:
         Raises InputFileError where the file is too long or cannot be read, or a line is longer than LONGEST_LINE.
         """
         lines, rest = 0, b""
-        for piece in self._pieces(size) if self.more else (self.head,):
+        for piece in self._pieces(size, LARGEST_TEXT) if self.more else (self.head,):
             end = piece.rfind(b"\n") + 1
             if end:
                 yield rest + piece[:end]
@@ -84,13 +86,13 @@ class Source:
         if rest:
             yield rest
 
-    def _pieces(self, size: int = BLOCK) -> Iterator[bytes]:
+    def _pieces(self, size: int, most: int) -> Iterator[bytes]:
         held = 0
         with _reading(self.path, self.compression) as file:
             while piece := file.read(size):
                 held += len(piece)
-                if held > LARGEST:
-                    raise self.fault(None, f"more than {LARGEST >> 30} GiB; import a part of it")
+                if held > most:
+                    raise self.fault(None, f"more than {most >> 30} GiB; import a part of it")
                 yield piece
 
     @property

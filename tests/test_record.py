@@ -297,3 +297,28 @@ def test_what_is_no_monitor_is_told(tmp_path: Path, greeting: str) -> None:
         raise AssertionError("it was taken for a monitor")
     with pytest.raises(UsageError, match="cannot be connected to"), monitor(written(tmp_path, "file", SLOTS)):
         raise AssertionError("a file was taken for a socket")
+
+
+@live
+def test_of_two_vms_the_one_asked_for_is_recorded(tmp_path: Path, leaves_nothing: None) -> None:
+    script = "import sys\n" + GUEST.replace("os.open(os.devnull, os.O_WRONLY)", "os.open(sys.argv[2], os.O_RDWR)")
+    guests = []
+    for name in ("one", "two"):
+        marks = written(tmp_path, name, "")
+        guests.append(subprocess.Popen([sys.executable, written(tmp_path, "g.py", script), "60", marks]))
+    try:
+        await_(lambda: all((tmp_path / name).read_text().count("SLOT") >= 17 for name in ("one", "two")))
+        rows = [line.split()[1:] for line in (tmp_path / "one").read_text().splitlines()[:17]]
+        table = "".join(f"{n},{g[4:]},{s[5:]},{h[4:]},0x0\n" for n, g, s, h in rows)
+        slots = written(tmp_path, "slots.csv", "slot,gpa,size,hva,flags\n" + table)
+        output = tmp_path / "t.parquet"
+        result = call("--pid", str(guests[0].pid), "--slots", slots, "--seconds", "0.5", "-o", output)
+    finally:
+        for guest in guests:
+            guest.kill()
+            guest.wait()
+    assert result.exception is None, result.output
+    assert "faults of other VMs' threads (python-" in result.stderr
+    assert f"(process {guests[1].pid})" in result.stderr
+    assert " 0 of them outside every slot" in result.stderr
+    assert (read_trace(output).events["kind"] == EventKind.GFN_LOOKUP).any()

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from slotlookup.errors import InputFileError, UsageError
-from slotlookup.importing import Recording
+from slotlookup.importing import LARGEST_TEXT, Recording
 from slotlookup.ownership import Chosen
 from slotlookup.recordings import put_together, read_recording
 from slotlookup.trace import write_trace
@@ -25,7 +25,7 @@ from ..qmp import monitor
 from ..tracefs import Instance, find_tracefs, instance, monotonic_offset
 
 KVM = Path("/dev/kvm")
-DEMO_SECONDS = 3.0
+DEMO_SECONDS = 2.0
 BUFFER_KB = 16 << 10
 
 
@@ -39,7 +39,7 @@ BUFFER_KB = 16 << 10
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
-    help="How long; without it until the process ends or Ctrl-C, with --demo 3.",
+    help="How long; without it until the process ends or Ctrl-C, with --demo 2.",
 )
 @click.option(
     "--qmp",
@@ -107,6 +107,8 @@ def command(
         recorded = _named(read_recording(events)) if events.stat().st_size else None
         if recorded is None or not len(recorded.events):
             raise UsageError("KVM told of nothing while it was recorded; does the VM run, and use KVM?")
+        if stop.full:
+            recorded.remarks.append(f"the recording ended at {LARGEST_TEXT >> 30} GiB of text, as more is not imported")
         chosen = Chosen(frozenset(process.pids), required=False)
         trace, summary = put_together([recorded, *recordings], name or output.stem, chosen)
         write_trace(trace, output)
