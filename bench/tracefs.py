@@ -1,6 +1,7 @@
 """An instance of tracefs of our own: KVM's events are recorded there and nothing else on the machine is changed.
 
-The instance is called `slotlookup-PID-START`, START being the time at which the process started, in the kernel's ticks.
+The instance is called `slotlookup-PID-START-SPACE`: the time at which the process started, in the kernel's ticks, and the
+namespace that its id is of, so that a container leaves alone what another one records.
 It is removed when the block that uses it ends, by another process when this one dies in it (`instance_guard.py`), and
 failing that by the next recording, which removes instances whose process is no more.
 """
@@ -37,7 +38,7 @@ CLOCK = "mono"
 PIECE = 1 << 16
 AT_ONCE = 1 << 20
 """Bytes after which to look at something else, as a busy VM's events never end."""
-_NAME = re.compile(r"slotlookup-(\d{1,10})-(\d{1,20})")
+_NAME = re.compile(r"slotlookup-(\d{1,10})-(\d{1,20})-(\d{1,20})")
 
 
 def find_tracefs() -> Path:
@@ -65,12 +66,23 @@ def started(pid: int) -> int | None:
     return int(stat.rpartition(")")[2].split()[19])
 
 
+def name_of(pid: int) -> str:
+    """What the instance of a process that lives is called."""
+    return f"slotlookup-{pid}-{started(pid)}-{_space()}"
+
+
+def _space() -> int:
+    return Path("/proc/self/ns/pid").stat().st_ino
+
+
 def remove_stale(tracefs: Path) -> list[str]:
     """Remove instances of ours whose process is no more. Their names."""
     removed = []
     for instance in sorted((tracefs / "instances").iterdir()):
         match = _NAME.fullmatch(instance.name)
-        if match is not None and started(int(match[1])) != int(match[2]) and remove_instance(instance):
+        if match is None or int(match[3]) != _space() or started(int(match[1])) == int(match[2]):
+            continue
+        if remove_instance(instance):
             removed.append(instance.name)
     return removed
 
@@ -173,7 +185,7 @@ def instance(buffer_kb: int) -> Iterator[Instance]:
     """An instance for the length of the block. Raises UsageError, with the remedy, where that cannot be."""
     tracefs = find_tracefs()
     remove_stale(tracefs)
-    path = tracefs / "instances" / f"slotlookup-{os.getpid()}-{started(os.getpid())}"
+    path = tracefs / "instances" / name_of(os.getpid())
     guard = subprocess.Popen(
         [sys.executable, "-I", "-S", Path(__file__).with_name("instance_guard.py"), path],
         stdin=subprocess.PIPE,

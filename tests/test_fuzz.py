@@ -27,3 +27,21 @@ def test_damaged_recordings(
     tmp_path_factory: pytest.TempPathFactory, files: list[bytes], with_slots: bool, chosen: Chosen
 ) -> None:
     check(tmp_path_factory.getbasetemp(), [*files, CORPUS["slots.csv"]] if with_slots else files, chosen)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("strace.txt", b"memory_size=1048576", b"memory_size=01048576"),
+        ("strace.txt", b"ioctl(10,", b"ioctl(" + b"9" * 5000 + b","),
+        ("strace.txt", b"1700000001.000000", b"9" * 400 + b".000000"),
+        ("qemu.trace", b"9@1700000001.000000", b"9@" + b"9" * 5000 + b".000000"),
+        ("tdp.trace", b"[LOST 3 EVENTS]", b"[LOST " + b"9" * 5000 + b" EVENTS]"),
+        ("tdp.trace", b"9/12 ", b"9/" + b"9" * 5000 + b" "),
+    ],
+)
+def test_numbers_that_python_does_not_read(tmp_path: Path, name: str, old: bytes, new: bytes) -> None:
+    assert old in CORPUS[name]
+    # tracefs' heading is a comment, and may say what it likes.
+    expected = "imported" if old == b"9/12 " else "refused"
+    assert check(tmp_path, [CORPUS[name].replace(old, new, 1)], Chosen()) == expected

@@ -162,16 +162,18 @@ def test_what_others_left_is_removed(leaves_nothing: None) -> None:
     assert place is not None
     pid = subprocess.Popen(["true"])
     pid.wait()
-    stale = place / "instances" / f"slotlookup-{pid.pid}-1"
-    alive = place / "instances" / f"slotlookup-{os.getpid()}-{tracefs.started(os.getpid())}"
+    alive = place / "instances" / tracefs.name_of(os.getpid())
+    space = alive.name.rpartition("-")[2]
+    stale = place / "instances" / f"slotlookup-{pid.pid}-1-{space}"
+    contained = place / "instances" / f"slotlookup-{pid.pid}-1-{space}0"
     other = place / "instances" / "slotlookup-not-ours"
-    for path in (stale, alive, other):
+    for path in (stale, alive, contained, other):
         path.mkdir()
     try:
         assert stale.name in tracefs.remove_stale(place)
-        assert not stale.exists() and alive.exists() and other.exists()
+        assert not stale.exists() and alive.exists() and contained.exists() and other.exists()
     finally:
-        for path in (stale, alive, other):
+        for path in (stale, alive, contained, other):
             remove_instance(path)
 
 
