@@ -1,9 +1,9 @@
 """An instance of tracefs of our own: KVM's events are recorded there and nothing else on the machine is changed.
 
-The instance is called `slotlookup-PID-START-SPACE`: the time at which the process started, in the kernel's ticks, and the
-namespace that its id is of, so that a container leaves alone what another one records.
-It is removed when the block that uses it ends, by another process when this one dies in it (`instance_guard.py`), and
-failing that by the next recording, which removes instances whose process is no more.
+The instance is called `slotlookup-PID-START-SPACE`: the time at which the process started, in the kernel's ticks, and
+the namespace that its id is of, so that a container leaves alone what another one records. It is removed when the block
+that uses it ends, by another process when this one dies in it (`instance_guard.py`), and failing that by the next
+recording, which removes instances whose process is no more.
 """
 
 from __future__ import annotations
