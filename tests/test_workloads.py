@@ -22,7 +22,9 @@ SIZABLE = [name for name in NAMES if workloads()[name].sizable]
 FIXED = [name for name in NAMES if not workloads()[name].sizable]
 DATA = Path(__file__).parents[1] / "workloads" / "data"
 FINGERPRINTS = {
+    "balloon-16": "e9ee93a18e5cb938",
     "microvm-1G": "22f0f2115aa4e8f1",
+    "mm-operations": "fd8c344061ee20ea",
     "q35-1G": "67e44086d1c85a94",
     "q35-2G-dynamic": "2a489c0ff4063b84",
     "q35-4G-numa64": "11c99d6df4dbe5c9",
