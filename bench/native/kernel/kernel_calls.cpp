@@ -1,0 +1,151 @@
+// A strategy called as the kernel calls its own: one question at a time, other work in between, the slot put to use.
+//
+// What the kernel does around a search belongs to what a slot more costs it, as far as it reads memory of each slot:
+//   gfn lookup      kvm_gfn_to_hva_cache_init reads the slot's userspace_addr, npages and flags
+//   invalidation    invalidate_range_start searches the hva tree and, for each slot met, reads its fields and the heads
+//                   of its reverse maps; invalidate_range_end searches the same range again and reads the fields
+// The heads of 4 KiB pages are as many whatever the slots, those of 2 MiB and 1 GiB pages at least one for each slot.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <vector>
+
+#include "bench/native/kernel/reverse_maps.hpp"
+#include "slotlookup/native/bindings.hpp"
+#include "slotlookup/native/index.hpp"
+#include "slotlookup/native/mode.hpp"
+#include "slotlookup/native/strategy.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace slotlookup {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Numbers = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Words = nb::ndarray<const std::uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+std::uint64_t nanoseconds_since(Clock::time_point begin) {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
+}
+
+// Reads a field as a caller would: the value is used, and nobody can know for what.
+template <class T>
+void read(const T& field) {
+  consume(static_cast<std::uint64_t>(field));
+}
+
+// Between two steps the kernel executes more than a processor looks ahead, so that no step begins before the one before
+// has ended.
+void step() {
+#if defined(__x86_64__)
+  asm volatile("lfence" ::: "memory");
+#else
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+#endif
+}
+
+class KernelCalls {
+ public:
+  // Gives the slots of address space 0 their reverse maps; they are to stay as they are.
+  KernelCalls(Strategy& strategy, const std::int32_t* numbers, std::size_t n) : strategy_(strategy) {
+    for (std::size_t i = 0; i < n; ++i) maps_.give(strategy.slot(numbers[i]));
+  }
+
+  std::uint64_t time_gfns(const std::uint64_t* gfn, std::size_t n, std::size_t displaced) {
+    const Displacer displacer(displaced);
+    GfnIndex& index = strategy_.gfn(0);
+    const std::vector<std::uint16_t> nobody(n, 0);
+    std::vector<std::int32_t> numbers(n);
+    index.answer(gfn, nobody.data(), n, numbers.data());
+    std::vector<const Slot*> slots;
+    for (const std::int32_t number : numbers) slots.push_back(number < 0 ? nullptr : &strategy_.slot(number));
+    const ReplayMode hot;
+    const Clock::time_point begin = Clock::now();
+    for (std::size_t i = 0; i < n; ++i) {
+      consume(displacer.walk(0));
+      consume(index.replay(gfn + i, nobody.data() + i, 1, hot));
+      if (slots[i]) read(slots[i]->userspace_addr);
+      forget_memory();
+    }
+    return nanoseconds_since(begin);
+  }
+
+  std::uint64_t time_hvas(const std::uint64_t* start, const std::uint64_t* end, std::size_t n, std::size_t displaced) {
+    const Displacer displacer(displaced);
+    HvaIndex& index = strategy_.hva(0);
+    std::vector<std::int32_t> numbers;
+    std::vector<std::uint64_t> counts(n, 0);
+    index.answer(start, end, n, numbers, counts.data());
+    std::vector<const Slot*> slots;
+    for (const std::int32_t number : numbers) slots.push_back(&strategy_.slot(number));
+    const ReplayMode hot;
+    const Slot* const* met = slots.data();
+    const Clock::time_point begin = Clock::now();
+    for (std::size_t i = 0; i < n; ++i) {
+      consume(displacer.walk(0));
+      step();
+      consume(index.replay(start + i, end + i, 1, hot));
+      for (std::uint64_t k = 0; k < counts[i]; ++k, ++met) handle(**met, start[i]);
+      step();
+      consume(displacer.walk(0));
+      step();
+      consume(index.replay(start + i, end + i, 1, hot));
+      forget_memory();
+    }
+    return nanoseconds_since(begin);
+  }
+
+ private:
+  // The first head of each level in the range; of the further ones a lookup needs none.
+  static void handle(const Slot& slot, std::uint64_t start) {
+    const std::uint64_t gfn =
+        slot.base_gfn + ((std::max(start, slot.userspace_addr) - slot.userspace_addr) >> kPageShift);
+    for (unsigned level = 0; level < ReverseMaps::kLevels; ++level) {
+      step();
+      read(*ReverseMaps::head(slot, gfn, level));
+    }
+    step();
+    read(slot.flags);
+  }
+
+  Strategy& strategy_;
+  ReverseMaps maps_;
+};
+
+void bind(nb::module_& m) {
+  nb::class_<KernelCalls>(m, "KernelCalls", "A strategy called as the kernel calls its own structures.")
+      .def(
+          "__init__",
+          [](KernelCalls* self, Strategy& strategy, const Numbers& numbers) {
+            new (self) KernelCalls(strategy, numbers.data(), numbers.shape(0));
+          },
+          "strategy"_a, "numbers"_a, nb::keep_alive<1, 2>(),
+          "numbers are those of all its slots (int32[n]), in address space 0, in order of creation.")
+      .def(
+          "time_gfns",
+          [](KernelCalls& calls, const Words& gfn, std::size_t displaced) {
+            nb::gil_scoped_release free;
+            return calls.time_gfns(gfn.data(), gfn.shape(0), displaced);
+          },
+          "gfn"_a, "displaced"_a, "Nanoseconds for a lookup of each gfn (uint64[n]), and for the reading of its slot.")
+      .def(
+          "time_hvas",
+          [](KernelCalls& calls, const Words& start, const Words& end, std::size_t displaced) {
+            if (start.shape(0) != end.shape(0)) throw std::invalid_argument("as many starts as ends are needed");
+            nb::gil_scoped_release free;
+            return calls.time_hvas(start.data(), end.data(), start.shape(0), displaced);
+          },
+          "start"_a, "end"_a, "displaced"_a,
+          "Nanoseconds for an invalidation of each range (uint64[n], bytes): two searches, and a handler in between.");
+}
+
+const Binding declared(bind);
+
+}  // namespace
+}  // namespace slotlookup
