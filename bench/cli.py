@@ -24,6 +24,7 @@ COMMANDS = {
     "export": ("export", "Write saved results as CSV or Markdown."),
     "config": ("config", "Show the configuration in force, or its schema."),
     "import": ("import_recordings", "Make a trace of recordings of a real VM."),
+    "kernel": ("kernel", "Measure what slots cost the running kernel, beside what they cost kvm-5.17."),
     "verify": ("verify", "Put a strategy through the conformance suite."),
 }
 

@@ -1,0 +1,219 @@
+"""What `slotlookup kernel` found, in its published form, and the arithmetic on it.
+
+A **marginal cost** is what N slots cost more than one: the same addresses are asked of a VM with N slots and of one with
+a single slot over the same memory, in turns, and the difference is taken round by round. By it, system calls, loops and
+whatever else does not depend on the number of slots cancel. **Fidelity** is the tool's marginal cost by the kernel's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slotlookup.errors import InputFileError
+
+from ..statistics import Interval, median, median_interval, ratio_interval
+
+SCHEMA_VERSION = 1
+GOAL = 1.5
+"""How far the tool's marginal cost may lie from the kernel's, either way."""
+HOWS = ("hot", "called")
+"""How the strategy is asked: one question after another; and as the kernel calls its own structures."""
+
+Nanoseconds = Annotated[float, Field(allow_inf_nan=False)]
+Samples = Annotated[list[Nanoseconds], Field(min_length=1)]
+
+
+class _Published(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Series(_Published):
+    """Nanoseconds an operation, one sample a round: of `one` slot and of `many`. Equal places are of one round."""
+
+    one: Samples
+    many: Samples
+
+    def marginal(self) -> list[float]:
+        """What many slots cost more than one, round by round."""
+        return [many - one for one, many in zip(self.one, self.many, strict=True)]
+
+
+class Lookups(_Published):
+    """One pattern at one slot count: `pages` is the length of a range, `operations` how many a sample has."""
+
+    role: Literal["gfn", "hva"]
+    order: Literal["random", "next", "hole"]
+    pages: Annotated[int, Field(ge=1)]
+    operations: Annotated[int, Field(ge=1)]
+    kernel: Series
+    hot: Series
+    called: Series
+
+    @property
+    def title(self) -> str:
+        """The pattern in words."""
+        many = f", {self.pages:,} pages" if self.pages > 1 else ""
+        return f"{'gfn lookup' if self.role == 'gfn' else 'hva invalidation'}, {self.order}{many}"
+
+    def series(self, how: str) -> Series:
+        """The samples of `kernel`, `hot` or `called`."""
+        found = getattr(self, how)
+        assert isinstance(found, Series)
+        return found
+
+
+class Changes(_Published):
+    """Nanoseconds of each system call that changed a slot beside all others; `fill` is a mean over all that were created."""
+
+    fill: Nanoseconds
+    add: Samples
+    log_on: Samples
+    log_off: Samples
+    move: Samples
+    delete: Samples
+
+
+class Point(_Published):
+    """Everything at one slot count."""
+
+    slots: Annotated[int, Field(ge=1)]
+    builds: Annotated[int, Field(ge=1, description="How many VMs the samples come from.")]
+    lookups: list[Lookups]
+    changes: Changes
+
+
+class Baselines(_Published):
+    """Nanoseconds an operation of what is no lookup.
+
+    `gfn_no_lookup` is the MSR written with the enable bit clear; `hva_no_vm` an invalidation of an absent page in a
+    process without VM; `hva_no_slot` in one whose only slot lies elsewhere.
+    """
+
+    gfn_no_lookup: Samples
+    hva_no_vm: Samples
+    hva_no_slot: Samples
+
+
+class Measurement(_Published):
+    """A whole measurement. `batched` says whether madvise took many ranges a call."""
+
+    schema_version: Literal[1]
+    machine: dict[str, Any]
+    strategy: str
+    placement: str
+    displaced: dict[str, int]
+    limit: Annotated[int, Field(ge=1)]
+    batched: bool
+    rounds: Annotated[int, Field(ge=1)]
+    baselines: Baselines
+    points: list[Point]
+
+    def lookups(self) -> dict[str, list[tuple[int, Lookups]]]:
+        """By pattern: slot counts, ascending, and what was found there."""
+        found: dict[str, list[tuple[int, Lookups]]] = {}
+        for point in sorted(self.points, key=lambda point: point.slots):
+            for lookups in point.lookups:
+                found.setdefault(lookups.title, []).append((point.slots, lookups))
+        return found
+
+    def noise(self, title: str) -> float:
+        """Nanoseconds by which VMs of one slot each came out apart in a pattern: what is less is no difference.
+
+        0 where one slot was not among the slot counts.
+        """
+        controls = [lookups.kernel.marginal() for slots, lookups in self.lookups().get(title, []) if slots == 1]
+        return max((abs(median(control)) for control in controls), default=0.0)
+
+
+Verdict = Literal["within", "beyond", "open", "equal", "too small"]
+
+
+class Fidelity(_Published):
+    """The tool's marginal cost by the kernel's at one point.
+
+    `verdict`: `within` the goal; `beyond` it; `open` where the interval of the ratio holds the goal's edge; `equal`
+    where the two marginals' difference cannot be told from 0; `too small` where the kernel's own marginal cannot.
+    """
+
+    ratio: float | None
+    low: float | None
+    high: float | None
+    verdict: Verdict
+
+
+def fidelity(kernel: Series, tool: Series, noise: float) -> Fidelity:
+    """Compare the tool's marginal cost with the kernel's; below `noise` nanoseconds the kernel's is not told from 0."""
+    theirs, ours = kernel.marginal(), tool.marginal()
+    cost = median_interval(theirs)
+    found = _ratio(ours, theirs)
+    ratio = (found.median, found.low, found.high) if found is not None else (None, None, None)
+    if cost.low is None or cost.low <= noise:
+        return _fidelity(ratio, "too small")
+    apart = median_interval([a - b for a, b in zip(ours, theirs, strict=True)])
+    if apart.low is not None and apart.high is not None and apart.low <= 0 <= apart.high:
+        return _fidelity(ratio, "equal")
+    if found is None or found.low is None or found.high is None:
+        return _fidelity(ratio, "beyond" if cost.median > GOAL * median_interval(ours).median else "open")
+    if 1 / GOAL <= found.low and found.high <= GOAL:
+        return _fidelity(ratio, "within")
+    if found.high < 1 / GOAL or found.low > GOAL:
+        return _fidelity(ratio, "beyond")
+    return _fidelity(ratio, "open")
+
+
+def _fidelity(ratio: tuple[float | None, float | None, float | None], verdict: Verdict) -> Fidelity:
+    return Fidelity(ratio=ratio[0], low=ratio[1], high=ratio[2], verdict=verdict)
+
+
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval | None:
+    """The paired ratio; None where a difference came out at or below zero, of which there is no logarithm."""
+    return None if min(*ours, *theirs) <= 0 else ratio_interval(ours, theirs)
+
+
+def row_of(slots: int, lookups: Lookups, noise: float) -> dict[str, Any]:
+    """One pattern at one slot count: marginal costs with their intervals, and the fidelity of both ways of asking.
+
+    Of one slot there is no fidelity: its marginal cost is 0 by definition, and what was measured is the control.
+    """
+    row: dict[str, Any] = {"slots": slots, "role": lookups.role, "order": lookups.order, "pages": lookups.pages}
+    row["kernel"] = median_interval(lookups.kernel.marginal()).as_json()
+    for how in HOWS:
+        series = lookups.series(how)
+        row[how] = {
+            **median_interval(series.marginal()).as_json(),
+            "fidelity": fidelity(lookups.kernel, series, noise).model_dump() if slots > 1 else None,
+        }
+    return row
+
+
+def as_json(measured: Measurement) -> dict[str, Any]:
+    """The published form: the measurement, and under `fidelity` what it comes to, a row for each pattern and point."""
+    rows = [
+        row_of(slots, lookups, measured.noise(title))
+        for title, points in measured.lookups().items()
+        for slots, lookups in points
+    ]
+    return {**measured.model_dump(), "fidelity": rows}
+
+
+def to_json(measured: Measurement) -> str:
+    """The JSON text."""
+    return json.dumps(as_json(measured), indent=2, allow_nan=False) + "\n"
+
+
+def read_measurement(path: Path) -> Measurement:
+    """A measurement that was saved. Raises InputFileError where the file holds none, or another version's."""
+    try:
+        saved = json.loads(path.read_bytes())
+        saved.pop("fidelity")  # it follows from the samples
+        return Measurement.model_validate(saved)
+    except OSError as error:
+        raise InputFileError(path, None, f"cannot be read: {error.strerror or error}") from None
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputFileError(path, None, f"no result of `slotlookup kernel`: {reason}") from None
