@@ -27,7 +27,9 @@ from ..sweep import parse_slots
     type=click.Path(path_type=Path, dir_okay=False),
     help="Measure nothing: show what --save wrote.",
 )
-@click.option("--plot", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Draw it as .svg or .png.")
+@click.option(
+    "--plot", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Draw it as .svg or .png."
+)
 @click.option(
     "--save", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Also write the JSON here."
 )

@@ -1,7 +1,7 @@
 """What `slotlookup kernel` found, in its published form, and the arithmetic on it.
 
-A **marginal cost** is what N slots cost more than one: the same addresses are asked of a VM with N slots and of one with
-a single slot over the same memory, in turns, and the difference is taken round by round. By it, system calls, loops and
+A **marginal cost** is what N slots cost more than one: the same addresses are asked of a VM with N slots and of one
+with a single slot over the same memory, in turns, and the difference is taken round by round. By it, system calls, loops and
 whatever else does not depend on the number of slots cancel. **Fidelity** is the tool's marginal cost by the kernel's.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from slotlookup.errors import InputFileError
 
@@ -68,7 +68,7 @@ class Lookups(_Published):
 
 
 class Changes(_Published):
-    """Nanoseconds of each system call that changed a slot beside all others; `fill` is a mean over all that were created."""
+    """Nanoseconds of each system call that changed a slot beside all others; `fill` is a mean over all created before."""
 
     fill: Nanoseconds
     add: Samples
@@ -149,56 +149,120 @@ class Fidelity(_Published):
 def fidelity(kernel: Series, tool: Series, noise: float) -> Fidelity:
     """Compare the tool's marginal cost with the kernel's; below `noise` nanoseconds the kernel's is not told from 0."""
     theirs, ours = kernel.marginal(), tool.marginal()
-    cost = median_interval(theirs)
+    cost, own = median_interval(theirs), median_interval(ours)
+    if cost.low is None or own.low is None or cost.low <= noise:
+        return Fidelity(ratio=None, low=None, high=None, verdict="too small")
     found = _ratio(ours, theirs)
-    ratio = (found.median, found.low, found.high) if found is not None else (None, None, None)
-    if cost.low is None or cost.low <= noise:
-        return _fidelity(ratio, "too small")
     apart = median_interval([a - b for a, b in zip(ours, theirs, strict=True)])
+    verdict: Verdict
     if apart.low is not None and apart.high is not None and apart.low <= 0 <= apart.high:
-        return _fidelity(ratio, "equal")
-    if found is None or found.low is None or found.high is None:
-        return _fidelity(ratio, "beyond" if cost.median > GOAL * median_interval(ours).median else "open")
-    if 1 / GOAL <= found.low and found.high <= GOAL:
-        return _fidelity(ratio, "within")
-    if found.high < 1 / GOAL or found.low > GOAL:
-        return _fidelity(ratio, "beyond")
-    return _fidelity(ratio, "open")
+        verdict = "equal"
+    elif found.low is None or found.high is None:
+        verdict = "open"
+    elif found.low >= 1 / GOAL and found.high <= GOAL:
+        verdict = "within"
+    elif found.high < 1 / GOAL or found.low > GOAL:
+        verdict = "beyond"
+    else:
+        verdict = "open"
+    return Fidelity(ratio=found.median, low=found.low, high=found.high, verdict=verdict)
 
 
-def _fidelity(ratio: tuple[float | None, float | None, float | None], verdict: Verdict) -> Fidelity:
-    return Fidelity(ratio=ratio[0], low=ratio[1], high=ratio[2], verdict=verdict)
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+    """The paired ratio; where a round's difference came out at or below 0, the wider one of two separate intervals.
 
-
-def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval | None:
-    """The paired ratio; None where a difference came out at or below zero, of which there is no logarithm."""
-    return None if min(*ours, *theirs) <= 0 else ratio_interval(ours, theirs)
-
-
-def row_of(slots: int, lookups: Lookups, noise: float) -> dict[str, Any]:
-    """One pattern at one slot count: marginal costs with their intervals, and the fidelity of both ways of asking.
-
-    Of one slot there is no fidelity: its marginal cost is 0 by definition, and what was measured is the control.
+    The median of `theirs` and the low end of its interval must be above 0.
     """
-    row: dict[str, Any] = {"slots": slots, "role": lookups.role, "order": lookups.order, "pages": lookups.pages}
-    row["kernel"] = median_interval(lookups.kernel.marginal()).as_json()
-    for how in HOWS:
-        series = lookups.series(how)
-        row[how] = {
-            **median_interval(series.marginal()).as_json(),
-            "fidelity": fidelity(lookups.kernel, series, noise).model_dump() if slots > 1 else None,
-        }
-    return row
+    if min(*ours, *theirs) > 0:
+        return ratio_interval(ours, theirs)
+    own, cost = median_interval(ours), median_interval(theirs)
+    if own.low is None or own.high is None or cost.low is None or cost.high is None:
+        return Interval(own.median / cost.median, None, None)
+    return Interval(own.median / cost.median, own.low / (cost.high if own.low > 0 else cost.low), own.high / cost.low)
 
 
-def as_json(measured: Measurement) -> dict[str, Any]:
-    """The published form: the measurement, and under `fidelity` what it comes to, a row for each pattern and point."""
-    rows = [
+class Marginal(_Published):
+    """Nanoseconds that many slots cost more than one; `low` and `high` are null where rounds were too few."""
+
+    median: float
+    low: float | None
+    high: float | None
+
+
+class Compared(Marginal):
+    """The tool's, with its fidelity; null for one slot, whose marginal cost is 0 by definition."""
+
+    fidelity: Fidelity | None
+
+
+class Row(_Published):
+    """One pattern at one slot count. Of one slot it is the control: two VMs of one slot each."""
+
+    slots: int
+    role: str
+    order: str
+    pages: int
+    kernel: Marginal
+    hot: Compared
+    called: Compared
+
+    def compared(self, how: str) -> Compared:
+        """What was found of `hot` or `called`."""
+        return {"hot": self.hot, "called": self.called}[how]
+
+
+class Result(Measurement):
+    """What `slotlookup kernel --json` prints: the measurement, and what it comes to, which follows from its samples."""
+
+    fidelity: list[Row]
+
+
+def row_of(slots: int, lookups: Lookups, noise: float) -> Row:
+    """One pattern at one slot count; below `noise` nanoseconds the kernel's marginal cost is not told from 0."""
+    compared = {
+        how: Compared(
+            **_marginal(lookups.series(how)),
+            fidelity=fidelity(lookups.kernel, lookups.series(how), noise) if slots > 1 else None,
+        )
+        for how in HOWS
+    }
+    return Row(
+        slots=slots,
+        role=lookups.role,
+        order=lookups.order,
+        pages=lookups.pages,
+        kernel=Marginal(**_marginal(lookups.kernel)),
+        hot=compared["hot"],
+        called=compared["called"],
+    )
+
+
+def _marginal(series: Series) -> dict[str, Any]:
+    return median_interval(series.marginal()).as_json()
+
+
+def rows(measured: Measurement) -> list[Row]:
+    """A row for each pattern and slot count."""
+    return [
         row_of(slots, lookups, measured.noise(title))
         for title, points in measured.lookups().items()
         for slots, lookups in points
     ]
-    return {**measured.model_dump(), "fidelity": rows}
+
+
+def as_json(measured: Measurement) -> dict[str, Any]:
+    """The published form."""
+    return {**measured.model_dump(), "fidelity": [row.model_dump() for row in rows(measured)]}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the published form."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:slotlookup:schema:kernel:{SCHEMA_VERSION}",
+        **Result.model_json_schema(),
+        "title": "Result of slotlookup kernel",
+    }
 
 
 def to_json(measured: Measurement) -> str:
@@ -209,11 +273,12 @@ def to_json(measured: Measurement) -> str:
 def read_measurement(path: Path) -> Measurement:
     """A measurement that was saved. Raises InputFileError where the file holds none, or another version's."""
     try:
-        saved = json.loads(path.read_bytes())
-        saved.pop("fidelity")  # it follows from the samples
-        return Measurement.model_validate(saved)
+        found = Result.model_validate_json(path.read_bytes())
     except OSError as error:
         raise InputFileError(path, None, f"cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputFileError(path, None, f"no result of `slotlookup kernel`: {reason}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        where = f"at {place}: " if place else ""
+        raise InputFileError(path, None, f"no result of `slotlookup kernel`: {where}{first['msg']}") from None
+    return Measurement.model_validate(found.model_dump(exclude={"fidelity"}))

@@ -103,7 +103,7 @@ def asked_pages(pattern: Pattern, slots: int, count: int, seed: int) -> Words:
 
 
 def expected_checksum(pages: Words, length: int, layout: Layout) -> int:
-    """The sum of slot number + 1 over all slots that ranges of `length` pages from `pages` on meet, by division alone."""
+    """The sum of slot number + 1 over all slots that ranges of `length` pages from `pages` on meet, by division."""
     first = pages.astype(np.int64)
     if layout.aside:
         return int(np.count_nonzero(first + length - 1 >= REGION_PAGES - 1))

@@ -163,6 +163,8 @@ def _point(one: Client, many: Client, slots: int, effort: Effort) -> Point:
     fill = 0.0
     build = 0
     while build < builds:
+        if build:  # a process keeps its place in memory, and with it some nanoseconds: let both VMs have had both
+            one, many = many, one
         spent = many.ask("build", slots, False, SEED + build)
         if build == 0:
             fill = spent * 1e9 / slots
@@ -210,7 +212,7 @@ def _round(
     round_: int,
     taken: dict[str, tuple[list[float], list[float]]],
 ) -> None:
-    """A sample of each, the order rotated and every other time reversed, so that nobody always follows the same other."""
+    """A sample of each; the order rotates and every other time reverses, so that nobody always follows the same other."""
     turns = [(how, who) for how in HOWS for who in (0, 1)]
     turn = round_ // 2 % len(turns)
     order = turns[turn:] + turns[:turn]
