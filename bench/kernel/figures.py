@@ -1,8 +1,9 @@
 """What `slotlookup kernel` found, in its published form, and the arithmetic on it.
 
 A **marginal cost** is what N slots cost more than one: the same addresses are asked of a VM with N slots and of one
-with a single slot over the same memory, in turns, and the difference is taken round by round. By it, system calls, loops and
-whatever else does not depend on the number of slots cancel. **Fidelity** is the tool's marginal cost by the kernel's.
+with a single slot over the same memory, in turns, and the difference is taken round by round. By it, system calls,
+loops and whatever else does not depend on the number of slots cancel. **Fidelity** is the tool's marginal cost by the
+kernel's.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Lookups(_Published):
 
 
 class Changes(_Published):
-    """Nanoseconds of each system call that changed a slot beside all others; `fill` is a mean over all created before."""
+    """Nanoseconds of each call that changed a slot beside all others; `fill` is a mean over those created before."""
 
     fill: Nanoseconds
     add: Samples

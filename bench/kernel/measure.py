@@ -212,7 +212,7 @@ def _round(
     round_: int,
     taken: dict[str, tuple[list[float], list[float]]],
 ) -> None:
-    """A sample of each; the order rotates and every other time reverses, so that nobody always follows the same other."""
+    """A sample of each; the order rotates and every other time reverses, so that nobody always follows another."""
     turns = [(how, who) for how in HOWS for who in (0, 1)]
     turn = round_ // 2 % len(turns)
     order = turns[turn:] + turns[:turn]

@@ -94,10 +94,10 @@ def summary(measured: Measurement) -> str:
         beyond, little = verdicts.count("beyond"), verdicts.count("too small")
         unsure = len(verdicts) - fine - beyond - little
         parts.append(
-            f"{how}: {fine} of {len(verdicts)} within {GOAL}x or not told apart, {unsure} near {GOAL}x, "
-            f"{beyond} beyond, {little} where the kernel's own cost is too small to tell"
+            f"Single pages, {how}: {fine} of {len(verdicts)} within {GOAL}x or not told apart, {unsure} near {GOAL}x, "
+            f"{beyond} beyond, {little} small."
         )
-    return "Single pages, " + ";\n              ".join(parts) + "."
+    return "\n".join(parts)
 
 
 def change_table(measured: Measurement) -> Table:

@@ -93,7 +93,7 @@ class Worker:
         """
         pages = asked_pages(block.pattern, block.slots, block.count, block.seed)
         self._time(block, pages[: block.count // 2])
-        return float(np.median(self._time(block, pages)) / BATCHES[block.pattern.pages])
+        return round(float(np.median(self._time(block, pages))) / BATCHES[block.pattern.pages], 2)
 
     def _time(self, block: Block, pages: Words) -> list[int]:
         if block.pattern.role == "gfn":
