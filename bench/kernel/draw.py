@@ -30,17 +30,25 @@ def draw(measured: Measurement, path: Path) -> None:
     rows = -(-len(shown) // 2)
     kind = path.suffix.lower().removeprefix(".")
     with rc_context({"svg.hashsalt": "slotlookup", "font.size": 9, "axes.titlesize": 10.5}):
-        figure = Figure(figsize=(9.0, 1.0 + 3.0 * rows), layout="constrained")
+        height = 1.1 + 2.9 * rows
+        figure = Figure(figsize=(9.0, height))
         FigureCanvasAgg(figure)
         machine = measured.machine
-        figure.suptitle(f"What N slots cost more than one: {machine['cpu']}, Linux {machine['kernel']}", fontsize=12)
+        figure.suptitle(
+            f"What N slots cost more than one: {machine['cpu']}, Linux {machine['kernel']}",
+            fontsize=12,
+            y=1 - 0.25 / height,
+        )
         axes = figure.subplots(rows, 2, squeeze=False).flatten()
+        figure.subplots_adjust(
+            left=0.08, right=0.98, top=1 - 0.75 / height, bottom=0.9 / height, hspace=0.42, wspace=0.2
+        )
         for ax, (title, points) in zip(axes, shown, strict=False):
             _panel(ax, title, points, measured.strategy)
         for ax in axes[len(shown) :]:
             ax.set_visible(False)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(handles, labels, loc="lower center", ncols=3, frameon=False)
         metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
         with replacing(path) as file:
             figure.savefig(file, format=kind, dpi=_DPI, metadata=metadata)

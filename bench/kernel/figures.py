@@ -11,15 +11,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from slotlookup.errors import InputFileError
 
 from ..statistics import Interval, median, median_interval, ratio_interval
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 GOAL = 1.5
 """How far the tool's marginal cost may lie from the kernel's, either way."""
 HOWS = ("hot", "called")
@@ -38,6 +38,12 @@ class Series(_Published):
 
     one: Samples
     many: Samples
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.one) != len(self.many):
+            raise ValueError("as many samples of one slot as of many are needed")
+        return self
 
     def marginal(self) -> list[float]:
         """What many slots cost more than one, round by round."""
