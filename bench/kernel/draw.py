@@ -41,7 +41,7 @@ def draw(measured: Measurement, path: Path) -> None:
         )
         axes = figure.subplots(rows, 2, squeeze=False).flatten()
         figure.subplots_adjust(
-            left=0.08, right=0.98, top=1 - 0.75 / height, bottom=0.9 / height, hspace=0.42, wspace=0.2
+            left=0.09, right=0.98, top=1 - 0.75 / height, bottom=0.9 / height, hspace=0.42, wspace=0.25
         )
         for ax, (title, points) in zip(axes, shown, strict=False):
             _panel(ax, title, points, measured.strategy)

@@ -31,14 +31,17 @@ HOWS = ("kernel", "hot", "called")
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """`rounds` are taken at each point, of as many as `builds` VMs; `changes` are the slot changes timed."""
+    """`rounds` are taken at each point, of as many as `builds` VMs; `changes` are the slot changes timed.
+
+    Both are even, so that either process is as often the one as the other.
+    """
 
     rounds: int
     builds: int
     changes: int
 
 
-EFFORTS = {"quick": Effort(7, 2, 20), "default": Effort(15, 5, 60)}
+EFFORTS = {"quick": Effort(8, 2, 20), "default": Effort(16, 4, 60)}
 BUILD_SECONDS = 4.0
 """Filling VMs with slots takes no longer than this at a point, but for the first."""
 BLOCKS = {("gfn", 1): 1 << 14, ("hva", 1): 1 << 11, ("hva", 64): 1 << 10, ("hva", 1024): 1 << 9}

@@ -4,7 +4,6 @@
 //   gfn lookup      kvm_gfn_to_hva_cache_init reads the slot's userspace_addr, npages and flags
 //   invalidation    invalidate_range_start searches the hva tree and, for each slot met, reads its fields and the heads
 //                   of its reverse maps; invalidate_range_end searches the same range again and reads the fields
-// The heads of 4 KiB pages are as many whatever the slots, those of 2 MiB and 1 GiB pages at least one for each slot.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
@@ -56,9 +55,8 @@ void step() {
 class KernelCalls {
  public:
   // Gives the slots of address space 0 their reverse maps; they are to stay as they are.
-  KernelCalls(Strategy& strategy, const std::int32_t* numbers, std::size_t n) : strategy_(strategy) {
-    for (std::size_t i = 0; i < n; ++i) maps_.give(strategy.slot(numbers[i]));
-  }
+  KernelCalls(Strategy& strategy, const std::int32_t* numbers, std::size_t n)
+      : strategy_(strategy), maps_(slots_of(strategy, numbers, n)) {}
 
   // One question after another, nothing in between: nanoseconds of each batch, and the sum of number + 1 over all found.
   using Replayed = std::pair<std::vector<std::uint64_t>, std::uint64_t>;
@@ -130,6 +128,12 @@ class KernelCalls {
   }
 
  private:
+  static std::vector<Slot*> slots_of(Strategy& strategy, const std::int32_t* numbers, std::size_t n) {
+    std::vector<Slot*> slots;
+    for (std::size_t i = 0; i < n; ++i) slots.push_back(&strategy.slot(numbers[i]));
+    return slots;
+  }
+
   template <class Each>
   static std::vector<std::uint64_t> in_batches(std::size_t n, std::size_t batch, Each&& each) {
     std::vector<std::uint64_t> spent;

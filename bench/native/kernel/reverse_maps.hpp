@@ -1,15 +1,19 @@
 // The reverse maps of a slot, as far as memory goes: for pages of 4 KiB, 2 MiB and 1 GiB an array of heads, 8 bytes for
-// each page of that size that the slot meets, placed as kmalloc places them. All heads are empty, as of absent pages.
+// each page of that size that the slot meets. All heads are empty, as of absent pages.
+//
+// The kernel takes each array from vmalloc, however small it is: it begins a page of its own, behind a guard page, and is
+// not mapped by huge pages. So the first heads of all slots share a few sets of the caches, and each needs an entry of
+// the TLB.
 #pragma once
 
-#include <algorithm>
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <cstdint>
-#include <random>
+#include <optional>
 #include <vector>
 
-#include "slotlookup/native/arena.hpp"
-#include "slotlookup/native/probe.hpp"
+#include "slotlookup/native/kvm_vm.hpp"
 #include "slotlookup/native/slot.hpp"
 
 namespace slotlookup {
@@ -19,16 +23,25 @@ class ReverseMaps {
   static constexpr unsigned kLevels = 3;
   static constexpr unsigned kLevelShift = 9;  // each level's page is 512 of the one below
 
-  // Allocates the arrays and enters them in slot.arch, where the kernel has them too.
-  void give(Slot& slot) {
-    for (unsigned level = 0; level < kLevels; ++level) {
-      const std::uint64_t last = slot.base_gfn + slot.npages - 1;
-      const std::size_t heads = index(last, level) - index(slot.base_gfn, level) + 1;
-      slot.arch[level] = reinterpret_cast<std::uint64_t>(heads == 1 ? single() : arena_.allocate_object(8 * heads));
+  // Allocates the arrays of all slots and enters them in slot.arch, where the kernel has them too.
+  explicit ReverseMaps(const std::vector<Slot*>& slots) {
+    std::size_t pages = 1;  // a mapping of no bytes is refused
+    for (const Slot* slot : slots) {
+      for (unsigned level = 0; level < kLevels; ++level) pages += array_pages(*slot, level) + 1;
     }
-    // lpage_info comes from the same slabs and lies between the heads: 4 bytes a page of the two upper levels.
-    single();
-    single();
+    memory_.emplace(Mapping::anonymous(pages << kPageShift));
+    // Where this is refused there are no huge pages to be kept out.
+    (void)madvise(memory_->start(), memory_->bytes(), MADV_NOHUGEPAGE);
+    char* next = memory_->start();
+    for (Slot* slot : slots) {
+      for (unsigned level = 0; level < kLevels; ++level) {
+        slot->arch[level] = reinterpret_cast<std::uint64_t>(next);
+        const std::size_t taken = array_pages(*slot, level);
+        // Written, or all of them would be the one page of zeros.
+        for (std::size_t page = 0; page < taken; ++page) next[page << kPageShift] = 0;
+        next += (taken + 1) << kPageShift;
+      }
+    }
   }
 
   // The head that belongs to a gfn of the slot.
@@ -38,23 +51,13 @@ class ReverseMaps {
 
  private:
   static std::uint64_t index(std::uint64_t gfn, unsigned level) { return gfn >> (level * kLevelShift); }
-
-  // kmalloc's smallest object: 8 bytes from a slab of one page, in random order.
-  void* single() {
-    constexpr std::size_t kObjects = 512;
-    if (free_.empty()) {
-      auto* slab = static_cast<std::uint64_t*>(arena_.allocate_array(kObjects * sizeof(std::uint64_t)));
-      for (std::size_t i = 0; i < kObjects; ++i) free_.push_back(slab + i);
-      std::shuffle(free_.begin(), free_.end(), random_);
-    }
-    void* taken = free_.back();
-    free_.pop_back();
-    return taken;
+  static std::size_t array_pages(const Slot& slot, unsigned level) {
+    const std::uint64_t last = slot.base_gfn + slot.npages - 1;
+    const std::size_t bytes = (index(last, level) - index(slot.base_gfn, level) + 1) * sizeof(std::uint64_t);
+    return (bytes + (1u << kPageShift) - 1) >> kPageShift;
   }
 
-  Arena arena_{Placement::slab, 1};
-  std::mt19937_64 random_{1};
-  std::vector<std::uint64_t*> free_;
+  std::optional<Mapping> memory_;
 };
 
 }  // namespace slotlookup
