@@ -30,7 +30,7 @@ STRATEGY = "kvm-5.17"
 """What the kernel is compared with: rbtree by gfn, interval tree by hva, the last slot used."""
 PLACEMENT = "slab"
 SEED = 1
-DISPLACED = {"gfn": 1 << 10, "hva": 32 << 10}
+DISPLACED = {"gfn": 1 << 10, "hva": 16 << 10}
 """Bytes walked before each search where a strategy is called as the kernel calls its own: see docs/kernel-truth.md."""
 BATCHES = {1: 128, 64: 64, 1024: 16}
 """Questions between two looks at the clock, by pages a question: as many as a call of the kernel takes, or few enough

@@ -152,10 +152,7 @@ class KernelCalls {
   static void handle(const Slot& slot, std::uint64_t start) {
     const std::uint64_t gfn =
         slot.base_gfn + ((std::max(start, slot.userspace_addr) - slot.userspace_addr) >> kPageShift);
-    for (unsigned level = 0; level < ReverseMaps::kLevels; ++level) {
-      step();
-      read(*ReverseMaps::head(slot, gfn, level));
-    }
+    for (unsigned level = 0; level < ReverseMaps::kLevels; ++level) read(*ReverseMaps::head(slot, gfn, level));
     step();
     read(slot.flags);
   }
