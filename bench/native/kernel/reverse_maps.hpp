@@ -21,6 +21,9 @@ namespace slotlookup {
 class ReverseMaps {
  public:
   static constexpr unsigned kLevels = 3;
+  // lpage_info of the two upper levels and gfn_write_track come between, which no lookup reads: they spread the arrays
+  // over more page tables.
+  static constexpr unsigned kOthers = 3;
   static constexpr unsigned kLevelShift = 9;  // each level's page is 512 of the one below
 
   // Allocates the arrays of all slots and enters them in slot.arch, where the kernel has them too.
@@ -28,6 +31,7 @@ class ReverseMaps {
     std::size_t pages = 1;  // a mapping of no bytes is refused
     for (const Slot* slot : slots) {
       for (unsigned level = 0; level < kLevels; ++level) pages += array_pages(*slot, level) + 1;
+      pages += 2 * kOthers;
     }
     memory_.emplace(Mapping::anonymous(pages << kPageShift));
     // Where this is refused there are no huge pages to be kept out.
@@ -41,6 +45,7 @@ class ReverseMaps {
         for (std::size_t page = 0; page < taken; ++page) next[page << kPageShift] = 0;
         next += (taken + 1) << kPageShift;
       }
+      next += std::size_t{2 * kOthers} << kPageShift;
     }
   }
 
