@@ -97,6 +97,15 @@ def test_holes_lie_in_no_slot(count: int) -> None:
     assert set(expected_gfns(slots_of(Layout(count, HVA)), stream).tolist()) == {-1}
 
 
+@pytest.mark.parametrize("count", COUNTS)
+def test_holes_miss_the_slot_that_lies_aside(count: int) -> None:
+    """It is what holes among many slots are compared with: a hit there would pay for a handler."""
+    pages = asked_pages(Pattern("hva", "hole"), count, 500, 7)
+    starts = np.uint64(HVA) + pages * np.uint64(4096)
+    stream = HvaStream(starts, starts + np.uint64(4096), unchanging(500))
+    assert not expected_hvas(slots_of(Layout(1, HVA, aside=True)), stream).counts.any()
+
+
 def test_random_asks_every_slot_and_never_beyond_the_region() -> None:
     for pattern in PATTERNS:
         pages = asked_pages(pattern, 8, 1000, 7)

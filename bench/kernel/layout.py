@@ -51,7 +51,7 @@ PATTERNS = (
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`slots` equal slots over the region at `hva`; or, `aside`, one slot of a page at its very end."""
+    """`slots` equal slots over the region at `hva`; or, `aside`, one slot of its first page, which is no hole."""
 
     slots: int
     hva: int
@@ -65,7 +65,7 @@ class Layout:
     def creations(self, seed: int) -> Words:
         """The changes that create the slots, as uint64[slots, 6]; ids go by address, the order is drawn from `seed`."""
         if self.aside:
-            first, pages, order = np.array([REGION_PAGES - 1]), np.array([1]), np.array([0])
+            first, pages, order = np.array([0]), np.array([1]), np.array([0])
         else:
             order = np.random.default_rng(seed).permutation(self.slots)
             first = order * self.share
@@ -106,7 +106,7 @@ def expected_checksum(pages: Words, length: int, layout: Layout) -> int:
     """The sum of slot number + 1 over all slots that ranges of `length` pages from `pages` on meet, by division."""
     first = pages.astype(np.int64)
     if layout.aside:
-        return int(np.count_nonzero(first + length - 1 >= REGION_PAGES - 1))
+        return int(np.count_nonzero(first == 0))
     most = layout.slots - 1
     low = np.minimum(first // layout.share, most)
     ends = np.where(low == most, REGION_PAGES, (low + 1) * layout.share)

@@ -146,7 +146,7 @@ def measure(wanted: Sequence[int], effort: Effort, device: str, report: Report) 
 
 
 def _baselines(one: Client, effort: Effort) -> Baselines:
-    gfn, hva = Pattern("gfn", "random"), Pattern("hva", "random")
+    gfn, hva = Pattern("gfn", "random"), Pattern("hva", "hole")
     many = range(effort.rounds)
     one.ask("close")
     no_vm = [one.ask("time", Block("kernel", hva, 2, BLOCKS["hva", 1], seed)) for seed in many]
