@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from slotlookup.bench.kernel.layout import BASE_GFN, Layout, regions
-from slotlookup.bench.kernel.measure import DEVICE, missing
+from slotlookup.bench.kernel.measure import DEVICE, EFFORTS, missing
 from slotlookup.bench.kernel.worker import CHANGES, Worker
 
 REASON = missing(DEVICE)
@@ -79,5 +79,5 @@ def test_a_measurement_of_few_slots(tmp_path: Path) -> None:
     for point in found["points"]:
         for each in point["lookups"]:
             for how in ("kernel", "hot", "called"):
-                assert len(each[how]["one"]) == len(each[how]["many"]) == 7
+                assert len(each[how]["one"]) == len(each[how]["many"]) == EFFORTS["quick"].rounds
     assert os.sched_getaffinity(0) == before
