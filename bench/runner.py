@@ -40,7 +40,7 @@ class RunOptions:
     """What a run does besides verifying.
 
     `budget` scales the time spent on timing; `displaced` is how many bytes are walked between cold operations;
-    `placement` is where native strategies' slots lie (`packed` or `scattered`).
+    `placement` is where native strategies' slots lie (`packed`, `scattered` or `slab`).
     """
 
     counts_only: bool = False

@@ -43,8 +43,9 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
 )
 @click.option(
     "--placement",
-    type=click.Choice(["packed", "scattered"]),
-    help="Where native strategies' slots lie: packed (if not configured) or scattered as by an aged allocator.",
+    type=click.Choice(["packed", "scattered", "slab"]),
+    help="Where native strategies' slots lie: packed (if not configured), scattered as by an aged allocator, or slab "
+    "as Linux places its own.",
 )
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result as JSON here.")
 @click.option(

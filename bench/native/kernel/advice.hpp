@@ -19,7 +19,8 @@ namespace slotlookup {
 // and later) a range carries little of the call's own cost.
 class Adviser {
  public:
-  static constexpr std::size_t kBatch = 1024;  // UIO_MAXIOV: a longer list is refused
+  static constexpr std::size_t kBatch = 1024;                       // UIO_MAXIOV: a longer list is refused
+  static constexpr std::size_t kBatchBytes = std::size_t{1} << 30;  // the kernel cuts a list short of 2 GiB
 
   // Finds out on `bytes` absent bytes at `start` whether the kernel takes ranges in batches.
   Adviser(char* start, std::size_t bytes) : self_(open_self()) {
@@ -36,12 +37,15 @@ class Adviser {
       }
       return;
     }
-    for (std::size_t done = 0; done < n; done += kBatch) {
-      const std::size_t now = std::min(kBatch, n - done);
+    for (std::size_t done = 0; done < n;) {
+      std::size_t now = 0;
       std::size_t bytes = 0;
-      for (std::size_t i = 0; i < now; ++i) bytes += ranges[done + i].iov_len;
+      while (done + now < n && now < kBatch && (now == 0 || bytes + ranges[done + now].iov_len <= kBatchBytes)) {
+        bytes += ranges[done + now++].iov_len;
+      }
       const ssize_t taken = require(advise(ranges + done, now), "process_madvise(MADV_DONTNEED)");
       if (taken != static_cast<ssize_t>(bytes)) throw KvmError("process_madvise stopped half way", EIO);
+      done += now;
     }
   }
 

@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <chrono>
 #include <stdexcept>
 #include <utility>
@@ -63,8 +64,8 @@ class KernelVm {
   }
 
 #if defined(__x86_64__)
-  // Nanoseconds spent in the calls, without the filling of their lists.
-  std::uint64_t time_lookups(const std::uint64_t* gpa, std::size_t n, bool enabled) {
+  // Nanoseconds of each call, without the filling of its list.
+  std::vector<std::uint64_t> time_lookups(const std::uint64_t* gpa, std::size_t n, bool enabled) {
     if (vcpus_.empty()) {
       vcpus_.emplace_back(device_, vm_);
       vcpus_.back().set_supported_cpuid(device_);
@@ -72,12 +73,13 @@ class KernelVm {
     MsrList<kBatch> list;
     list.count = kBatch;
     for (kvm_msr_entry& entry : list.entries) entry.index = kPvEoi;
-    std::uint64_t spent = 0;
+    std::vector<std::uint64_t> spent;
+    spent.reserve(n / kBatch);
     for (std::size_t done = 0; done < n; done += kBatch) {
       for (std::size_t i = 0; i < kBatch; ++i) list.entries[i].data = gpa[done + i] | (enabled ? 1 : 0);
       const Clock::time_point begin = Clock::now();
       const int taken = vcpus_.back().set_msrs(list);
-      spent += nanoseconds_since(begin);
+      spent.push_back(nanoseconds_since(begin));
       if (taken != static_cast<int>(kBatch)) {
         throw KvmError("setting MSR_KVM_PV_EOI_EN to " + std::to_string(list.entries[taken].data), EINVAL);
       }
@@ -85,7 +87,7 @@ class KernelVm {
     return spent;
   }
 #else
-  std::uint64_t time_lookups(const std::uint64_t*, std::size_t, bool) {
+  std::vector<std::uint64_t> time_lookups(const std::uint64_t*, std::size_t, bool) {
     throw KvmError("setting MSR_KVM_PV_EOI_EN, which x86 alone has", ENOTSUP);
   }
 #endif
@@ -107,7 +109,9 @@ class SlotMemory {
   std::uint64_t hva() const { return memory_.hva(); }
   bool batched() const { return adviser_.batched(); }
 
-  std::uint64_t time_drops(const std::uint64_t* start, const std::uint64_t* end, std::size_t n) {
+  // Nanoseconds of each `batch` ranges; the last batch may have fewer.
+  std::vector<std::uint64_t> time_drops(const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
+                                        std::size_t batch) {
     std::vector<iovec> ranges(n);
     for (std::size_t i = 0; i < n; ++i) {
       if (start[i] < hva() || start[i] >= end[i] || end[i] > hva() + memory_.bytes()) {
@@ -115,9 +119,13 @@ class SlotMemory {
       }
       ranges[i] = {reinterpret_cast<void*>(start[i]), end[i] - start[i]};
     }
-    const Clock::time_point begin = Clock::now();
-    adviser_.drop(ranges.data(), n);
-    return nanoseconds_since(begin);
+    std::vector<std::uint64_t> spent;
+    for (std::size_t done = 0; done < n; done += batch) {
+      const Clock::time_point begin = Clock::now();
+      adviser_.drop(ranges.data() + done, std::min(batch, n - done));
+      spent.push_back(nanoseconds_since(begin));
+    }
+    return spent;
   }
 
  private:
@@ -160,7 +168,8 @@ void bind(nb::module_& m) {
             return vm.time_lookups(gpa.data(), gpa.shape(0), enabled);
           },
           "gpa"_a, "enabled"_a,
-          "Nanoseconds for a lookup of each page-aligned gpa (uint64[n], whole batches), or of as much without one.");
+          "Look up each page-aligned gpa (uint64[n], whole batches), or do as much without; nanoseconds of each "
+          "batch.");
 
   nb::class_<SlotMemory>(m, "SlotMemory", "Absent pages of this process for slots to lie in. Raises OSError.")
       .def(nb::init<std::size_t>(), "bytes"_a)
@@ -168,12 +177,13 @@ void bind(nb::module_& m) {
       .def_prop_ro("batched", &SlotMemory::batched, "Whether the kernel takes many ranges a call (process_madvise).")
       .def(
           "time_drops",
-          [](SlotMemory& memory, const Words& start, const Words& end) {
+          [](SlotMemory& memory, const Words& start, const Words& end, std::size_t batch) {
+            if (batch == 0) throw std::invalid_argument("a batch has at least one range");
             if (start.shape(0) != end.shape(0)) throw std::invalid_argument("as many starts as ends are needed");
             nb::gil_scoped_release free;
-            return memory.time_drops(start.data(), end.data(), start.shape(0));
+            return memory.time_drops(start.data(), end.data(), start.shape(0), batch);
           },
-          "start"_a, "end"_a, "Nanoseconds for MADV_DONTNEED of each range (uint64[n], bytes).");
+          "start"_a, "end"_a, "batch"_a, "MADV_DONTNEED of each range (uint64[n], bytes); nanoseconds of each batch.");
 }
 
 const Binding declared(bind);
