@@ -18,7 +18,7 @@ from slotlookup.trace import EventKind
 from slotlookup.workload import Origin, Workload
 
 NAMES = sorted(workloads())
-SIZABLE = [name for name in NAMES if workloads()[name].sizable]
+SIZABLE = [name for name in NAMES if workloads()[name].origin is Origin.SYNTHETIC and workloads()[name].sizable]
 FIXED = [name for name in NAMES if not workloads()[name].sizable]
 DATA = Path(__file__).parents[1] / "workloads" / "data"
 FINGERPRINTS = {
