@@ -150,10 +150,10 @@ class Notifiers(Subscriber):
     def age_and_invalidate(self, pages: Ints, young: Bools, force: bool) -> Bools:
         # The first cannot know what those behind it will say, so they are asked before it.
         behind = [s.clear_young(pages, flush=True) for s in self.subscribers[1:]]
-        known = np.logical_or.reduce([young, *behind])
+        known: Bools = np.logical_or.reduce([young, *behind])
         if not self.subscribers:
             return known
-        found = self.subscribers[0].age_and_invalidate(pages, known, force) | known
+        found: Bools = self.subscribers[0].age_and_invalidate(pages, known, force) | known
         for subscriber in self.subscribers[1:]:
             subscriber.invalidate_pages(pages if force else pages[~found])
         return found

@@ -1,8 +1,8 @@
 """What a hypervisor's get_user_pages does: find or make the frame behind an hva, for many pages at once.
 
 Most faults are of a kind that concerns its own page only; `classify` tells which, `resolve` carries out any number of
-them. The rest (HARD: huge pages, files, userfaultfd's write protection) go one at a time through `fix`, which may itself
-invalidate, and are then asked again.
+them. The rest (HARD: huge pages, files, userfaultfd's write protection) go one at a time through `fix`, which may
+itself invalidate, and are then asked again.
 """
 
 from __future__ import annotations

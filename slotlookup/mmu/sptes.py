@@ -213,9 +213,7 @@ class Sptes:
             left = left & ~np.uint16(PRESENT) | np.uint16(TRACKED)
         self.table.flags[index] = left
 
-    def _young_huge(
-        self, index: Ints, where: Ints, answer: Bools, truth: Bools, clear: bool
-    ) -> tuple[Bools, Bools]:
+    def _young_huge(self, index: Ints, where: Ints, answer: Bools, truth: Bools, clear: bool) -> tuple[Bools, Bools]:
         """`young` where huge sptes take part: one after the other, since pages of one spte share its bits."""
         for entry, position in sorted(zip(index.tolist(), where.tolist(), strict=True), key=lambda pair: pair[1]):
             whole = self._whole(np.array([entry]))

@@ -174,9 +174,7 @@ class KvmNotifier(Subscriber):
         if not len(pages):
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         starts = pages.astype(np.uint64) << np.uint64(PAGE_SHIFT)
-        stream = HvaStream(
-            starts, starts + np.uint64(1 << PAGE_SHIFT), Timeline(one_segment(len(pages)), NO_CHANGES)
-        )
+        stream = HvaStream(starts, starts + np.uint64(1 << PAGE_SHIFT), Timeline(one_segment(len(pages)), NO_CHANGES))
         answers = self.strategy.answer_hvas(stream)
         numbers = answers.numbers.astype(np.int64)
         where = np.repeat(np.arange(len(pages)), answers.counts.astype(np.int64))
