@@ -80,6 +80,9 @@ class Subscriber(ABC):
     def release(self) -> None:
         """The address space is gone."""
 
+    def forget_writes(self, pages: Ints) -> None:
+        """No callback of the kernel's: what these pages hold is stated anew, whatever the guest wrote before."""
+
 
 class NotifierLog(Subscriber):
     """Writes down every callback, as a kernel's tracepoints do: `events` holds (kind, start, end) in order."""
@@ -168,6 +171,10 @@ class Notifiers(Subscriber):
     def release(self) -> None:
         for subscriber in self.subscribers:
             subscriber.release()
+
+    def forget_writes(self, pages: Ints) -> None:
+        for subscriber in self.subscribers:
+            subscriber.forget_writes(pages)
 
 
 @dataclass

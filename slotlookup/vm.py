@@ -194,7 +194,7 @@ class Vm:
         page = np.atleast_1d(np.asarray(gfns, dtype=np.int64))
         who = np.broadcast_to(np.asarray(vcpus, dtype=np.uint16), page.shape)
         write = np.broadcast_to(np.asarray(writes, dtype=np.bool_), page.shape)
-        if len(page) and not (0 <= page.min() and page.max() < PAGE_LIMIT):
+        if len(page) and not (page.min() >= 0 and page.max() < PAGE_LIMIT):
             raise UsageError(f"an access beyond page {PAGE_LIMIT - 1:#x}, the last of 47 bits of address")
         if len(who) and who.max() >= len(self._space_of):
             raise UsageError(f"an access by vCPU {who.max()}; the VM has {len(self._space_of)}")

@@ -102,7 +102,9 @@ def resolve(mm: AddressSpace, index: Ints, writes: Bools, kinds: npt.NDArray[np.
         pages.num[zero] = bits.ZERO_PFN
         pages.pte[zero] = bits.PRESENT
         pages.pte[index[kinds == Kind.NUMA]] &= ~np.uint16(bits.NUMA)
-        pages.pte[index[kinds == Kind.REUSE]] |= bits.WRITE
+        reused = index[kinds == Kind.REUSE]
+        pages.pte[reused] |= bits.WRITE
+        frames.flags[pages.num[reused]] &= ~np.uint8(bits.FORKED)
         mapped = index[listed]
         owned = pages.num[mapped].astype(np.int64)
         frames.owner[owned] = mapped

@@ -179,6 +179,10 @@ class Sptes:
         self.table.flags[plain] &= ~np.uint16(WRITABLE | DIRTY)
         return len(plain)
 
+    def forget_writes(self, as_id: int, gfns: Ints) -> None:
+        """Forget the truth about writes."""
+        self.table.flags[self.entries(as_id, gfns)[0]] &= ~np.uint16(WRITTEN)
+
     def young(self, as_id: int, gfns: Ints, clear: bool) -> tuple[Bools, Bools]:
         """Whether each gfn counts as used, by the paging's policy, and whether it truly was; forget both if `clear`."""
         answer, truth = np.zeros(len(gfns), dtype=np.bool_), np.zeros(len(gfns), dtype=np.bool_)

@@ -112,6 +112,12 @@ class KvmNotifier(Subscriber):
     def release(self) -> None:
         self.counters.zapped += self.sptes.zap_all()
 
+    def forget_writes(self, pages: Ints) -> None:
+        for number in np.flatnonzero(self.slots.npages).tolist():
+            offset = pages - self.slots.hva_page[number]
+            gfns = self.slots.base[number] + offset[(offset >= 0) & (offset < self.slots.npages[number])]
+            self.sptes.forget_writes(number >> 16, gfns)
+
     def _age(self, pages: Ints, numbers: Ints, where: Ints) -> tuple[Bools, Bools]:
         young, truth = np.zeros(len(pages), dtype=np.bool_), np.zeros(len(pages), dtype=np.bool_)
         for as_id, gfns, place in self._by_space(pages, numbers, where):
