@@ -80,6 +80,9 @@ class Subscriber(ABC):
     def release(self) -> None:
         """The address space is gone."""
 
+    def forget_writes(self, pages: Ints) -> None:
+        """No callback of the kernel's: what these pages hold is stated anew, whatever the guest wrote before."""
+
 
 class NotifierLog(Subscriber):
     """Writes down every callback, as a kernel's tracepoints do: `events` holds (kind, start, end) in order."""
@@ -150,10 +153,10 @@ class Notifiers(Subscriber):
     def age_and_invalidate(self, pages: Ints, young: Bools, force: bool) -> Bools:
         # The first cannot know what those behind it will say, so they are asked before it.
         behind = [s.clear_young(pages, flush=True) for s in self.subscribers[1:]]
-        known = np.logical_or.reduce([young, *behind])
+        known: Bools = np.logical_or.reduce([young, *behind])
         if not self.subscribers:
             return known
-        found = self.subscribers[0].age_and_invalidate(pages, known, force) | known
+        found: Bools = self.subscribers[0].age_and_invalidate(pages, known, force) | known
         for subscriber in self.subscribers[1:]:
             subscriber.invalidate_pages(pages if force else pages[~found])
         return found
@@ -168,6 +171,10 @@ class Notifiers(Subscriber):
     def release(self) -> None:
         for subscriber in self.subscribers:
             subscriber.release()
+
+    def forget_writes(self, pages: Ints) -> None:
+        for subscriber in self.subscribers:
+            subscriber.forget_writes(pages)
 
 
 @dataclass

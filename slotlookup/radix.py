@@ -65,7 +65,8 @@ class Radix:
         """The index of each page; below BLOCK where its block does not exist."""
         table = self._top[space, pages >> _TABLE_SHIFT]
         block = self._tables[table, (pages >> BLOCK_SHIFT) & (BLOCK - 1)]
-        return (block.astype(np.int64) << BLOCK_SHIFT) | (pages & (BLOCK - 1))
+        found: Ints = (block.astype(np.int64) << BLOCK_SHIFT) | (pages & (BLOCK - 1))
+        return found
 
     def find_one(self, space: int, page: int) -> int:
         """`find` for one page."""
@@ -74,7 +75,8 @@ class Radix:
 
     def page_of(self, index: Ints) -> Ints:
         """The page that each index belongs to."""
-        return self._block_page[index >> BLOCK_SHIFT] | (index & (BLOCK - 1))
+        found: Ints = self._block_page[index >> BLOCK_SHIFT] | (index & (BLOCK - 1))
+        return found
 
     def ensure(self, space: int, start: int, end: int) -> None:
         """Make the blocks of pages [start, end). Raises UsageError beyond 47 bits of address."""

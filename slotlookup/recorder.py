@@ -30,12 +30,12 @@ class Recorder:
         self._count = 0
 
     def lookups(self, gfns: npt.NDArray[np.int64], vcpus: npt.NDArray[np.uint16], as_id: int) -> None:
-        """gfn lookups, each by its vCPU."""
+        """Gfn lookups, each by its vCPU."""
         rows = self._rows(len(gfns))
         rows["kind"], rows["vcpu"], rows["a"], rows["b"] = EventKind.GFN_LOOKUP, vcpus, gfns, as_id
 
     def visits(self, starts: npt.NDArray[np.uint64], ends: npt.NDArray[np.uint64]) -> None:
-        """hva visits of half-open ranges."""
+        """Hva visits of half-open ranges."""
         rows = self._rows(len(starts))
         rows["kind"], rows["a"], rows["b"] = EventKind.HVA_VISIT, starts, ends
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from slotlookup.address import HOLE
 from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.host import Host, bits
-from slotlookup.host.faults import Kind, allocates, classify, get_page, resolve
+from slotlookup.host.faults import Kind, allocates, classify, get_page
 from slotlookup.memslots import (
     ADDRESS_SPACES,
     LOG_DIRTY_PAGES,
@@ -29,10 +29,12 @@ from slotlookup.memslots import (
     Memslots,
     SlotChange,
 )
+from slotlookup.mmu.batch import Plan
 from slotlookup.mmu.settings import Era, Paging, find_era, find_paging
 from slotlookup.mmu.slot_table import SlotTable
-from slotlookup.mmu.sptes import MAPS, PRESENT, TRACKED, WRITABLE, Sptes
+from slotlookup.mmu.sptes import MAPS, PRESENT, Sptes
 from slotlookup.mmu.subscriber import NO_CHANGES, KvmNotifier
+from slotlookup.radix import BLOCK, PAGE_LIMIT
 from slotlookup.recorder import Recorder
 from slotlookup.strategy import Strategy
 from slotlookup.stream import GfnStream, Timeline, one_segment
@@ -101,7 +103,8 @@ class Vm:
         self._start: tuple[Memslot, ...] = ()
         self._started = False
         self._space_of = np.zeros(vcpus, dtype=np.int64)
-        self._known_holes: set[tuple[int, int]] = set()
+        self._roots: list[tuple[int, Ints | None]] = [(as_id, None) for as_id in range(ADDRESS_SPACES)]
+        self.known_holes: set[tuple[int, int]] = set()
 
     # Slots
 
@@ -122,7 +125,7 @@ class Vm:
                 self.sptes.zap_gfns(slot.as_id, base, base + slot.npages)
         self.strategy.apply(change)
         self.slots.apply(change)
-        self._known_holes.clear()
+        self.known_holes.clear()
         if kind is ChangeKind.DELETE or not slot.flags & LOG_DIRTY_PAGES:
             self.dirty.pop(slot.number, None)
         elif kind is ChangeKind.CREATE or not old_flags & LOG_DIRTY_PAGES:
@@ -149,17 +152,52 @@ class Vm:
 
     # Guest
 
+    def add_root(self, windows: npt.ArrayLike | None = None, as_id: int = 0) -> int:
+        """A page table of the guest's own, for shadow paging: the number of its table, for `load_space`.
+
+        `windows` holds rows (first guest-virtual page, first gfn, pages) that do not overlap; None maps each page to
+        the gfn of its own number. A page outside them is the guest's own fault, which no hypervisor sees.
+        """
+        if not self.paging.shadow:
+            raise UsageError(
+                f"{self.paging.name} walks the guest's page tables in hardware; roots are for shadow paging"
+            )
+        rows = None if windows is None else np.asarray(windows, dtype=np.int64).reshape(-1, 3)
+        self._roots.append((as_id, None if rows is None else rows[np.argsort(rows[:, 0])]))
+        return self.sptes.table.add_space()
+
     def load_space(self, vcpu: int, space: int) -> None:
-        """Let a vCPU run in a table: an address space (1 is SMM), or for shadow paging a root."""
+        """Let a vCPU run in a table: an address space (1 is SMM), or one that `add_root` made."""
         if not 0 <= space < self.sptes.table.spaces:
             raise UsageError(f"there is no table {space}; there are {self.sptes.table.spaces}")
         self._space_of[vcpu] = space
+
+    def as_id_of(self, space: int) -> int:
+        """The address space whose slots a table maps."""
+        return self._roots[space][0]
+
+    def translate(self, space: int, pages: Ints) -> Ints:
+        """The gfns that pages of a table stand for. Raises UsageError for a page that the guest has not mapped."""
+        windows = self._roots[space][1]
+        if windows is None:
+            return pages
+        at = np.searchsorted(windows[:, 0], pages, side="right") - 1
+        offset = pages - windows[at, 0]
+        outside = (at < 0) | (offset >= windows[at, 2])
+        if outside.any():
+            page = int(pages[np.argmax(outside)])
+            raise UsageError(f"guest-virtual page {page:#x} is in no window of table {space}")
+        return np.asarray(windows[at, 1] + offset)
 
     def access(self, vcpus: npt.ArrayLike, gfns: npt.ArrayLike, writes: npt.ArrayLike = False) -> None:
         """Guest accesses, in order: who, which page, and whether it writes. Scalars stand for all."""
         page = np.atleast_1d(np.asarray(gfns, dtype=np.int64))
         who = np.broadcast_to(np.asarray(vcpus, dtype=np.uint16), page.shape)
         write = np.broadcast_to(np.asarray(writes, dtype=np.bool_), page.shape)
+        if len(page) and not (page.min() >= 0 and page.max() < PAGE_LIMIT):
+            raise UsageError(f"an access beyond page {PAGE_LIMIT - 1:#x}, the last of 47 bits of address")
+        if len(who) and who.max() >= len(self._space_of):
+            raise UsageError(f"an access by vCPU {who.max()}; the VM has {len(self._space_of)}")
         at, window = 0, WINDOW
         while at < len(page):
             part = slice(at, min(at + window, len(page)))
@@ -178,11 +216,11 @@ class Vm:
             self.sptes.mark(index, writes)
             return len(gfns)
         spaces = np.broadcast_to(np.asarray(space, dtype=np.int64), gfns.shape)
-        one_space = missed[spaces[missed] == spaces[missed[0]]]
-        end = len(gfns) if len(one_space) == len(missed) else int(missed[np.argmax(spaces[missed] != spaces[missed[0]])])
-        missed = one_space[one_space < end]
         which = int(spaces[missed[0]])
-        plan = _Plan(self, which, missed, gfns[missed], writes[missed])
+        other = spaces[missed] != which
+        end = int(missed[np.argmax(other)]) if other.any() else len(gfns)
+        missed = missed[missed < end]
+        plan = Plan(self, which, missed, gfns[missed], writes[missed])
         cut = min(end, plan.cut)
         if cut > int(missed[0]):
             plan.mark_copied(index[:cut], writes)
@@ -197,79 +235,111 @@ class Vm:
             return first
         return self._one(int(vcpus[0]), which, int(gfns[0]), bool(writes[0]))
 
-    def _one(self, vcpu: int, space: int, gfn: int, write: bool) -> int:
+    def _one(self, vcpu: int, space: int, entry: int, write: bool) -> int:
         """One fault that needs more than its own page: 1 where the access is over, 0 where it must be tried again."""
-        as_id, host, counters = space, self.host, self.counters
-        number = int(self.slots.numbers(as_id, np.array([gfn]))[0])
-        page = int(self.slots.hva_pages(np.array([number]), np.array([gfn]))[0])
-        index, way = np.array([host.pages.find_one(0, page)]), np.array([write])
-        kind = classify(host, index, way)
+        as_id, host, counters = self.as_id_of(space), self.host, self.counters
+        one, way = np.array([entry]), np.array([write])
+        gfns = self.translate(space, one)
+        numbers = self.slots.numbers(as_id, gfns)
+        number, page = int(numbers[0]), int(self.slots.hva_pages(numbers, gfns)[0])
+        kind = classify(host, np.array([host.pages.find_one(0, page)]), way)
         if host.spare <= 0 and (kind[0] == Kind.HARD or allocates(kind)[0]):
             # kswapd was quicker than the fault, which finds the page as reclaim left it.
             host.reclaim()
             return 0
-        self._ask(np.array([gfn]), np.array([vcpu], dtype=np.uint16), as_id, np.array([number]))
+        self.ask(gfns, np.array([vcpu], dtype=np.uint16), as_id, numbers)
         counters.exits += 1
         if self.slots.flags[number] & READONLY and write:
             counters.readonly_writes += 1
             return 1
         counters.faults += 1
-        if self.sptes.retrack(space, gfn, write):
+        if self.sptes.retrack(space, entry, write):
             counters.tracked += 1
-            self.sptes.mark(self.sptes.table.find(space, np.array([gfn])), way)
+            self.sptes.mark(self.sptes.table.find(space, one), way)
             return 1
         snapshot = self.notifier.state.seq
         got = get_page(host, page, write)
         if got is None:
             counters.bad += 1
             return 1
-        pfn, writable = got
-        if self.notifier.state.overtaken(snapshot, gfn):
+        if self.notifier.state.overtaken(snapshot, int(gfns[0])):
             counters.retries += 1
             counters.faults -= 1
             return 0
-        self._map(space, as_id, gfn, number, page, pfn, writable, write)
+        level = self._level(space, number, int(gfns[0]), page)
+        table = self.sptes.table
+        if level > 1:
+            span = BLOCK if level == 2 else BLOCK * BLOCK
+            index = host.pages.indices(0, page & -span, (page & -span) + span)
+            pfns = host.pages.num[index].astype(np.int64)
+            gfn = int(gfns[0]) & -span
+            self.sptes.install_huge(space, entry & -span, gfn, level, pfns, bool(got[1][0]), as_id)
+        else:
+            table.ensure(space, entry, entry + 1)
+            self.install(numbers, table.find(space, one), gfns, *got, way)
+        counters.installed += 1
+        self.sptes.mark(table.find(space, one), way)
+        if self.paging.prefetch and level == 1:
+            self._prefetch(vcpu, space, entry)
         return 1
 
-    def _map(
-        self, space: int, as_id: int, gfn: int, number: int, page: int, pfn: Ints, writable: Bools, write: bool
-    ) -> None:
-        """Install what a fault resolved, as large as host page and slot allow, and let the access pass."""
-        table = self.sptes.table
-        level = self._level(number, gfn, page)
-        if level > 1:
-            span = 512 if level == 2 else 512 * 512
-            first, host_first = gfn & -span, page & -span
-            index = self.host.pages.indices(0, host_first, host_first + span)
-            pfns = self.host.pages.num[index].astype(np.int64)
-            self.sptes.install_huge(space, first, first, level, pfns, bool(writable[0]), as_id)
-        else:
-            table.ensure(space, gfn, gfn + 1)
-            self._install(number, table.find(space, np.array([gfn])), np.array([gfn]), pfn, writable, np.array([write]))
-        self.counters.installed += 1
-        self.sptes.mark(table.find(space, np.array([gfn])), np.array([write]))
+    def _prefetch(self, vcpu: int, space: int, entry: int) -> None:
+        """Map the neighbours of a fault, run by run of absent entries, until one run's first page is not ready."""
+        first = entry & ~(_GROUP - 1)
+        index = self.sptes.table.find_one(space, first)
+        absent = self.sptes.table.flags[index : index + _GROUP] & MAPS == 0
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], absent, [False]]).astype(np.int8)))
+        for begin, end in edges.reshape(-1, 2).tolist():
+            if not self._prefetch_run(vcpu, space, first + begin, end - begin):
+                break
 
-    def _install(self, number: npt.ArrayLike, index: Ints, gfns: Ints, pfns: Ints, writable: Bools, writes: Bools) -> None:
+    def _prefetch_run(self, vcpu: int, space: int, entry: int, count: int) -> bool:
+        """Map up to `count` absent entries: as far as their slot reaches and the host may write at once."""
+        as_id = self.as_id_of(space)
+        try:
+            gfns = self.translate(space, entry + np.arange(count, dtype=np.int64))
+        except UsageError:
+            return False  # the guest has not mapped them all
+        numbers = self.slots.numbers(as_id, gfns[:1])
+        self.ask(gfns[:1], np.array([vcpu], dtype=np.uint16), as_id, numbers)
+        number = int(numbers[0])
+        inside = number != HOLE and int(gfns[-1]) < self.slots.base[number] + self.slots.npages[number]
+        if not inside or self.slots.flags[number] & (LOG_DIRTY_PAGES | READONLY):
+            return False
+        pages = self.host.pages
+        hosted = pages.find(0, self.slots.hva_pages(np.repeat(numbers, count), gfns))
+        ready = pages.pte[hosted] & (bits.PRESENT | bits.WRITE | bits.NUMA | bits.HUGE) == bits.PRESENT | bits.WRITE
+        run = count if ready.all() else int(np.argmin(ready))
+        if not run:
+            return False
+        pfns = pages.num[hosted[:run]].astype(np.int64)
+        self.host.frames.flags[pfns] |= bits.REFERENCED
+        index = self.sptes.table.find(space, entry + np.arange(run, dtype=np.int64))
+        yes = np.ones(run, dtype=np.bool_)
+        self.install(np.repeat(numbers, run), index, gfns[:run], pfns, yes, ~yes)
+        self.counters.prefetched += run
+        return True
+
+    def install(self, numbers: Ints, index: Ints, gfns: Ints, pfns: Ints, writable: Bools, writes: Bools) -> None:
         """Install 4 KiB sptes under the rules of their slots: read-only ones, and those with a dirty log."""
-        flags = self.slots.flags[number]
+        flags = self.slots.flags[numbers]
         may = writable & (flags & READONLY == 0) & (writes | (flags & LOG_DIRTY_PAGES == 0))
-        as_id = int(np.atleast_1d(number)[0]) >> 16
-        self.sptes.install(index, pfns, may, gfns, as_id)
+        self.sptes.install(index, pfns, may, gfns, int(numbers[0]) >> 16)
         logged = may & (flags & LOG_DIRTY_PAGES != 0)
         if logged.any():
-            numbers = np.broadcast_to(np.asarray(number), gfns.shape)
             for one in np.unique(numbers[logged]).tolist():
                 pages = gfns[logged & (numbers == one)] - self.slots.base[one]
                 self.counters.logged += int(np.count_nonzero(~self.dirty[one][pages]))
                 self.dirty[one][pages] = True
 
-    def _level(self, number: int, gfn: int, page: int) -> int:
+    def _level(self, space: int, number: int, gfn: int, page: int) -> int:
         """The largest level at which slot, alignment and host page allow a gfn to be mapped."""
         slots = self.slots
-        if slots.flags[number] & LOG_DIRTY_PAGES or not self.host.is_huge(page):
+        logged = slots.flags[number] & LOG_DIRTY_PAGES
+        if logged or self._roots[space][1] is not None or not self.host.is_huge(page):
             return 1
         best = 1
-        for level, span in ((2, 512), (3, 512 * 512)):
+        for level, span in ((2, BLOCK), (3, BLOCK * BLOCK)):
             first = gfn & -span
             fits = first >= slots.base[number] and first + span <= slots.base[number] + slots.npages[number]
             if level > self.paging.max_level or (gfn ^ page) & (span - 1) or not fits:
@@ -284,7 +354,7 @@ class Vm:
         first = int(self._space_of[0])
         return first if (self._space_of == first).all() else self._space_of[vcpus]
 
-    def _ask(self, gfns: Ints, vcpus: Vcpus, as_id: int, expected: Ints) -> None:
+    def ask(self, gfns: Ints, vcpus: Vcpus, as_id: int, expected: Ints) -> None:
         """Look gfns up, and record it. Raises BrokenStrategy where an answer is wrong."""
         self.recorder.lookups(gfns, vcpus, as_id)
         if len(gfns) == 1:
@@ -294,9 +364,8 @@ class Vm:
             found = self.strategy.answer_gfns(GfnStream(gfns.astype(np.uint64), timeline, np.ascontiguousarray(vcpus)))
         if not np.array_equal(found, expected):
             at = int(np.argmax(found != expected))
-            raise BrokenStrategy(
-                f"{self.strategy.name} finds slot {int(found[at])} for gfn {int(gfns[at]):#x}; {int(expected[at])} holds it"
-            )
+            gfn, got, right = int(gfns[at]), int(found[at]), int(expected[at])
+            raise BrokenStrategy(f"{self.strategy.name} finds slot {got} for gfn {gfn:#x}; {right} holds it")
 
     # Results
 
@@ -322,7 +391,8 @@ class Vm:
             for first, start in zip(*table.existing(space), strict=True):
                 part = slice(int(start), int(start) + 512)
                 if (table.flags[part] & MAPS).any():
-                    digest.update(int(first).to_bytes(8, "little") + table.flags[part].tobytes() + table.pfn[part].tobytes())
+                    digest.update(int(first).to_bytes(8, "little"))
+                    digest.update(table.flags[part].tobytes() + table.pfn[part].tobytes())
         used = self.host.pages.blocks << 9
         digest.update(self.host.pages.pte[:used].tobytes() + self.host.pages.num[:used].tobytes())
         digest.update(self.host.frames.flags.tobytes() + self.host.frames.refs.tobytes())
@@ -330,154 +400,3 @@ class Vm:
         for number, log in sorted(self.dirty.items()):
             digest.update(number.to_bytes(4, "little") + log.tobytes())
         return digest.hexdigest()[:16]
-
-
-class _Plan:
-    """What the misses of a batch will take, and how far they can be taken together.
-
-    Distinct missed pages are kept in the order of their first access. `cut` is the position in the batch of the first
-    access that must wait for what comes before it.
-    """
-
-    def __init__(self, vm: Vm, space: int, missed: Ints, gfns: Ints, writes: Bools) -> None:
-        self.vm, self.space, self.as_id, self.missed = vm, space, space, missed
-        _, first, inverse = np.unique(gfns, return_index=True, return_inverse=True)
-        order = np.argsort(first, kind="stable")
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        self.group = rank[inverse]
-        first = first[order]
-        self.position = missed[first]
-        self.gfns, self.writes = gfns[first], writes[first]
-        self.numbers = vm.slots.numbers(self.as_id, self.gfns)
-        self.hole = self.numbers == HOLE
-        host = vm.host
-        pages = vm.slots.hva_pages(self.numbers, self.gfns)
-        pages[self.hole] = 0
-        self.index = host.pages.find(0, pages)
-        self.kinds = classify(host, self.index, self.writes)
-        self._sort_out()
-        self.cut = self._first_to_wait(first, writes)
-
-    def _sort_out(self) -> None:
-        """Mark what cannot be taken with others as HARD, and what needs no host page as such."""
-        vm = self.vm
-        flags = vm.slots.flags[self.numbers]
-        self.kinds[vm.host.pages.pte[self.index] & bits.HUGE != 0] = Kind.HARD
-        self.kinds[(flags & READONLY != 0) & self.writes] = Kind.HARD
-        spte = vm.sptes.table.flags[vm.sptes.table.find(self.space, self.gfns)]
-        enough = ~self.writes | (spte & WRITABLE != 0)
-        self.tracked = (spte & TRACKED != 0) & enough & (self.kinds != Kind.HARD) & ~self.hole
-        self.kinds[self.hole | self.tracked] = Kind.READY
-        # Whether an spte that a read brings in will let a write pass.
-        host = vm.host
-        pte, vma = host.pages.pte[self.index], host.pages.vma[self.index]
-        lasting = (self.kinds == Kind.READY) & (pte & bits.WRITE != 0)
-        lasting |= (self.kinds == Kind.SWAP_READ) & (vma & bits.VM_WRITE != 0)
-        lasting |= self.kinds == Kind.REUSE
-        lasting &= flags & (LOG_DIRTY_PAGES | READONLY) == 0
-        self.passes = self.writes | lasting | self.hole
-
-    def _first_to_wait(self, first: Ints, writes: Bools) -> int:
-        """The position of the first access that must wait."""
-        blocked = self.kinds >= Kind.HARD
-        blocked |= np.cumsum(allocates(self.kinds)) > max(0, self.vm.host.spare)
-        if self.vm.paging.prefetch:
-            blocked |= ~self.hole
-        blocked |= self._copies_to_wait()
-        shared = self.index[~self.hole]
-        if len(np.unique(shared)) < len(shared):
-            # Two gfns of one host page: the second finds what the first has made.
-            again = np.ones(len(self.index), dtype=np.bool_)
-            again[np.unique(self.index, return_index=True)[1]] = False
-            blocked |= again & ~self.hole
-        cut = int(self.position[np.argmax(blocked)]) if blocked.any() else 1 << 62
-        later = writes & ~self.passes[self.group]
-        later[first] = False
-        return min(cut, int(self.missed[np.argmax(later)])) if later.any() else cut
-
-    def _copies_to_wait(self) -> Bools:
-        """The copies that concern more than their own page."""
-        copies = self.kinds == Kind.COPY
-        if not copies.any():
-            return copies
-        if self.vm.paging.shadow or self.vm.memslots.aliased():
-            return copies  # they also unmap pages that later accesses of the batch may hit
-        frames = self.vm.host.frames
-        pfns = self.vm.host.pages.num[self.index]
-        # Where the last reference goes, the frame is free for the next fault.
-        pfns = self.vm.host.pages.num[self.index[copies]]
-        _, which, sharers = np.unique(pfns, return_inverse=True, return_counts=True)
-        wait = np.zeros_like(copies)
-        wait[copies] = (pfns != bits.ZERO_PFN) & (self.vm.host.frames.refs[pfns] <= sharers[which])
-        return wait
-
-    def mark_copied(self, index: Ints, writes: Bools) -> None:
-        """Note the reads that hit a page before its copy: they belong to the frame that goes."""
-        copies = np.flatnonzero(self.kinds == Kind.COPY)
-        if len(copies):
-            entries = self.vm.sptes.table.find(self.space, self.gfns[copies])
-            order = np.argsort(entries)
-            at = np.minimum(np.searchsorted(entries[order], index), len(entries) - 1)
-            before = (entries[order][at] == index) & (np.arange(len(index)) < self.position[copies][order][at])
-            before &= self.vm.sptes.table.flags[index] & PRESENT != 0
-            self.vm.sptes.mark(index[before], writes[: len(index)][before])
-
-    def carry_out(self, vcpus: Vcpus, cut: int) -> None:
-        """Look up, resolve and install everything in front of `cut`."""
-        vm, counters = self.vm, self.vm.counters
-        count = int(np.searchsorted(self.position, cut))
-        if not count:
-            return
-        hole, tracked = self.hole[:count], self.tracked[:count]
-        asked = self._new_holes(count)
-        begin = len(vm.recorder)
-        # A copy overtakes its own fault, which asks again.
-        copies = self.kinds[:count] == Kind.COPY
-        times = asked.astype(np.int64) + copies
-        again = np.repeat(np.arange(count), times)
-        vm._ask(self.gfns[again], vcpus[self.position[again]], self.as_id, self.numbers[again])
-        if copies.any():
-            self._announce(np.flatnonzero(copies), again, begin)
-        found = int(np.count_nonzero(~hole))
-        outside = int(np.count_nonzero(self.hole[self.group[: int(np.searchsorted(self.missed, cut))]]))
-        counters.exits += found + outside + int(np.count_nonzero(copies))
-        counters.retries += int(np.count_nonzero(copies))
-        counters.mmio += outside
-        counters.mmio_known += outside - (int(np.count_nonzero(asked)) - found)
-        counters.faults += found
-        table = vm.sptes.table
-        if tracked.any():
-            kept = table.find(self.space, self.gfns[:count][tracked])
-            table.flags[kept] = table.flags[kept] & ~np.uint16(TRACKED) | np.uint16(PRESENT)
-            counters.tracked += len(kept)
-        plain = np.flatnonzero(~hole & ~tracked)
-        if len(plain):
-            gfns, writes = self.gfns[plain], self.writes[plain]
-            table.ensure_pages(self.space, gfns)
-            pfns, writable = resolve(vm.host, self.index[plain], writes, self.kinds[plain])
-            vm._install(self.numbers[plain], table.find(self.space, gfns), gfns, pfns, writable, writes)
-            counters.installed += len(plain)
-
-    def _announce(self, copies: Ints, asked: Ints, begin: int) -> None:
-        """Invalidate the pages that are copied, each between its fault's two lookups."""
-        vm = self.vm
-        pages = vm.host.pages.page_of(self.index[copies])
-        lookups = len(vm.recorder) - begin
-        vm.host.notifiers.invalidate_pages(pages, change_pte=True)
-        visits = len(vm.recorder) - begin - lookups
-        second = np.zeros(lookups, dtype=np.int64)
-        second[1:] = asked[1:] == asked[:-1]
-        keys = np.concatenate([asked * 4 + 2 * second, np.repeat(copies * 4 + 1, visits // len(copies))])
-        vm.recorder.reorder(begin, keys)
-
-    def _new_holes(self, count: int) -> Bools:
-        """Which of the first `count` pages need a lookup: all but the holes that an spte remembers."""
-        asked = np.ones(count, dtype=np.bool_)
-        known = self.vm._known_holes
-        for at in np.flatnonzero(self.hole[:count]).tolist():
-            key = (self.as_id, int(self.gfns[at]))
-            if key in known:
-                asked[at] = False
-            known.add(key)
-        return asked

@@ -1,4 +1,4 @@
-"""Who asks for the age of pages besides reclaim: DAMON, which samples, and idle page tracking, which goes through all."""
+"""Who asks for the age of pages besides reclaim: DAMON, which samples, and idle page tracking, which does not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def idle_scan(mm: AddressSpace, hva: int, npages: int) -> int:
 
 
 def damon_prepare(mm: AddressSpace, hva: int, npages: int, regions: int, draw: np.random.Generator) -> Ints:
-    """The first half of a DAMON sampling interval: one page of each region is made old. The pages, for `damon_check`."""
+    """The first half of a DAMON sampling interval: one page of each region is made old; the pages."""
     first = hva >> PAGE_SHIFT
     edges = first + np.arange(regions + 1, dtype=np.int64) * npages // regions
     pages = edges[:-1] + (draw.random(regions) * np.diff(edges)).astype(np.int64)

@@ -40,6 +40,8 @@ ACTIVE = 1 << 4
 LISTED = 1 << 5
 BATCHED = 1 << 6
 """Held by a per-CPU folio batch: one reference more than its mappings."""
+FORKED = 1 << 7
+"""Was shared with a child (PG_anon_exclusive is gone): that nobody else holds it must be shown by its references."""
 
 ZERO_PFN = 0
 """The zero page: read faults on anonymous memory map it, writes copy it."""

@@ -1,8 +1,8 @@
 """What a hypervisor's get_user_pages does: find or make the frame behind an hva, for many pages at once.
 
 Most faults are of a kind that concerns its own page only; `classify` tells which, `resolve` carries out any number of
-them. The rest (HARD: huge pages, files, userfaultfd's write protection) go one at a time through `fix`, which may itself
-invalidate, and are then asked again.
+them. The rest (HARD: huge pages, files, userfaultfd's write protection) go one at a time through `fix`, which may
+itself invalidate, and are then asked again.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def resolve(mm: AddressSpace, index: Ints, writes: Bools, kinds: npt.NDArray[np.
         pages.num[zero] = bits.ZERO_PFN
         pages.pte[zero] = bits.PRESENT
         pages.pte[index[kinds == Kind.NUMA]] &= ~np.uint16(bits.NUMA)
-        pages.pte[index[kinds == Kind.REUSE]] |= bits.WRITE
+        reused = index[kinds == Kind.REUSE]
+        pages.pte[reused] |= bits.WRITE
+        frames.flags[pages.num[reused]] &= ~np.uint8(bits.FORKED)
         mapped = index[listed]
         owned = pages.num[mapped].astype(np.int64)
         frames.owner[owned] = mapped

@@ -31,6 +31,7 @@ def set_content(mm: AddressSpace, hva: int, contents: npt.ArrayLike) -> None:
         got = get_page(mm, (hva >> PAGE_SHIFT) + at, write=True)
         if got is not None:
             mm.frames.content[got[0]] = value
+    mm.notifiers.forget_writes((hva >> PAGE_SHIFT) + np.arange(len(values), dtype=np.int64))
 
 
 def scan(mm: AddressSpace, hva: int, npages: int) -> int:

@@ -256,6 +256,7 @@ class AddressSpace:
                 pfns = self.pages.num[present].astype(np.int64)
                 pfns = pfns[pfns != bits.ZERO_PFN]
                 np.add.at(self.frames.refs, pfns, 1)
+                self.frames.flags[pfns] |= bits.FORKED
                 shared.append(pfns)
         child = Child(self, np.concatenate(shared) if shared else np.zeros(0, dtype=np.int64))
         self.children.append(child)
@@ -297,7 +298,8 @@ class AddressSpace:
     def exclusive(self, pfns: Ints) -> npt.NDArray[np.bool_]:
         """Whether frames are held by this one page table entry alone, so that a write need not copy."""
         flags = self.frames.flags[pfns]
-        alone = (self.frames.refs[pfns] == 1) & (flags & (bits.KSM | bits.BATCHED) == 0)
+        in_doubt = flags & (bits.BATCHED | bits.FORKED) == bits.BATCHED | bits.FORKED
+        alone = (self.frames.refs[pfns] == 1) & (flags & bits.KSM == 0) & ~in_doubt
         return np.asarray(alone & (pfns != bits.ZERO_PFN))
 
     def exit(self) -> None:

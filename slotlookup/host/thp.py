@@ -65,5 +65,3 @@ def khugepaged(mm: AddressSpace, blocks: int) -> int:
             seen += 1
             done += collapse(mm, hva)
     return done
-
-

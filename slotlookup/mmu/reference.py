@@ -100,5 +100,3 @@ class ReferenceStrategy(Strategy):
             ends = starts + self._table.npages[numbers]
             self._columns = (numbers, starts, ends, bool((ends[:-1] <= starts[1:]).all()))
         return self._columns
-
-

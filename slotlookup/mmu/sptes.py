@@ -179,6 +179,10 @@ class Sptes:
         self.table.flags[plain] &= ~np.uint16(WRITABLE | DIRTY)
         return len(plain)
 
+    def forget_writes(self, as_id: int, gfns: Ints) -> None:
+        """Forget the truth about writes."""
+        self.table.flags[self.entries(as_id, gfns)[0]] &= ~np.uint16(WRITTEN)
+
     def young(self, as_id: int, gfns: Ints, clear: bool) -> tuple[Bools, Bools]:
         """Whether each gfn counts as used, by the paging's policy, and whether it truly was; forget both if `clear`."""
         answer, truth = np.zeros(len(gfns), dtype=np.bool_), np.zeros(len(gfns), dtype=np.bool_)
@@ -213,9 +217,7 @@ class Sptes:
             left = left & ~np.uint16(PRESENT) | np.uint16(TRACKED)
         self.table.flags[index] = left
 
-    def _young_huge(
-        self, index: Ints, where: Ints, answer: Bools, truth: Bools, clear: bool
-    ) -> tuple[Bools, Bools]:
+    def _young_huge(self, index: Ints, where: Ints, answer: Bools, truth: Bools, clear: bool) -> tuple[Bools, Bools]:
         """`young` where huge sptes take part: one after the other, since pages of one spte share its bits."""
         for entry, position in sorted(zip(index.tolist(), where.tolist(), strict=True), key=lambda pair: pair[1]):
             whole = self._whole(np.array([entry]))

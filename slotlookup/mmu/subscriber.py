@@ -112,6 +112,12 @@ class KvmNotifier(Subscriber):
     def release(self) -> None:
         self.counters.zapped += self.sptes.zap_all()
 
+    def forget_writes(self, pages: Ints) -> None:
+        for number in np.flatnonzero(self.slots.npages).tolist():
+            offset = pages - self.slots.hva_page[number]
+            gfns = self.slots.base[number] + offset[(offset >= 0) & (offset < self.slots.npages[number])]
+            self.sptes.forget_writes(number >> 16, gfns)
+
     def _age(self, pages: Ints, numbers: Ints, where: Ints) -> tuple[Bools, Bools]:
         young, truth = np.zeros(len(pages), dtype=np.bool_), np.zeros(len(pages), dtype=np.bool_)
         for as_id, gfns, place in self._by_space(pages, numbers, where):
@@ -174,9 +180,7 @@ class KvmNotifier(Subscriber):
         if not len(pages):
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         starts = pages.astype(np.uint64) << np.uint64(PAGE_SHIFT)
-        stream = HvaStream(
-            starts, starts + np.uint64(1 << PAGE_SHIFT), Timeline(one_segment(len(pages)), NO_CHANGES)
-        )
+        stream = HvaStream(starts, starts + np.uint64(1 << PAGE_SHIFT), Timeline(one_segment(len(pages)), NO_CHANGES))
         answers = self.strategy.answer_hvas(stream)
         numbers = answers.numbers.astype(np.int64)
         where = np.repeat(np.arange(len(pages)), answers.counts.astype(np.int64))
