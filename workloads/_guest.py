@@ -22,6 +22,8 @@ GAP_PAGES = 16
 """Pages between two slots that no slot holds."""
 BLOCK = 512
 """Pages of a huge page."""
+_SPREAD = 0x9E3779B1
+"""The golden ratio's share of 2^32: neighbours' products differ in the upper bits."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,10 @@ def vcpus(draw: np.random.Generator, count: int) -> npt.NDArray[np.uint16]:
     return draw.integers(0, VCPUS, count, dtype=np.uint16)
 
 
-def writes(draw: np.random.Generator, count: int, one_in: int = 3) -> npt.NDArray[np.bool_]:
-    """Which of `count` accesses write: one in `one_in`."""
-    return np.asarray(draw.integers(0, one_in, count) == 0)
+def writes(draw: np.random.Generator, pages: Ints, one_in: int = 3) -> npt.NDArray[np.bool_]:
+    """Which accesses of a batch write: those to one page in `one_in`, so that within a batch each page has one kind."""
+    salt = int(draw.integers(0, 1 << 30))
+    return np.asarray(((pages + salt) * _SPREAD >> 16) % one_in == 0)
 
 
 def near_and_far(draw: np.random.Generator, count: int, total: int, base: int, near: int) -> Ints:

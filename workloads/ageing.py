@@ -45,7 +45,7 @@ class Ageing(Scenario):
             for _ in range(_SAMPLES):
                 sampled = damon_prepare(host, guest.hva, total, min(total, _REGIONS), draw)
                 pages = near_and_far(draw, _BETWEEN, total, base, near)
-                vm.access(vcpus(draw, _BETWEEN), guest.gfns[pages], writes(draw, _BETWEEN))
+                vm.access(vcpus(draw, _BETWEEN), guest.gfns[pages], writes(draw, pages))
                 damon_check(host, sampled)
             base = (base + near // 2) % total
         return vm

@@ -43,7 +43,7 @@ class Balloon(Scenario):
             for at in range(0, taken, BATCH):
                 host.dontneed_pages(guest.hva_pages[given[at : at + BATCH]])
             work = kept[:BATCH]
-            vm.access(vcpus(draw, len(work)), guest.gfns[work], writes(draw, len(work)))
+            vm.access(vcpus(draw, len(work)), guest.gfns[work], writes(draw, work))
             for slot in draw.integers(0, guest.slots, min(_REPORTS, guest.slots)).tolist():
                 hva, length = guest.slot_range(slot)
                 length = min(length, BLOCK << PAGE_SHIFT)

@@ -16,8 +16,6 @@ from slotlookup.vm import Vm
 
 from ._guest import VCPUS, lay_out, vcpus, writes
 
-_TOUCHED = 4
-"""Pages that the guest touches for each page that comes in the background."""
 _STEP = 1 << 11
 """Pages of the background stream between two batches of accesses."""
 _DISCARDS = 64
@@ -41,10 +39,11 @@ class Postcopy(Scenario):
         length = total << PAGE_SHIFT
         while True:
             userfault.register(host, guest.hva, length, missing=True)
+            touched = draw.permutation(total)
             for first in range(0, total, _STEP):
                 count = min(_STEP, total - first)
-                pages = draw.integers(0, total, _TOUCHED * count)
-                vm.access(vcpus(draw, len(pages)), guest.gfns[pages], writes(draw, len(pages)))
+                pages = touched[first : first + count]
+                vm.access(vcpus(draw, count), guest.gfns[pages], writes(draw, pages))
                 if vm.recorder.full:
                     return vm
                 userfault.copy(host, guest.hva + (first << PAGE_SHIFT), count << PAGE_SHIFT)

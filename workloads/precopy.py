@@ -13,9 +13,10 @@ from slotlookup.scenario import Scenario, Size
 from slotlookup.strategy import Strategy
 from slotlookup.vm import Vm
 
-from ._guest import BATCH, VCPUS, Guest, lay_out, near_and_far, vcpus, writes
+from ._guest import VCPUS, Guest, lay_out, near_and_far, vcpus, writes
 
 _ROUNDS = 8
+_BATCH = 1 << 13
 
 
 class Precopy(Scenario):
@@ -34,13 +35,13 @@ class Precopy(Scenario):
         vm.access(0, guest.gfns, True)
         vm.start()
         total = guest.total
-        near = max(1, total // 8)
+        near = max(1, total // 4)
         base = 0
         while not vm.recorder.full:
             _log(vm, guest, on=True)
             for _ in range(_ROUNDS):
-                pages = near_and_far(draw, BATCH, total, base, near)
-                vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, BATCH))
+                pages = near_and_far(draw, _BATCH, total, base, near)
+                vm.access(vcpus(draw, _BATCH), guest.gfns[pages], writes(draw, pages, one_in=2))
                 if vm.recorder.full:
                     return vm
                 for slot in range(guest.slots):

@@ -39,11 +39,11 @@ class Snapshot(Scenario):
             child = host.fork()
             for _ in range(_BATCHES):
                 pages = near_and_far(draw, BATCH, total, base, near)
-                vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, BATCH))
+                vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, pages))
             child.exit()
             for _ in range(_BATCHES):
                 pages = near_and_far(draw, BATCH, total, base, near)
-                vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, BATCH))
+                vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, pages))
             base = (base + near // 2) % total
         return vm
 

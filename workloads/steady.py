@@ -39,8 +39,9 @@ class Steady(Scenario):
         near = max(1, total // 10)
         base = 0
         while not vm.recorder.full:
-            gfns = guest.gfns[near_and_far(draw, _BATCH, total, base, near)]
-            vm.access(vcpus(draw, _BATCH), gfns, writes(draw, _BATCH))
+            pages = near_and_far(draw, _BATCH, total, base, near)
+            gfns = guest.gfns[pages]
+            vm.access(vcpus(draw, _BATCH), gfns, writes(draw, pages))
             host.dontneed_pages(guest.hva_pages[np.unique(draw.integers(0, total, _DROPPED))])
             sampled = damon_prepare(host, guest.hva, total, min(total, _SAMPLED), draw)
             vm.access(0, gfns[:_SAMPLED])

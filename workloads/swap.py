@@ -32,12 +32,12 @@ class Swap(Scenario):
         guest = lay_out(vm, host, size, draw)
         vm.start()
         total = guest.total
-        near = total // 4
+        near = total // 2
         base = 0
         while not vm.recorder.full:
             pages = near_and_far(draw, BATCH, total, base, near)
-            vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, BATCH))
-            base = (base + near // 4) % total
+            vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, pages))
+            base = (base + near // 8) % total
         return vm
 
 
