@@ -34,7 +34,7 @@ class Adversarial(Scenario):
     """Slots in an order of creation that matters: `windows` gives them, `round` plays."""
 
     slots = 64
-    memory = 64 << 20
+    memory = 128 << 20
     default_events = 100_000
     gap = GAP_PAGES
 

@@ -27,7 +27,7 @@ class Ksm(Scenario):
     summary = "same-page merging: pages are merged, written and part again"
     stresses = "repeated visits of the same single page, a visit within each fault"
     slots = 16
-    memory = 64 << 20
+    memory = 128 << 20
     default_events = 20_000
 
     def play(self, strategy: Strategy, size: Size) -> Vm:

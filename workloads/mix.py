@@ -34,6 +34,7 @@ class Mix(Scenario):
     stresses = "all operations at once, in no proportion that suits anyone"
     slots = 16
     memory = 128 << 20
+    default_events = 50_000
 
     def play(self, strategy: Strategy, size: Size) -> Vm:
         draw = size.draw()
