@@ -57,6 +57,8 @@ class Scenario(Workload):
     slots = 16
     fewest_slots = 1
     most_slots = USER_SLOTS
+    slots_apart = 0
+    """Of the slots, those that `memory` does not count."""
     memory = 256 << 20
     default_events = 200_000
 
@@ -111,10 +113,11 @@ class Scenario(Workload):
             raise UsageError(f"{size.events:,} events: ask for at least 1")
         if size.memory & (PAGE_SIZE - 1) or size.memory > MOST_MEMORY:
             raise UsageError(f"{size.memory:,} bytes of guest memory: ask for whole pages, {MOST_MEMORY:,} bytes at most")
-        if size.memory < size.slots << PAGE_SHIFT:
+        least = size.slots - self.slots_apart << PAGE_SHIFT
+        if size.memory < least:
             raise UsageError(
                 f"{size.memory:,} bytes of guest memory: {size.slots:,} slots need a page each; "
-                f"give it {size.slots << PAGE_SHIFT:,} or more (--memory), or fewer slots"
+                f"give it {least:,} or more (--memory), or fewer slots"
             )
         return size
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from slotlookup.address import HOLE
+from slotlookup.bench.commands.run import most_slots
 from slotlookup.errors import UsageError
 from slotlookup.memslots import Memslots
 from slotlookup.oracle import expected_gfns, expected_hvas
@@ -36,8 +37,10 @@ def test_a_workload_is_what_it_says(name: str) -> None:
     workload = find_workload(name)
     assert workload.summary and workload.stresses
     trace = workload.build()
-    slots = trace.final_slots()
-    assert len(slots) == workload.slots
+    if workload.origin is Origin.MODELLED:  # may end at a moment at which a slot is away
+        assert most_slots(trace) == workload.slots
+    else:
+        assert len(trace.final_slots()) == workload.slots
     assert set(trace.provenance) >= {"source"}
     labels = {"gfn": EventKind.GFN_LOOKUP, "hva": EventKind.HVA_VISIT, "update": EventKind.SLOT_CHANGE}
     for key, kind in labels.items():

@@ -169,13 +169,12 @@ class _Churn(Adversarial):
         return _equal(slots, pages)
 
     def round(self, vm: Vm, base: Ints, npages: Ints, hva_page: Ints, turn: int, draw: np.random.Generator) -> None:
-        """The first slot goes and comes back, so that all others move up and down; both times its place is asked for."""
+        """The first slot goes and comes back, so that all others move up and down; its place is asked for around that."""
         gpa, length, hva = (int(value) << PAGE_SHIFT for value in (base[0], npages[0], hva_page[0]))
-        other = draw.integers(0, len(base), 8)
-        gfns = np.concatenate([base[:1], base[other]])
-        vm.access(0, gfns, True)
+        others = base[draw.integers(0, len(base), 8)]
+        vm.access(0, np.append(others[others != base[0]], base[0]), True)
         vm.set_user_memory_region(0, gpa, 0, hva)
-        vm.access(0, gfns)
+        vm.access(0, np.append(base[0], others))
         vm.set_user_memory_region(0, gpa, length, hva)
         vm.host.dontneed(hva, length)
 

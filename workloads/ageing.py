@@ -47,6 +47,8 @@ class Ageing(Scenario):
                 pages = near_and_far(draw, _BETWEEN, total, base, near)
                 vm.access(vcpus(draw, _BETWEEN), guest.gfns[pages], writes(draw, pages))
                 damon_check(host, sampled)
+                if vm.recorder.full:
+                    return vm
             base = (base + near // 2) % total
         return vm
 

@@ -30,11 +30,11 @@ class Snapshot(Scenario):
         host = Host(3 * size.memory + (64 << 20))
         vm = Vm(strategy, host, vcpus=VCPUS, limit=size.events)
         guest = lay_out(vm, host, size, draw)
+        vm.access(0, guest.gfns, True)
         vm.start()
         total = guest.total
         near = max(1, total // 4)
         base = 0
-        vm.access(0, guest.gfns, True)
         while not vm.recorder.full:
             child = host.fork()
             for _ in range(_BATCHES):
