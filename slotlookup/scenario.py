@@ -112,7 +112,9 @@ class Scenario(Workload):
         if size.events < 1:
             raise UsageError(f"{size.events:,} events: ask for at least 1")
         if size.memory & (PAGE_SIZE - 1) or size.memory > MOST_MEMORY:
-            raise UsageError(f"{size.memory:,} bytes of guest memory: ask for whole pages, {MOST_MEMORY:,} bytes at most")
+            raise UsageError(
+                f"{size.memory:,} bytes of guest memory: ask for whole pages, {MOST_MEMORY:,} bytes at most"
+            )
         least = size.slots - self.slots_apart << PAGE_SHIFT
         if size.memory < least:
             raise UsageError(

@@ -110,7 +110,9 @@ def test_move(name: str, missed: int) -> None:
     assert {change.kind for change in trace.changes} == {ChangeKind.MOVE}
     source, end = 0x10000 + 2 * 683, 0x10000 + 3 * 683
     assert changes == [end, source] * 4  # behind all slots, and back
-    assert np.flatnonzero(trace.events["kind"] == CHANGE).tolist() == [at for i in range(4) for at in (102 * i + 50, 102 * i + 101)]
+    assert np.flatnonzero(trace.events["kind"] == CHANGE).tolist() == [
+        at for i in range(4) for at in (102 * i + 50, 102 * i + 101)
+    ]
     answers = expected_gfns(trace.start, trace.gfn_stream()).reshape(8, 50)
     written = trace.events["a"][trace.events["kind"] == LOOKUP].astype(np.int64).reshape(8, 50)
     assert (np.sort(written) == np.arange(source - 50 + missed, source + missed)).all()
@@ -143,7 +145,7 @@ def test_precopy_reads_each_log_as_it_was_written(monkeypatch: pytest.MonkeyPatc
         access(vm, vcpus, gfns, writes)
         for gfn in np.atleast_1d(gfns)[np.broadcast_to(writes, np.shape(gfns))].tolist():
             for number, pages in written.items():
-                slot = vm.memslots.get(number)  # type: ignore[arg-type]
+                slot = vm.memslots.get(number)
                 assert slot is not None
                 if slot.base_gfn <= gfn < slot.end_gfn:
                     pages.add(gfn - slot.base_gfn)
@@ -220,9 +222,7 @@ def test_firmware_makes_the_changes_that_were_recorded() -> None:
 
     def calls(events: Events) -> list[tuple[int, ...]]:
         changes = events[events["kind"] == CHANGE]
-        return [
-            (int(e["slot"]), int(e["a"]), int(e["b"]), int(e["flags"]) if e["b"] else 0) for e in changes
-        ]
+        return [(int(e["slot"]), int(e["a"]), int(e["b"]), int(e["flags"]) if e["b"] else 0) for e in changes]
 
     recorded = calls(find_workload("q35-2G-dynamic").build().events)
     vm = play("firmware", slots=9, memory=2 << 30, events=6000)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click import UsageError as UsageMessage
+from click.testing import CliRunner, Result
 from planted_bugs import EndBelongs, FirstMatchOnly, KeepsDeleted, KeepsMoved, LastPageMissing, Plain
 
+from slotlookup.bench.cli import cli
 from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.memslots import USER_SLOTS
 from slotlookup.mmu.reference import ReferenceStrategy
@@ -115,7 +120,7 @@ def test_sizes(name: str) -> None:
         assert len(made.run(ReferenceStrategy(), slots=1, events=200).recorder.events()) == 200
     with pytest.raises(UsageError, match=f"{made.most_slots:,}; choose from these"):
         made.run(ReferenceStrategy(), slots=made.most_slots + 1)
-    with pytest.raises(UsageError, match=r"1,000 slots need a page each; give it 4,09[26],\d{3} or more \(--memory\)"):
+    with pytest.raises(UsageError, match=r"1,000 slots need a page each; give it 4,09[16],\d{3} or more \(--memory\)"):
         made.run(ReferenceStrategy(), slots=1000, memory=400_000 & -4096)
     with pytest.raises(UsageError, match="whole pages"):
         made.run(ReferenceStrategy(), memory=(64 << 20) + 1)
@@ -132,7 +137,9 @@ def test_the_seed_decides(name: str) -> None:
 
     def events(seed: int) -> list[tuple[int, ...]]:
         memory = OTHER_MEMORY.get(name, MEMORY)
-        vm = scenario(name).run(ReferenceStrategy(), slots=OTHER_SLOTS.get(name, 8), memory=memory, events=400, seed=seed)
+        vm = scenario(name).run(
+            ReferenceStrategy(), slots=OTHER_SLOTS.get(name, 8), memory=memory, events=400, seed=seed
+        )
         return vm.recorder.events().tolist()  # type: ignore[no-any-return]
 
     assert (events(1) != events(2)) == drawn
@@ -182,3 +189,38 @@ def test_what_is_asked_for_lies_behind_what_the_scan_meets_first() -> None:
     vm = scenario("adversarial-last").run(strategy, slots=32, memory=MEMORY, events=32)
     examined = strategy.counters().slots_examined
     assert examined is not None and examined / len(vm.recorder) >= 31
+
+
+def run_command(*arguments: str) -> Result:
+    return CliRunner().invoke(
+        cli, ["run", "-s", "linear", "--counts-only", "--json", *arguments], standalone_mode=False
+    )
+
+
+def test_the_command_takes_a_guest_s_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = ("memslot-perf-unmap", "--slots", "5", "--events", "300", "--memory")
+    found = {size: json.loads(run_command(*asked, size).stdout)["workload"] for size in ("1028k", "1052672", "2M")}
+    assert {(w["slots"], w["events"]) for w in found.values()} == {(5, 300)}
+    prints = {size: w["fingerprint"] for size, w in found.items()}
+    assert prints["1028k"] == prints["1052672"] != prints["2M"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("steady", "--memory", "many"), "'many' is no size; write bytes, or 64M, or 4G"),
+        (("steady", "--memory", "-4096"), "'-4096' is no size"),
+        (("steady", "--memory", "17G"), "ask for whole pages, 17,179,869,184 bytes at most"),
+        (("steady", "--memory", "4095"), "ask for whole pages"),
+        (("synthetic-same", "--memory", "1G"), "only modelled workloads have guest memory to size"),
+        (("two-slot.parquet", "--memory", "1G"), "only modelled workloads have guest memory to size"),
+        (("swap", "--memory", "64K"), "swap needs 2,097,152; give it more memory"),
+        (("firmware", "--memory", "8G", "--slots", "9"), "2,147,483,648 fit: take less memory"),
+        (("firmware", "--memory", "8M", "--slots", "2000"), "1,991 DIMMs, which need a page each: take more memory"),
+    ],
+)
+def test_memory_that_cannot_be(arguments: tuple[str, ...], says: str) -> None:
+    error = run_command(*arguments).exception
+    assert isinstance(error, UsageError | UsageMessage)
+    assert says in str(error) and "\n" not in str(error)

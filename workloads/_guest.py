@@ -53,7 +53,7 @@ class Guest:
         return np.argsort(self.hva_pages)
 
     def slot_range(self, slot: int) -> tuple[int, int]:
-        """hva and bytes of a slot."""
+        """Host address and bytes of a slot."""
         first, end = int(self.before[slot]), int(self.before[slot + 1])
         return int(self.hva_pages[first]) << PAGE_SHIFT, (end - first) << PAGE_SHIFT
 

@@ -169,7 +169,7 @@ class _Churn(Adversarial):
         return _equal(slots, pages)
 
     def round(self, vm: Vm, base: Ints, npages: Ints, hva_page: Ints, turn: int, draw: np.random.Generator) -> None:
-        """The first slot goes and comes back, so that all others move up and down; its place is asked for around that."""
+        """The first slot goes and comes back, so that all others move up and down; its place is asked for around it."""
         gpa, length, hva = (int(value) << PAGE_SHIFT for value in (base[0], npages[0], hva_page[0]))
         others = base[draw.integers(0, len(base), 8)]
         vm.access(0, np.append(others[others != base[0]], base[0]), True)
@@ -187,10 +187,14 @@ ADVERSARIAL = (
         "last", "slots created in ascending order; only the last are asked for", "scans from the front, trees that lean"
     ),
     _Sizes("sizes", "only the smaller half of the slots is asked for", "orders by size"),
-    _Nested("nested", "each slot's host memory lies inside another's", "visits that meet half of all slots, deep lists"),
+    _Nested(
+        "nested", "each slot's host memory lies inside another's", "visits that meet half of all slots, deep lists"
+    ),
     _SameStart(
         "same-start", "slots over host memory that begins at one place", "trees keyed by start: equal keys, overflow"
     ),
     _Covered("covered", "one slot shows the host memory of all others", "sorted arrays that look back by the longest"),
-    _Churn("churn", "the first slot goes and comes back, over and over", "changes at the front of arrays, stale caches"),
+    _Churn(
+        "churn", "the first slot goes and comes back, over and over", "changes at the front of arrays, stale caches"
+    ),
 )

@@ -39,7 +39,7 @@ class Ageing(Scenario):
         total = guest.total
         near = max(1, total // 8)
         base = 0
-        while not vm.recorder.full:
+        while True:
             for first in range(0, total, BATCH):
                 idle_scan(host, guest.hva + (first << 12), min(BATCH, total - first))
             for _ in range(_SAMPLES):
@@ -50,7 +50,6 @@ class Ageing(Scenario):
                 if vm.recorder.full:
                     return vm
             base = (base + near // 2) % total
-        return vm
 
 
 SCENARIO = Ageing()

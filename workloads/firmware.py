@@ -2,12 +2,14 @@
 
 QEMU keeps a flat view of the machine's memory. Whenever firmware opens or closes a window (TSEG, the PAM areas below
 1 MiB, the card's frame buffer, an option ROM), the slots that the new view does not have are deleted and those that the
-old one lacked are added, each with the lowest free id. The views below are those of QEMU 7.2, in the recorded order; the shipped recording q35-2G-dynamic has the same changes. Each deletion unmaps the whole guest.
+old one lacked are added, each with the lowest free id. The views below are those of QEMU 7.2, in the recorded order;
+the shipped recording q35-2G-dynamic has the same changes. Each deletion unmaps the whole guest.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -41,7 +43,7 @@ _LOW = (0, 0xA_0000, "ram", 0)
 
 def _ram(*edges: int) -> View:
     """Regions of low memory from edge to edge."""
-    return [(a, b, "ram", 0) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(a, b, "ram", 0) for a, b in pairwise(edges)]
 
 
 _SHADOWED = _ram(0xC_0000, 0xC_A000, 0xC_D000, 0xD_8000, 0xF_0000, 0x10_0000, END)
@@ -156,7 +158,9 @@ class Firmware(Scenario):
         if low > _MOST_LOW:
             raise UsageError(f"{low:,} bytes of guest memory below the PCI hole; {_MOST_LOW:,} fit: take less memory")
         if dimms and (size.memory - low) >> PAGE_SHIFT < dimms:
-            raise UsageError(f"{size.memory - low:,} bytes for {dimms:,} DIMMs, which need a page each: take more memory")
+            raise UsageError(
+                f"{size.memory - low:,} bytes for {dimms:,} DIMMs, which need a page each: take more memory"
+            )
         host = Host(2 * size.memory + (128 << 20))
         vm = Vm(strategy, host, vcpus=VCPUS, limit=size.events)
         vm.start()

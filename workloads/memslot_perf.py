@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,7 @@ class _Area:
         start, end = self.first + first, self.first + first + count
         inside = self.edges[(self.edges > start) & (self.edges < end)]
         cuts = [start, *inside.tolist(), end]
-        return [(self.hva(a), (b - a) << PAGE_SHIFT) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        return [(self.hva(a), (b - a) << PAGE_SHIFT) for a, b in pairwise(cuts)]
 
     def drop(self, host: Host, first: int, count: int, chunk: int) -> None:
         """MADV_DONTNEED of pages of the test, at most `chunk` at once, and never across slots."""

@@ -53,7 +53,7 @@ class Mix(Scenario):
 
 
 def _stretch(guest: Guest, draw: np.random.Generator) -> tuple[int, int]:
-    """hva and bytes of up to _PAGES pages within a slot."""
+    """Address and bytes of up to _PAGES pages within a slot."""
     hva, length = guest.slot_range(int(draw.integers(0, guest.slots)))
     pages = min(_PAGES, length >> PAGE_SHIFT)
     offset = int(draw.integers(0, (length >> PAGE_SHIFT) - pages + 1))
@@ -127,7 +127,7 @@ def _merge(vm: Vm, guest: Guest, draw: np.random.Generator) -> None:
 
 
 def _collapse(vm: Vm, guest: Guest, draw: np.random.Generator) -> None:
-    hva, length = _stretch(guest, draw)
+    hva, _ = _stretch(guest, draw)
     block = hva & -(1 << 21)
     if block >= guest.hva:
         thp.collapse(vm.host, block)

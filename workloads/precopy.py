@@ -37,7 +37,7 @@ class Precopy(Scenario):
         total = guest.total
         near = max(1, total // 4)
         base = 0
-        while not vm.recorder.full:
+        while True:
             _log(vm, guest, on=True)
             for _ in range(_ROUNDS):
                 pages = near_and_far(draw, _BATCH, total, base, near)
@@ -48,7 +48,6 @@ class Precopy(Scenario):
                     vm.get_dirty_log(slot)
                 base = (base + near // 4) % total
             _log(vm, guest, on=False)
-        return vm
 
 
 def _log(vm: Vm, guest: Guest, *, on: bool) -> None:

@@ -26,19 +26,14 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
 """Shares of the default time for timing."""
 
 
-class _Memory(click.ParamType):
+def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     """A number of bytes with a suffix or none, as QEMU's -m takes it."""
-
-    name = "SIZE"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(\d{1,18})([KMG]?)", str(value).strip().upper())
-        if found is None:
-            self.fail(f"'{value}' is no size; write bytes, or 64M, or 4G", param, ctx)
-        return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
-
-
-MEMORY = _Memory()
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,18})([KMG]?)", value.strip().upper())
+    if found is None:
+        raise click.BadParameter(f"'{value}' is no size; write bytes, or 64M, or 4G", ctx, param)
+    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
 
 
 @click.command()
@@ -50,7 +45,10 @@ MEMORY = _Memory()
 )
 @click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), help="Seed of everything drawn at random.")
 @click.option(
-    "--memory", type=MEMORY, help="Guest memory, such as 64M or 4G (K, M, G of 1,024), for workloads that are modelled."
+    "--memory",
+    callback=_memory,
+    metavar="SIZE",
+    help="Guest memory, such as 64M or 4G (K, M, G of 1,024), for workloads that are modelled.",
 )
 @click.option("--counts-only", is_flag=True, help="Check and count, without timing.")
 @click.option("--quick", "effort", flag_value="quick", help="Time for about 5 seconds.")
