@@ -220,20 +220,26 @@ class Vm:
         other = spaces[missed] != which
         end = int(missed[np.argmax(other)]) if other.any() else len(gfns)
         missed = missed[missed < end]
-        plan = Plan(self, which, missed, gfns[missed], writes[missed])
-        cut = min(end, plan.cut)
-        if cut > int(missed[0]):
+        first = int(missed[0])
+        # A fault that brings in its neighbours is taken alone.
+        plan = None
+        if not self.paging.prefetch or self._is_hole(which, int(gfns[first])):
+            plan = Plan(self, which, missed, gfns[missed], writes[missed])
+        cut = min(end, plan.cut) if plan is not None else first
+        if plan is not None and cut > first:
             plan.mark_copied(index[:cut], writes)
             plan.carry_out(vcpus, cut)
             index = self.sptes.table.find(space if isinstance(space, int) else space[:cut], gfns[:cut])
             there = self.sptes.table.flags[index] & PRESENT != 0
             self.sptes.mark(index[there], writes[:cut][there])
             return cut
-        first = int(missed[0])
         if first:
             self.sptes.mark(index[:first], writes[:first])
             return first
         return self._one(int(vcpus[0]), which, int(gfns[0]), bool(writes[0]))
+
+    def _is_hole(self, space: int, entry: int) -> bool:
+        return bool(self.slots.numbers(self.as_id_of(space), self.translate(space, np.array([entry])))[0] == HOLE)
 
     def _one(self, vcpu: int, space: int, entry: int, write: bool) -> int:
         """One fault that needs more than its own page: 1 where the access is over, 0 where it must be tried again."""

@@ -60,13 +60,23 @@ def read_operations() -> Recording:
     return recording
 
 
-def read_fault_lines() -> list[tuple[str, int, int]]:
-    """The guest that touches 16 slots: ("fault", address, error code) and ("unmap", start, end), in order."""
-    lines: list[tuple[str, int, int]] = []
+@dataclass(frozen=True)
+class FaultLine:
+    """A fault of the guest at byte address `start`, or an invalidation of [start, end) (`end` is 0 for a fault)."""
+
+    task: str
+    start: int
+    end: int
+
+
+def read_fault_lines() -> list[FaultLine]:
+    """The guest that touches 16 slots while the host drops pages: what each thread caused, in order."""
+    lines: list[FaultLine] = []
     with lzma.open(DATA / "faults-16-slots.trace-cmd-report.txt.xz", "rt") as file:
         for text in file:
-            if walk := re.search(r"kvm_mmu_pagetable_walk: addr ([0-9a-f]+) pferr ([0-9a-f]+)", text):
-                lines.append(("fault", int(walk[1], 16), int(walk[2], 16)))
+            task = text.split()[0]
+            if walk := re.search(r"kvm_mmu_pagetable_walk: addr ([0-9a-f]+) pferr", text):
+                lines.append(FaultLine(task, int(walk[1], 16), 0))
             elif found := _RANGE.search(text):
-                lines.append(("unmap", int(found[1], 16), int(found[2], 16)))
+                lines.append(FaultLine(task, int(found[1], 16), int(found[2], 16)))
     return lines

@@ -60,8 +60,11 @@ def classify(mm: AddressSpace, index: Ints, writes: Bools) -> npt.NDArray[np.uin
     kinds[easy & writes] = Kind.ZERO_FILL
     kinds[(pte == 0) & (vma & bits.VM_SHARED == 0) & missing] = Kind.UFFD_COPY
     if swapped.any():
-        in_cache = mm.frames.swap_frame[mm.pages.num[index[swapped]]] >= 0
-        kinds[swapped] = np.where(in_cache, Kind.SWAP_CACHED, Kind.SWAP_READ)
+        frame = mm.frames.swap_frame[mm.pages.num[index[swapped]]]
+        # What a child still holds is brought in first, and copied then.
+        shared_too = (frame >= 0) & (mm.frames.refs[frame] > 0) & writes[swapped]
+        known = np.where(frame >= 0, Kind.SWAP_CACHED, Kind.SWAP_READ)
+        kinds[swapped] = np.where(shared_too, Kind.HARD, known)
     if shared.any():
         alone = mm.exclusive(mm.pages.num[index[shared]].astype(np.int64)) | (vma[shared] & bits.VM_SHARED != 0)
         kinds[shared] = np.where(alone, Kind.REUSE, Kind.COPY)
@@ -151,7 +154,11 @@ def fix(mm: AddressSpace, page: int, write: bool) -> None:
         if pte & bits.UFFD_WP:
             pages.pte[index] = pages.pte[index] & ~np.uint16(bits.WRITE) | bits.UFFD_WP
     elif pte & bits.NUMA:
-        pages.pte[index] &= ~np.uint16(bits.NUMA)
+        whole = np.array([index])
+        if pte & bits.HUGE:
+            span = 512 * 512 if pte & bits.GIANT else 512
+            whole = pages.indices(0, page & -span, (page & -span) + span)
+        pages.pte[whole] &= ~np.uint16(bits.NUMA)
         counters.numa_hints += 1
     elif pte & bits.UFFD_WP:
         # The monitor saves the page and gives the right to write back (UFFDIO_WRITEPROTECT of one page).

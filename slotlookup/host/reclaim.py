@@ -68,8 +68,17 @@ def shrink(mm: AddressSpace, wanted: int) -> int:
     return done
 
 
+def _mapped(mm: AddressSpace, pfns: Ints) -> Ints:
+    """Those frames that the process still maps; what only a child holds leaves the lists."""
+    owner = mm.frames.owner[pfns]
+    here = (mm.pages.num[owner] == pfns) & (mm.pages.pte[owner] & bits.PRESENT != 0)
+    mm.frames.unlist(pfns[~here])
+    return pfns[here]
+
+
 def _deactivate(mm: AddressSpace, pfns: Ints) -> None:
     """The front of the active list forgets its accesses and joins the inactive one."""
+    pfns = _mapped(mm, pfns)
     index = mm.frames.owner[pfns].astype(np.int64)
     mm.counters.aged += len(pfns)
     mm.notifiers.clear_young(mm.pages.page_of(index), flush=True)
@@ -80,6 +89,7 @@ def _deactivate(mm: AddressSpace, pfns: Ints) -> None:
 def _shrink_list(mm: AddressSpace, pfns: Ints, force: bool) -> int:
     """Age frames from the inactive list's front and unmap those that are old; how many were unmapped."""
     frames, pages, counters = mm.frames, mm.pages, mm.counters
+    pfns = _mapped(mm, pfns)
     index = frames.owner[pfns].astype(np.int64)
     hva_pages = pages.page_of(index)
     for page in np.unique(hva_pages[pages.pte[index] & bits.HUGE != 0] & ~511).tolist():

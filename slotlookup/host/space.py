@@ -239,6 +239,7 @@ class AddressSpace:
         for vma in self.vmas.meeting(hva, hva + size):
             start, end = max(hva, vma.start), min(hva + size, vma.end)
             with self.invalidating(start, end):
+                self._split_huge_edges(start, end)
                 for _, part in self._slices(start, end):
                     pte = self.pages.pte[part]
                     pte[pte & bits.PRESENT != 0] |= bits.NUMA
