@@ -86,7 +86,9 @@ def _sequence_only(_: Any) -> Any:
 
 
 def _range_only(_: Any) -> Any:
-    return lambda self, snapshot, gfn: bool(self.in_progress and self.start is not None and self.start <= gfn < self.end)
+    return lambda self, snapshot, gfn: bool(
+        self.in_progress and self.start is not None and self.start <= gfn < self.end
+    )
 
 
 def _end_excluded_twice(right: Any) -> Any:

@@ -49,7 +49,10 @@ def right_end(name: str) -> str:
     return small(name, Plain()).digest()
 
 
-@pytest.mark.parametrize("text", strategy_names())
+MIXED = ("gfn=linear,hva=interval-tree,cache=last-used,update=copy", "rbtree,cache=per-vcpu,update=two-sets")
+
+
+@pytest.mark.parametrize("text", [*strategy_names(), *MIXED])
 def test_every_strategy_comes_to_the_same_end_in_every_scenario(text: str) -> None:
     if lacking := missing(text):
         pytest.skip(lacking)

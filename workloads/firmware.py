@@ -148,7 +148,7 @@ class Firmware(Scenario):
     stresses = "bursts of changes in the lowest slots, everything looked up anew after each"
     slots = 25
     fewest_slots = SLOTS
-    default_events = 100_000
+    default_events = 50_000
 
     def play(self, strategy: Strategy, size: Size) -> Vm:
         require_memory(self.name, size, _LEAST)

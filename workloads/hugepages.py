@@ -30,7 +30,7 @@ class HugePages(Scenario):
     summary = "huge pages are filled, split and collapsed"
     stresses = "visits of 2 MiB around visits of single pages, one lookup for a whole block"
     slots = 16
-    default_events = 100_000
+    default_events = 50_000
 
     def play(self, strategy: Strategy, size: Size) -> Vm:
         draw = size.draw()

@@ -28,7 +28,7 @@ class Ksm(Scenario):
     stresses = "repeated visits of the same single page, a visit within each fault"
     slots = 16
     memory = 128 << 20
-    default_events = 20_000
+    default_events = 10_000
 
     def play(self, strategy: Strategy, size: Size) -> Vm:
         draw = size.draw()
