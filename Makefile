@@ -49,7 +49,7 @@ lint: $(LINT) $(TEST) $(RUN)
 	@$(BIN)/ruff format --check
 	@$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 	@rm -rf $(TYPED) && mkdir -p $(TYPED)/slotlookup
-	@ln -s $(addprefix ../../../,$(wildcard slotlookup/*.py*) strategies workloads bench) $(TYPED)/slotlookup
+	@ln -s $(addprefix ../../../,$(wildcard slotlookup/*.py*) $(patsubst %/__init__.py,%,$(wildcard slotlookup/*/__init__.py)) strategies workloads bench) $(TYPED)/slotlookup
 	@MYPYPATH=$(TYPED) $(BIN)/mypy --cache-dir .mypy_cache/make $(TYPED)/slotlookup tests >$(TYPED)/report; code=$$?; \
 	  sed -e 's,^$(TYPED)/slotlookup/\(strategies\|workloads\|bench\)/,\1/,' -e 's,^$(TYPED)/,,' $(TYPED)/report; exit $$code
 

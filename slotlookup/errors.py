@@ -113,3 +113,7 @@ class GfnOverlap(RegionError):
     """The range meets another slot of the same address space."""
 
     errno_name = "EEXIST"
+
+
+class OutOfHostMemory(SlotlookupError):
+    """The modelled host has no frame left that it could give or take from anyone."""

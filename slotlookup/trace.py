@@ -216,17 +216,17 @@ def _to_batch(events: Events, schema: pa.Schema) -> pa.Table:
     return pa.table({name: np.ascontiguousarray(events[name]) for name in schema.names}, schema=schema)
 
 
-def _write(file: BinaryIO, events: Events, schema: pa.Schema) -> None:
+def _write(file: BinaryIO, events: Events, schema: pa.Schema, level: int) -> None:
     import pyarrow.parquet as pq
 
     # Dictionaries beat plain, delta and split encodings here: real streams come back to the same pages.
-    with pq.ParquetWriter(file, schema, compression="zstd", compression_level=19, version="2.6") as writer:
+    with pq.ParquetWriter(file, schema, compression="zstd", compression_level=level, version="2.6") as writer:
         for begin in range(0, max(len(events), 1), ROW_GROUP):
             writer.write_table(_to_batch(events[begin : begin + ROW_GROUP], schema))
 
 
-def write_trace(trace: Trace, path: Path | str) -> None:
-    """Write a trace. No half-written file is ever seen.
+def write_trace(trace: Trace, path: Path | str, compression_level: int = 19) -> None:
+    """Write a trace, with zstd's strongest useful compression or less. No half-written file is ever seen.
 
     Raises InputFileError where the file cannot be written.
     """
@@ -239,7 +239,7 @@ def write_trace(trace: Trace, path: Path | str) -> None:
         }
     )
     with replacing(path) as file:
-        _write(file, trace.events, schema)
+        _write(file, trace.events, schema, compression_level)
 
 
 def _open(path: Path) -> tuple[pq.ParquetFile, dict[str, Any]]:

@@ -13,6 +13,7 @@ class Origin(StrEnum):
 
     RECORDED = "recorded"
     SYNTHETIC = "synthetic"
+    MODELLED = "modelled"
 
 
 class Workload(ABC):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from slotlookup.address import HOLE
+from slotlookup.bench.commands.run import most_slots
 from slotlookup.errors import UsageError
 from slotlookup.memslots import Memslots
 from slotlookup.oracle import expected_gfns, expected_hvas
@@ -18,7 +19,7 @@ from slotlookup.trace import EventKind
 from slotlookup.workload import Origin, Workload
 
 NAMES = sorted(workloads())
-SIZABLE = [name for name in NAMES if workloads()[name].sizable]
+SIZABLE = [name for name in NAMES if workloads()[name].origin is Origin.SYNTHETIC and workloads()[name].sizable]
 FIXED = [name for name in NAMES if not workloads()[name].sizable]
 DATA = Path(__file__).parents[1] / "workloads" / "data"
 FINGERPRINTS = {
@@ -38,8 +39,10 @@ def test_a_workload_is_what_it_says(name: str) -> None:
     workload = find_workload(name)
     assert workload.summary and workload.stresses
     trace = workload.build()
-    slots = trace.final_slots()
-    assert len(slots) == workload.slots
+    if workload.origin is Origin.MODELLED:  # may end at a moment at which a slot is away
+        assert most_slots(trace) == workload.slots
+    else:
+        assert len(trace.final_slots()) == workload.slots
     assert set(trace.provenance) >= {"source"}
     labels = {"gfn": EventKind.GFN_LOOKUP, "hva": EventKind.HVA_VISIT, "update": EventKind.SLOT_CHANGE}
     for key, kind in labels.items():

@@ -1,0 +1,80 @@
+"""The bits of the host's page tables, mappings and frames, and the counters that the host keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# A host page table entry (uint16). Its number is a pfn where PRESENT, a swap slot where SWAP.
+PRESENT = 1 << 0
+WRITE = 1 << 1
+YOUNG = 1 << 2
+DIRTY = 1 << 3
+SOFT_DIRTY = 1 << 4
+UFFD_WP = 1 << 5
+SWAP = 1 << 6
+NUMA = 1 << 7
+"""Present, but made inaccessible by a NUMA-hinting scan: the next access faults and puts it right."""
+HUGE = 1 << 8
+"""One of the 512 pages of a transparent huge page."""
+LAZYFREE = 1 << 9
+"""MADV_FREE: reclaim may drop it unless it was written since."""
+GIANT = 1 << 10
+"""One of the 262,144 pages of a 1 GiB page of hugetlbfs."""
+
+# A mapping's part in each of its pages (uint8).
+MAPPED = 1 << 0
+VM_READ = 1 << 1
+VM_WRITE = 1 << 2
+VM_SHARED = 1 << 3
+VM_UFFD_MISSING = 1 << 4
+VM_UFFD_WP = 1 << 5
+VM_MERGEABLE = 1 << 6
+VM_HUGEPAGE = 1 << 7
+
+# A physical frame (uint8).
+REFERENCED = 1 << 0
+FRAME_DIRTY = 1 << 1
+KSM = 1 << 2
+SWAP_CACHE = 1 << 3
+ACTIVE = 1 << 4
+LISTED = 1 << 5
+BATCHED = 1 << 6
+"""Held by a per-CPU folio batch: one reference more than its mappings."""
+FORKED = 1 << 7
+"""Was shared with a child (PG_anon_exclusive is gone): that nobody else holds it must be shown by its references."""
+
+ZERO_PFN = 0
+"""The zero page: read faults on anonymous memory map it, writes copy it."""
+
+
+@dataclass
+class HostCounters:
+    """What the host did. Faults are counted by how they were resolved."""
+
+    minor: int = 0
+    """Resolved without reading: mapped, filled with zeros, copied, or found in the swap cache."""
+    major: int = 0
+    """Read from swap."""
+    zero_fills: int = 0
+    zero_page: int = 0
+    cow: int = 0
+    reused: int = 0
+    """Writes to a page that turned out to be nobody else's."""
+    swap_cache_hits: int = 0
+    uffd_missing: int = 0
+    uffd_wp: int = 0
+    numa_hints: int = 0
+    bad: int = 0
+    """No mapping, or one that forbids the access."""
+    aged: int = 0
+    """Pages whose use was asked for by reclaim."""
+    evicted: int = 0
+    lazily_freed: int = 0
+    forced: int = 0
+    """Evicted although young, because two passes over all pages found nothing old."""
+    kept_young: int = 0
+    written_out: int = 0
+    merged: int = 0
+    unmerged: int = 0
+    collapsed: int = 0
+    split: int = 0

@@ -1,0 +1,151 @@
+"""Page tables as NumPy columns: page numbers lead to flat indices, and every column holds one value an index.
+
+Structure: per space a directory of GiBs, below it tables of 512 blocks, each block 512 pages (2 MiB) that lie side by
+side in the columns. As a page table does, it grows where something is put and costs nothing where nothing is.
+
+Invariants:
+  1. Block 0 is nobody's: its columns hold their default for ever, so that absent pages may be read without a test.
+  2. The pages of one block have consecutive indices, in page order.
+  3. Blocks made in one call for consecutive pages are consecutive too, so that most ranges are a single slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.errors import UsageError
+
+Ints = npt.NDArray[np.int64]
+Column = npt.NDArray[Any]
+
+BLOCK_SHIFT = 9
+BLOCK = 1 << BLOCK_SHIFT
+"""Pages in a block: 2 MiB."""
+_TABLE_SHIFT = 18
+_TOP = 1 << 17
+PAGE_LIMIT = _TOP << _TABLE_SHIFT
+"""Pages that a space can address: 47 bits of bytes, what user space has."""
+
+
+class Radix:
+    """Pages of several spaces, and columns over them. Columns are attributes; growth replaces them."""
+
+    def __init__(self, columns: Mapping[str, tuple[type[np.generic], int]], spaces: int = 1) -> None:
+        """`columns` gives each column's type and the value of pages that nothing has been put to."""
+        self._columns = dict(columns)
+        self._top = np.zeros((spaces, _TOP), dtype=np.int32)
+        self._tables = np.zeros((1, BLOCK), dtype=np.int32)
+        self._keys: list[Ints] = [np.zeros(0, dtype=np.int64) for _ in range(spaces)]
+        self._starts: list[Ints] = [np.zeros(0, dtype=np.int64) for _ in range(spaces)]
+        self.blocks = 1
+        self._block_page = np.zeros(1, dtype=np.int64)
+        for name, (kind, default) in self._columns.items():
+            setattr(self, name, np.full(BLOCK, default, dtype=kind))
+
+    def __getattr__(self, name: str) -> Column:
+        raise AttributeError(name)
+
+    @property
+    def spaces(self) -> int:
+        """How many spaces there are."""
+        return len(self._top)
+
+    def add_space(self) -> int:
+        """A new, empty space: its number."""
+        self._top = np.concatenate([self._top, np.zeros((1, _TOP), dtype=np.int32)])
+        self._keys.append(np.zeros(0, dtype=np.int64))
+        self._starts.append(np.zeros(0, dtype=np.int64))
+        return self.spaces - 1
+
+    def find(self, space: int | Ints, pages: Ints) -> Ints:
+        """The index of each page; below BLOCK where its block does not exist."""
+        table = self._top[space, pages >> _TABLE_SHIFT]
+        block = self._tables[table, (pages >> BLOCK_SHIFT) & (BLOCK - 1)]
+        found: Ints = (block.astype(np.int64) << BLOCK_SHIFT) | (pages & (BLOCK - 1))
+        return found
+
+    def find_one(self, space: int, page: int) -> int:
+        """`find` for one page."""
+        table = self._top[space, page >> _TABLE_SHIFT]
+        return int(self._tables[table, (page >> BLOCK_SHIFT) & (BLOCK - 1)]) << BLOCK_SHIFT | page & (BLOCK - 1)
+
+    def page_of(self, index: Ints) -> Ints:
+        """The page that each index belongs to."""
+        found: Ints = self._block_page[index >> BLOCK_SHIFT] | (index & (BLOCK - 1))
+        return found
+
+    def ensure(self, space: int, start: int, end: int) -> None:
+        """Make the blocks of pages [start, end). Raises UsageError beyond 47 bits of address."""
+        if not 0 <= start < end <= PAGE_LIMIT:
+            raise UsageError(f"pages [{start:#x}, {end:#x}) are outside the {PAGE_LIMIT:#x} that can be addressed")
+        self._make(space, np.arange(start >> BLOCK_SHIFT, ((end - 1) >> BLOCK_SHIFT) + 1, dtype=np.int64))
+
+    def ensure_pages(self, space: int, pages: Ints) -> None:
+        """Make the blocks of all `pages`."""
+        if len(pages):
+            self._make(space, np.unique(pages >> BLOCK_SHIFT))
+
+    def slices(self, space: int, start: int, end: int) -> Iterator[tuple[int, slice]]:
+        """The existing part of pages [start, end), whatever their size: first page and slice of indices, in order."""
+        keys, starts = self._keys[space], self._starts[space]
+        lo = int(np.searchsorted(keys, start >> BLOCK_SHIFT)) if start >> BLOCK_SHIFT < 1 << 62 else len(keys)
+        last = min((end - 1) >> BLOCK_SHIFT, 1 << 62)
+        hi = int(np.searchsorted(keys, last, side="right"))
+        while lo < hi:
+            run = lo + 1
+            if run < hi:
+                step = (np.diff(keys[lo:hi]) != 1) | (np.diff(starts[lo:hi]) != BLOCK)
+                breaks = np.flatnonzero(step)
+                run = lo + 1 + int(breaks[0]) if len(breaks) else hi
+            first, behind = int(keys[lo]) << BLOCK_SHIFT, (int(keys[run - 1]) + 1) << BLOCK_SHIFT
+            origin = int(starts[lo]) - first
+            begin, stop = max(first, start), min(behind, end)
+            yield begin, slice(begin + origin, stop + origin)
+            lo = run
+
+    def indices(self, space: int, start: int, end: int) -> Ints:
+        """The indices of the existing pages in [start, end), in order."""
+        parts = [np.arange(s.start, s.stop, dtype=np.int64) for _, s in self.slices(space, start, end)]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0] if parts else np.zeros(0, dtype=np.int64)
+
+    def existing(self, space: int) -> tuple[Ints, Ints]:
+        """All blocks of a space: the first page of each and its first index, in page order."""
+        return self._keys[space] << BLOCK_SHIFT, self._starts[space]
+
+    def _make(self, space: int, keys: Ints) -> None:
+        top = keys >> (_TABLE_SHIFT - BLOCK_SHIFT)
+        tables = self._top[space, top]
+        if not tables.all():
+            new = np.unique(top[tables == 0])
+            self._top[space, new] = len(self._tables) + np.arange(len(new))
+            self._tables = np.concatenate([self._tables, np.zeros((len(new), BLOCK), dtype=np.int32)])
+            tables = self._top[space, top]
+        missing = keys[self._tables[tables, keys & (BLOCK - 1)] == 0]
+        if not len(missing):
+            return
+        made = self.blocks + np.arange(len(missing), dtype=np.int64)
+        self._grow(self.blocks + len(missing))
+        self._block_page[made] = missing << BLOCK_SHIFT
+        self._tables[self._top[space, missing >> (_TABLE_SHIFT - BLOCK_SHIFT)], missing & (BLOCK - 1)] = made
+        merged = np.concatenate([self._keys[space], missing])
+        order = np.argsort(merged, kind="stable")
+        self._keys[space] = merged[order]
+        self._starts[space] = np.concatenate([self._starts[space], made << BLOCK_SHIFT])[order]
+
+    def _grow(self, blocks: int) -> None:
+        held = len(getattr(self, next(iter(self._columns)))) >> BLOCK_SHIFT
+        if blocks > held:
+            room = blocks if blocks > 2 * held else blocks + held // 4
+            for name, (kind, default) in self._columns.items():
+                old: Column = getattr(self, name)
+                new = np.full(room << BLOCK_SHIFT, default, dtype=kind)
+                new[: len(old)] = old
+                setattr(self, name, new)
+        if blocks > len(self._block_page):
+            more = np.zeros(max(blocks, 2 * len(self._block_page)) - len(self._block_page), dtype=np.int64)
+            self._block_page = np.concatenate([self._block_page, more])
+        self.blocks = blocks

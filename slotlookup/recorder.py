@@ -1,0 +1,72 @@
+"""Writes down what a model asks of its strategy, in order, as the events of a trace."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.memslots import Memslot
+from slotlookup.trace import EventKind, Events, Trace, empty_events
+
+
+class Recorder:
+    """Events as they happen. `limit` is the number after which nothing more is kept, None for no limit."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+        self._events = empty_events(1 << 12)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def full(self) -> bool:
+        """Whether as many events as asked for are there."""
+        return self.limit is not None and self._count >= self.limit
+
+    def clear(self) -> None:
+        """Forget what was written down so far."""
+        self._count = 0
+
+    def lookups(self, gfns: npt.NDArray[np.int64], vcpus: npt.NDArray[np.uint16], as_id: int) -> None:
+        """Gfn lookups, each by its vCPU."""
+        rows = self._rows(len(gfns))
+        rows["kind"], rows["vcpu"], rows["a"], rows["b"] = EventKind.GFN_LOOKUP, vcpus, gfns, as_id
+
+    def visits(self, starts: npt.NDArray[np.uint64], ends: npt.NDArray[np.uint64]) -> None:
+        """Hva visits of half-open ranges."""
+        rows = self._rows(len(starts))
+        rows["kind"], rows["a"], rows["b"] = EventKind.HVA_VISIT, starts, ends
+
+    def call(self, number: int, gpa: int, size: int, hva: int, flags: int) -> None:
+        """One call of KVM_SET_USER_MEMORY_REGION."""
+        rows = self._rows(1)
+        rows["kind"], rows["slot"], rows["a"] = EventKind.SLOT_CHANGE, number, gpa
+        rows["b"], rows["hva"], rows["flags"] = size, hva, flags
+
+    def reorder(self, begin: int, keys: npt.NDArray[np.int64]) -> None:
+        """Bring the events from `begin` on into the order of their keys; equal ones stay as they are."""
+        rows = self._events[begin : self._count]
+        rows[:] = rows[np.argsort(keys, kind="stable")]
+
+    def events(self) -> Events:
+        """What was kept."""
+        return self._events[: self._count if self.limit is None else min(self._count, self.limit)].copy()
+
+    def trace(self, name: str, start: tuple[Memslot, ...], source: str) -> Trace:
+        """A trace that begins with the slots `start`; `source` is the label of each kind of event that occurs."""
+        events = self.events()
+        labels = {"gfn": EventKind.GFN_LOOKUP, "hva": EventKind.HVA_VISIT, "update": EventKind.SLOT_CHANGE}
+        present = {key: source for key, kind in labels.items() if (events["kind"] == kind).any()}
+        return Trace(name, start, events, {"source": source, **present})
+
+    def _rows(self, count: int) -> Events:
+        end = self._count + count
+        if end > len(self._events):
+            room = empty_events(max(end, 2 * len(self._events)))
+            room[: self._count] = self._events[: self._count]
+            self._events = room
+        rows = self._events[self._count : end]
+        self._count = end
+        return rows
