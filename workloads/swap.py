@@ -38,10 +38,11 @@ class Swap(Scenario):
             vm.access(0, guest.gfns[at : at + BATCH], True)
         vm.start()
         near = total // 2
+        count = min(BATCH, total // 8)
         base = 0
         while not vm.recorder.full:
-            pages = near_and_far(draw, BATCH, total, base, near)
-            vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, pages))
+            pages = near_and_far(draw, count, total, base, near)
+            vm.access(vcpus(draw, count), guest.gfns[pages], writes(draw, pages))
             base = (base + near // 8) % total
         return vm
 
