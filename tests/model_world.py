@@ -68,7 +68,7 @@ class World:
 
     def access(self) -> None:
         """A batch of guest accesses, near and far, in slots."""
-        count = int(self.draw.integers(1, 200))
+        count = int(self.draw.integers(1, 48))
         where = self.draw.integers(0, 10, count)
         far, near = self.draw.integers(0, PAGES, count), self.draw.integers(0, 8, count)
         gfns = np.where(where < 6, far, near)
