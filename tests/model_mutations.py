@@ -1,4 +1,4 @@
-"""Bugs planted in the model, each of which a property must catch: a name, what is put in place of what, and the witness."""
+"""Bugs planted in the model, each of which a property must catch: name, what is put in place of what, and witness."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def racing(*names: str) -> Witness:
 
 def churning(paging: str = "ept", logged: bool = False) -> Witness:
     """Random treatment of small worlds, checked after each step."""
-    return lambda: [World(paging, seed, logged).churn(80) for seed in range(3)]
+    return lambda: [World(paging, seed, logged).churn(60) for seed in range(3)]
 
 
 def looking(check: Callable[[World], None], logged: bool = False) -> Witness:
@@ -86,9 +86,7 @@ def _sequence_only(_: Any) -> Any:
 
 
 def _range_only(_: Any) -> Any:
-    return lambda self, snapshot, gfn: bool(
-        self.in_progress and self.start is not None and self.start <= gfn < self.end
-    )
+    return lambda self, snapshot, gfn: self.start is not None and self.in_progress and self.start <= gfn < self.end
 
 
 def _end_excluded_twice(right: Any) -> Any:

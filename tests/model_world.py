@@ -68,7 +68,7 @@ class World:
 
     def access(self) -> None:
         """A batch of guest accesses, near and far, in slots."""
-        count = int(self.draw.integers(1, 64))
+        count = int(self.draw.integers(1, 48))
         where = self.draw.integers(0, 10, count)
         far, near = self.draw.integers(0, PAGES, count), self.draw.integers(0, 8, count)
         gfns = np.where(where < 6, far, near)
@@ -171,14 +171,15 @@ class World:
         self.used.clear()
 
     OPERATIONS: tuple[Callable[[World], None], ...] = (
-        access, access, access, dontneed, free, protect, remap, fork, reclaim, huge, merge, userfault, track, punch,
+        access, dontneed, free, protect, remap, fork, reclaim, huge, merge, userfault, track, punch,
         move, age,
     )  # fmt: skip
 
     def churn(self, steps: int, checked: bool = True) -> None:
-        """Random operations, each followed by a check."""
+        """Random operations, each between some accesses and a check."""
         for _ in range(steps):
             operation = World.OPERATIONS[int(self.draw.integers(0, len(World.OPERATIONS)))]
+            self.access()
             operation(self)
             if checked:
                 self.check()

@@ -26,10 +26,10 @@ from slotlookup.vm import Vm
 PAGINGS = ["ept", "ept-no-ad", "ept-2008", "shadow"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.sampled_from(PAGINGS), st.integers(0, 2**32), st.booleans())
 def test_properties_hold_under_any_treatment(paging: str, seed: int, logged: bool) -> None:
-    World(paging, seed, logged).churn(40)
+    World(paging, seed, logged).churn(25)
 
 
 @pytest.mark.parametrize("check", [check_written_pages_stay, check_dirty_reaches_frames, check_ages])
@@ -47,7 +47,7 @@ def test_everything_happened_in_these_worlds() -> None:
     for paging in PAGINGS:
         for seed in range(2):
             world = World(paging, seed, logged=seed == 1)
-            world.churn(120, checked=False)
+            world.churn(70, checked=False)
             world.check()
             for part in world.vm.report().values():
                 for key, value in part.items():
