@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,13 @@ from model_mutations import MUTATIONS
 from model_world import (
     World,
     check_ages,
+    check_balloon,
+    check_chains,
+    check_deletion,
     check_dirty_reaches_frames,
+    check_fork,
     check_logs,
+    check_whole_huge,
     check_written_pages_stay,
 )
 
@@ -32,9 +39,24 @@ def test_properties_hold_under_any_treatment(paging: str, seed: int, logged: boo
     World(paging, seed, logged).churn(25)
 
 
-@pytest.mark.parametrize("check", [check_written_pages_stay, check_dirty_reaches_frames, check_ages])
-def test_bits_are_never_lost(check: object) -> None:
-    check(World())  # type: ignore[operator]
+LOOKS = [
+    check_ages,
+    check_balloon,
+    check_deletion,
+    check_dirty_reaches_frames,
+    check_fork,
+    check_whole_huge,
+    check_written_pages_stay,
+]
+
+
+@pytest.mark.parametrize("check", LOOKS)
+def test_one_property_at_a_time(check: Callable[[World], None]) -> None:
+    check(World())
+
+
+def test_chains_hold_what_is_mapped() -> None:
+    check_chains(World("shadow"))
 
 
 def test_logs_tell_every_write() -> None:
