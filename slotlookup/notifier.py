@@ -80,6 +80,7 @@ class Subscriber(ABC):
     def release(self) -> None:
         """The address space is gone."""
 
+    @abstractmethod
     def forget_writes(self, pages: Ints) -> None:
         """No callback of the kernel's: what these pages hold is stated anew, whatever the guest wrote before."""
 
@@ -118,6 +119,9 @@ class NotifierLog(Subscriber):
 
     def release(self) -> None:
         self.events.append((NotifierKind.RELEASE, 0, 0))
+
+    def forget_writes(self, pages: Ints) -> None:
+        """A kernel has nothing to trace here."""
 
     def _pages(self, kinds: list[NotifierKind], pages: Ints) -> None:
         for page in pages.tolist():

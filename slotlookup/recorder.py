@@ -10,7 +10,7 @@ from slotlookup.trace import EventKind, Events, Trace, empty_events
 
 
 class Recorder:
-    """Events as they happen. `limit` is the number after which nothing more is kept, None for no limit."""
+    """Events as they happen. `limit` is the number of which more need not be kept, None for no limit."""
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
@@ -47,6 +47,8 @@ class Recorder:
 
     def reorder(self, begin: int, keys: npt.NDArray[np.int64]) -> None:
         """Bring the events from `begin` on into the order of their keys; equal ones stay as they are."""
+        if self.limit == 0:
+            return
         rows = self._events[begin : self._count]
         rows[:] = rows[np.argsort(keys, kind="stable")]
 
@@ -63,6 +65,9 @@ class Recorder:
 
     def _rows(self, count: int) -> Events:
         end = self._count + count
+        if self.limit == 0:
+            self._count = end
+            return empty_events(count)
         if end > len(self._events):
             room = empty_events(max(end, 2 * len(self._events)))
             room[: self._count] = self._events[: self._count]

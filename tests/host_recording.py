@@ -45,13 +45,14 @@ def read_operations() -> Recording:
             assert line is not None, text
             rest = line["rest"]
             if slot := _SLOT.search(rest):
-                recording.slots.append((int(slot[1]), *(int(value, 16) for value in slot.groups()[1:])))  # type: ignore[arg-type]
+                gpa, size, hva = (int(value, 16) for value in slot.groups()[1:])
+                recording.slots.append((int(slot[1]), gpa, size, hva))
             elif rest.startswith("OP "):
-                name, _, mark = rest.removeprefix("OP ").partition(" END") if " END" in rest else (rest[3:-6], "", "")
-                if " END" in rest:
+                name, mark, _ = rest.removeprefix("OP ").partition(" END")
+                if mark:
                     assert open_.pop().name == name
                 else:
-                    open_.append(Operation(name))
+                    open_.append(Operation(name.removesuffix(" BEGIN")))
                     recording.operations.append(open_[-1])
             elif open_ and (found := _RANGE.search(rest)):
                 open_[-1].unmapped.append((int(found[1], 16), int(found[2], 16)))

@@ -60,9 +60,9 @@ class Race:
                 return
             snapshot, epoch = vm.notifier.state.seq, self.epoch
             page = int(vm.slots.hva_pages(np.array([number]), np.array([gfn]))[0])
-            yield
+            yield None
             got = get_page(self.host, page, write=True)
-            yield
+            yield None
             if got is not None and epoch == self.epoch and not vm.notifier.state.overtaken(snapshot, gfn):
                 vm.sptes.table.ensure(0, gfn, gfn + 1)
                 one = np.array([gfn])
@@ -74,9 +74,9 @@ class Race:
         """MADV_DONTNEED: announced, carried out, done."""
         start, end = self.hva + first * PAGE, self.hva + (first + count) * PAGE
         self.vm.notifier.invalidate_range_start(start, end)
-        yield
+        yield None
         self.host.zap(start, end)
-        yield
+        yield None
         self.vm.notifier.invalidate_range_end(start, end)
 
     def delete_slot(self) -> Machine:
@@ -85,7 +85,7 @@ class Race:
         self.vm.set_user_memory_region(1, self.ALIAS * PAGE, 0, self.hva)
         # kvm_mmu_zap_all_fast makes the roots obsolete: a fault that began before is stale.
         self.epoch += 1
-        yield
+        yield None
 
     def check(self, at_rest: bool) -> None:
         """No spte leads to a free frame, ever; at rest, each leads where the host's page table does."""

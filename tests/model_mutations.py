@@ -1,4 +1,4 @@
-"""Bugs planted in the model, each of which a property must catch: a name, what is put in place of what, and the witness."""
+"""Bugs planted in the model, each of which a property must catch: name, what is put in place of what, and witness."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from interleaving import CASES, explore
 from model_world import (
     World,
     check_ages,
+    check_balloon,
+    check_chains,
+    check_deletion,
     check_dirty_reaches_frames,
+    check_fork,
     check_logs,
+    check_whole_huge,
 )
 
 from slotlookup.host import bits
@@ -32,12 +37,17 @@ def racing(*names: str) -> Witness:
 
 def churning(paging: str = "ept", logged: bool = False) -> Witness:
     """Random treatment of small worlds, checked after each step."""
-    return lambda: [World(paging, seed, logged).churn(80) for seed in range(3)]
+
+    def witness() -> None:
+        for seed in range(3):
+            World(paging, seed, logged).churn(60)
+
+    return witness
 
 
-def looking(check: Callable[[World], None], logged: bool = False) -> Witness:
+def looking(check: Callable[[World], None], logged: bool = False, paging: str = "ept") -> Witness:
     """One look at one property."""
-    return lambda: check(World(logged=logged))
+    return lambda: check(World(paging, logged=logged))
 
 
 Swap = tuple[type, str, Callable[[Any], Any]]
@@ -86,9 +96,7 @@ def _sequence_only(_: Any) -> Any:
 
 
 def _range_only(_: Any) -> Any:
-    return lambda self, snapshot, gfn: bool(
-        self.in_progress and self.start is not None and self.start <= gfn < self.end
-    )
+    return lambda self, snapshot, gfn: self.start is not None and self.in_progress and self.start <= gfn < self.end
 
 
 def _end_excluded_twice(right: Any) -> Any:
@@ -200,7 +208,7 @@ def _head_only(right: Any) -> Any:
     return entries
 
 
-def _ignores_ksm_sharers(_: Any) -> Any:
+def _ignores_sharers(_: Any) -> Any:
     return lambda self, pfns: pfns != bits.ZERO_PFN
 
 
@@ -231,18 +239,18 @@ MUTATIONS: dict[str, tuple[Swap, Witness]] = {
     "ages are cleared, not asked": ((Sptes, "young", _clears_without_asking), looking(check_ages)),
     "test_young clears": ((Sptes, "young", _test_clears), looking(check_ages)),
     "clear_young does not clear": ((Sptes, "young", _never_forgets), looking(check_ages)),
-    "freed before it is announced": ((AddressSpace, "dontneed", _announces_too_late), churning()),
+    "freed before it is announced": ((AddressSpace, "dontneed", _announces_too_late), looking(check_balloon)),
     "single pages are never announced": ((Notifiers, "invalidate_pages", _never_announces), churning()),
-    "a slot goes without a zap": ((Sptes, "zap_all", _does_nothing), churning()),
-    "a huge spte is zapped in part": ((Sptes, "_whole", _itself), churning()),
+    "a slot goes without a zap": ((Sptes, "zap_all", _does_nothing), looking(check_deletion)),
+    "a huge spte is zapped in part": ((Sptes, "_whole", _itself), looking(check_whole_huge)),
     "logging does not protect": ((Sptes, "write_protect", _does_nothing), looking(check_logs, logged=True)),
     "a log is cleared, then read": ((Vm, "get_dirty_log", _reads_after_clearing), looking(check_logs, logged=True)),
     "a log is read without protecting": ((Vm, "get_dirty_log", _keeps_writable), looking(check_logs, logged=True)),
     "a frame is lost": ((Frames, "release", _leaks_a_frame), churning()),
     "a frame is freed twice": ((Frames, "release", _frees_twice), churning()),
     "a swap slot is lost": ((Frames, "put_slots", _leaks_a_frame), churning()),
-    "a chain is followed to its head only": ((Sptes, "entries", _head_only), churning("shadow")),
-    "a chain keeps what is unmapped": ((Sptes, "_unchain", _does_nothing), churning("shadow")),
-    "shared pages are written in place": ((AddressSpace, "exclusive", _ignores_ksm_sharers), churning()),
+    "a chain is followed to its head only": ((Sptes, "entries", _head_only), looking(check_chains, paging="shadow")),
+    "a chain keeps what is unmapped": ((Sptes, "_unchain", _does_nothing), looking(check_chains, paging="shadow")),
+    "shared pages are written in place": ((AddressSpace, "exclusive", _ignores_sharers), looking(check_fork)),
     "every spte is writable": ((Sptes, "install", _everything_writable), churning()),
 }

@@ -13,6 +13,7 @@ import numpy as np
 from slotlookup.host import Host, bits, ksm, thp, userfault
 from slotlookup.host.ageing import idle_scan
 from slotlookup.host.reclaim import Watermarks
+from slotlookup.host.space import Child
 from slotlookup.host.vmas import File
 from slotlookup.memslots import LOG_DIRTY_PAGES, READONLY
 from slotlookup.mmu.sptes import DIRTY, LEVEL_MASK, MAPS, WRITABLE
@@ -62,13 +63,13 @@ class World:
             self.vm.load_space(1, self.vm.add_root([(0, 0, PAGES), (1 << 14, 0, PAGES), (FILE_GFN, FILE_GFN, 64)]))
         self.written: set[int] = set()
         self.used: set[int] = set()
-        self.child = None
+        self.child: Child | None = None
 
     # What may happen
 
     def access(self) -> None:
         """A batch of guest accesses, near and far, in slots."""
-        count = int(self.draw.integers(1, 64))
+        count = int(self.draw.integers(1, 48))
         where = self.draw.integers(0, 10, count)
         far, near = self.draw.integers(0, PAGES, count), self.draw.integers(0, 8, count)
         gfns = np.where(where < 6, far, near)
@@ -171,14 +172,15 @@ class World:
         self.used.clear()
 
     OPERATIONS: tuple[Callable[[World], None], ...] = (
-        access, access, access, dontneed, free, protect, remap, fork, reclaim, huge, merge, userfault, track, punch,
+        access, dontneed, free, protect, remap, fork, reclaim, huge, merge, userfault, track, punch,
         move, age,
     )  # fmt: skip
 
     def churn(self, steps: int, checked: bool = True) -> None:
-        """Random operations, each followed by a check."""
+        """Random operations, each between some accesses and a check."""
         for _ in range(steps):
             operation = World.OPERATIONS[int(self.draw.integers(0, len(World.OPERATIONS)))]
+            self.access()
             operation(self)
             if checked:
                 self.check()
@@ -225,6 +227,8 @@ class World:
             if flags & WRITABLE:
                 assert pte & bits.WRITE and pages.vma[index] & bits.VM_WRITE, f"gfn {gfn:#x} is writable, its page not"
                 assert not number.flags & READONLY
+                alone = pages.vma[index] & bits.VM_SHARED or self.host.frames.refs[pfn] == 1
+                assert alone, f"gfn {gfn:#x} is writable, and a child reads its page too"
                 logged = not number.flags & LOG_DIRTY_PAGES or vm.dirty[number.number][gfn - number.base_gfn]
                 assert logged, f"gfn {gfn:#x} may be written without the log's knowledge"
             if flags & LEVEL_MASK:
@@ -325,3 +329,44 @@ def check_logs(world: World) -> None:
         assert set(np.flatnonzero(log).tolist()) == set(gfns.tolist()), "the log and the writes disagree"
         world.written.clear()
         world.check()
+
+
+def check_balloon(world: World) -> None:
+    """What the balloon takes is out of reach before it is free."""
+    world.touch(0, np.arange(32), True)
+    world.host.dontneed(world.hva + 4 * PAGE, 8 * PAGE)
+    world.check()
+
+
+def check_deletion(world: World) -> None:
+    """A slot that goes takes its sptes along."""
+    world.touch(0, ALIAS_GFN + np.arange(8), True)
+    world.vm.set_user_memory_region(1, ALIAS_GFN * PAGE, 0, world.hva)
+    world.check()
+
+
+def check_whole_huge(world: World) -> None:
+    """An invalidation of one page takes all of the huge spte that holds it."""
+    world.host.advise(world.hva, 2 << 20, hugepage=True)
+    world.touch(0, np.array([3]), True)
+    assert len(world.mapped()) == BLOCK_PAGES
+    with world.host.invalidating(world.hva + 5 * PAGE, world.hva + 6 * PAGE):
+        world.check_frames()
+    world.check()
+
+
+def check_fork(world: World) -> None:
+    """A page that a child reads is copied before the guest writes it."""
+    world.touch(0, np.arange(16), True)
+    world.child = world.host.fork()
+    world.touch(0, np.arange(16), True)
+    world.check()
+    assert world.host.counters.cow == 16
+
+
+def check_chains(world: World) -> None:
+    """What is unmapped leaves the chain of its gfn (shadow paging)."""
+    world.touch(np.array([0, 1, 1]), np.array([7, 7, (1 << 14) + 7]), True)
+    assert len(world.vm.sptes.entries(0, np.array([7]))[0]) == 3
+    world.host.dontneed(world.hva + 7 * PAGE, PAGE)
+    world.check()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,13 @@ from model_mutations import MUTATIONS
 from model_world import (
     World,
     check_ages,
+    check_balloon,
+    check_chains,
+    check_deletion,
     check_dirty_reaches_frames,
+    check_fork,
     check_logs,
+    check_whole_huge,
     check_written_pages_stay,
 )
 
@@ -26,15 +33,30 @@ from slotlookup.vm import Vm
 PAGINGS = ["ept", "ept-no-ad", "ept-2008", "shadow"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.sampled_from(PAGINGS), st.integers(0, 2**32), st.booleans())
 def test_properties_hold_under_any_treatment(paging: str, seed: int, logged: bool) -> None:
-    World(paging, seed, logged).churn(40)
+    World(paging, seed, logged).churn(25)
 
 
-@pytest.mark.parametrize("check", [check_written_pages_stay, check_dirty_reaches_frames, check_ages])
-def test_bits_are_never_lost(check: object) -> None:
-    check(World())  # type: ignore[operator]
+LOOKS = [
+    check_ages,
+    check_balloon,
+    check_deletion,
+    check_dirty_reaches_frames,
+    check_fork,
+    check_whole_huge,
+    check_written_pages_stay,
+]
+
+
+@pytest.mark.parametrize("check", LOOKS)
+def test_one_property_at_a_time(check: Callable[[World], None]) -> None:
+    check(World())
+
+
+def test_chains_hold_what_is_mapped() -> None:
+    check_chains(World("shadow"))
 
 
 def test_logs_tell_every_write() -> None:
@@ -47,7 +69,7 @@ def test_everything_happened_in_these_worlds() -> None:
     for paging in PAGINGS:
         for seed in range(2):
             world = World(paging, seed, logged=seed == 1)
-            world.churn(120, checked=False)
+            world.churn(70, checked=False)
             world.check()
             for part in world.vm.report().values():
                 for key, value in part.items():

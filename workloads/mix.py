@@ -1,7 +1,7 @@
 """mix: one host that does everything to one guest: the working set runs on while memory management takes its turns.
 
-Each turn is drawn: ballooning, ageing, a round of dirty logging, NUMA hints, protection changes, soft-dirty tracking, a
-fork, same-page merging, collapses, reclaim of a stretch, a slot that moves.
+The turns' order is drawn: ballooning, ageing, a round of dirty logging, NUMA hints, protection changes, soft-dirty
+tracking, a fork, same-page merging, collapses, reclaim of a stretch, a slot that moves.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from slotlookup.vm import Vm
 
 from ._guest import VCPUS, Guest, lay_out, near_and_far, vcpus, writes
 
-_BATCH = 1 << 11
-_PAGES = 1 << 8
+_BATCH = 1 << 10
+_PAGES = 1 << 7
 """Pages that a turn is about, at most."""
 _MERGED = 16
 
@@ -44,10 +44,12 @@ class Mix(Scenario):
         vm.start()
         near = max(1, guest.total // 8)
         base = 0
+        turns: list[int] = []
         while not vm.recorder.full:
+            turns = turns or draw.permutation(len(_TURNS)).tolist()
             pages = near_and_far(draw, _BATCH, guest.total, base, near)
             vm.access(vcpus(draw, _BATCH), guest.gfns[pages], writes(draw, pages))
-            _TURNS[int(draw.integers(0, len(_TURNS)))](vm, guest, draw)
+            _TURNS[turns.pop()](vm, guest, draw)
             base = (base + near // 8 + 1) % guest.total
         return vm
 

@@ -34,14 +34,17 @@ class Swap(Scenario):
         vm = Vm(strategy, host, paging=self._paging, era=self._era, vcpus=VCPUS, limit=size.events)
         guest = lay_out(vm, host, size, draw)
         total = guest.total
-        for at in range(0, total, BATCH):
-            vm.access(0, guest.gfns[at : at + BATCH], True)
+        # All that the host can hold is there, and reclaim begins with the next page.
+        there = draw.permutation(total)[: host.spare]
+        for at in range(0, len(there), BATCH):
+            vm.access(0, guest.gfns[there[at : at + BATCH]], True)
         vm.start()
         near = total // 2
+        count = min(BATCH, total // 8)
         base = 0
         while not vm.recorder.full:
-            pages = near_and_far(draw, BATCH, total, base, near)
-            vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, pages))
+            pages = near_and_far(draw, count, total, base, near)
+            vm.access(vcpus(draw, count), guest.gfns[pages], writes(draw, pages))
             base = (base + near // 8) % total
         return vm
 

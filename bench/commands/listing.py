@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slotlookup.address import PAGE_SHIFT
-from slotlookup.memslots import make_memslot
+from slotlookup.memslots import USER_SLOTS, make_memslot
 from slotlookup.registry import make_strategy, missing, parse_spec, presets, strategy_names, structures, workloads
+from slotlookup.scenario import Scenario
 from slotlookup.spec import StrategySpec
 from slotlookup.stream import creation_table
 from slotlookup.structure import ROLES, NativeStructure, Preset, Structure
@@ -179,7 +180,7 @@ def list_workloads(as_json: bool) -> None:
             (
                 str(r["workload"]),
                 str(r["origin"]),
-                f"{r['slots']}{' or any' if r['sizable'] else ''}",
+                f"{r['slots']}{_other_sizes(str(r['workload']))}",
                 r["summary"],
                 r["stresses"],
             )
@@ -187,6 +188,17 @@ def list_workloads(as_json: bool) -> None:
         ],
         output(),
     )
+
+
+def _other_sizes(name: str) -> str:
+    """What other numbers of slots a workload may have, as the list says it."""
+    workload = workloads()[name]
+    if not workload.sizable:
+        return ""
+    if not isinstance(workload, Scenario) or (workload.fewest_slots, workload.most_slots) == (1, USER_SLOTS):
+        return " or any"
+    most = " and more" if workload.most_slots == USER_SLOTS else f" to {workload.most_slots:,}"
+    return f" or {workload.fewest_slots}{most}"
 
 
 def _print_table(headings: tuple[str, ...], rows: list[tuple[Any, ...]], console: Console) -> None:

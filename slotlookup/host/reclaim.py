@@ -73,7 +73,8 @@ def _mapped(mm: AddressSpace, pfns: Ints) -> Ints:
     owner = mm.frames.owner[pfns]
     here = (mm.pages.num[owner] == pfns) & (mm.pages.pte[owner] & bits.PRESENT != 0)
     mm.frames.unlist(pfns[~here])
-    return pfns[here]
+    kept: Ints = pfns[here]
+    return kept
 
 
 def _deactivate(mm: AddressSpace, pfns: Ints) -> None:

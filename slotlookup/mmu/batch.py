@@ -76,8 +76,7 @@ class Plan:
         if self.vm.paging.prefetch:
             blocked |= ~self.hole
         blocked |= self._copies_to_wait()
-        shared = self.index[~self.hole]
-        if len(np.unique(shared)) < len(shared):
+        if self.vm.paging.shadow or self.vm.memslots.aliased():
             # Two gfns of one host page: the second finds what the first has made.
             again = np.ones(len(self.index), dtype=np.bool_)
             again[np.unique(self.index, return_index=True)[1]] = False
