@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "slotlookup/native/structure.hpp"
+#include "range_items.hpp"
 
 namespace slotlookup {
 namespace {
@@ -148,6 +148,10 @@ class RadixTableOf {
     std::uint64_t start;
     std::uint64_t last;
     std::uint32_t section;
+
+    friend bool comes_before(const Ordered& a, const Ordered& b, [[maybe_unused]] const Probe& probe_) {
+      return COMPARE(a.start < b.start);
+    }
   };
   // A section that has come, or one that has gone: the leaf that stands for its range from now on.
   struct Edit {
@@ -314,12 +318,13 @@ class RadixTableOf {
     }
   }
 
-  // An order that ascends already, as a table given in order does, costs one pass.
   void sort_order() {
     HOP();
     TOUCH(order_, size_ * sizeof(Ordered));
-    const auto before = [&](const Ordered& a, const Ordered& b) { return COMPARE(a.start < b.start); };
-    if (!std::is_sorted(order_, order_ + size_, before)) std::sort(order_, order_ + size_, before);
+    ArenaArray<Ordered, Probe> spare(arena_, probe_);
+    spare.reserve(size_, 0);
+    const Ordered* sorted = sort_items(order_, spare.data(), size_, probe_);
+    if (sorted != order_) std::memcpy(order_, sorted, size_ * sizeof(Ordered));
   }
 
   void grow() {

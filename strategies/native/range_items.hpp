@@ -86,8 +86,8 @@ bool comes_before(const RangeItem& a, const RangeItem& b, [[maybe_unused]] const
 
 // Sorts by merging, with room for as many items again; equal ranges keep their order. Returns the array, of the two,
 // that holds the result. No library's sort, for the comparisons are counted and must be the same everywhere.
-template <class Probe>
-RangeItem* sort_items(RangeItem* items, RangeItem* spare, std::size_t n, [[maybe_unused]] const Probe& probe_) {
+template <class Item, class Probe>
+Item* sort_items(Item* items, Item* spare, std::size_t n, [[maybe_unused]] const Probe& probe_) {
   if (n < 2) return items;
   TOUCH(items, n * sizeof *items);
   TOUCH(spare, n * sizeof *spare);
@@ -102,7 +102,7 @@ RangeItem* sort_items(RangeItem* items, RangeItem* spare, std::size_t n, [[maybe
         spare[to] = items[take_right ? right++ : left++];
       }
     }
-    RangeItem* merged = spare;
+    Item* merged = spare;
     spare = items;
     items = merged;
   }
