@@ -19,6 +19,7 @@ from slotlookup.errors import InputFileError, SlotlookupError, UsageError
 from slotlookup.memslots import USER_SLOTS
 from slotlookup.registry import find_workload, workloads
 from slotlookup.trace import Trace
+from slotlookup.workload import Origin
 
 from .crossover import count_of_slots
 from .curves import panels
@@ -75,13 +76,14 @@ class SweepOptions:
 def check_sizable(name: str) -> None:
     """Raise UsageError where the workload does not exist or has a size of its own."""
     known = workloads()
-    able = [workload.name for workload in known.values() if workload.sizable]
+    able = next(
+        workload.name for workload in known.values() if workload.sizable and workload.origin is Origin.SYNTHETIC
+    )
+    remedy = f"sweep one that `slotlookup workloads` lists with any, such as {able}"
     if name.endswith(".parquet") or "/" in name:
-        raise UsageError(f"{name}: a trace has the slots it has and cannot be swept; take one of {', '.join(able)}")
+        raise UsageError(f"{name}: a trace has the slots it has and cannot be swept; {remedy}")
     if not find_workload(name).sizable:
-        raise UsageError(
-            f"workload '{name}' has {known[name].slots} slots and no other number; sweep one of {', '.join(able)}"
-        )
+        raise UsageError(f"workload '{name}' has {known[name].slots} slots and no other number; {remedy}")
 
 
 def make_point_trace(options: SweepOptions, slots: int) -> Trace:

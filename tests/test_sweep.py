@@ -368,7 +368,7 @@ def test_the_plot_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["q35-1G"], "workload 'q35-1G' has 9 slots and no other number; sweep one of synthetic-"),
+        (["q35-1G"], "workload 'q35-1G' has 9 slots and no other number; sweep one that"),
         (["there/is.parquet"], "a trace has the slots it has and cannot be swept"),
         (["synthetic-unifrom"], "did you mean 'synthetic-uniform'?"),
         (["-s", "rbtre"], "did you mean 'rbtree'?"),
