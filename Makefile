@@ -24,11 +24,12 @@ PIP := $(BIN)/python -m pip --quiet
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test lint sanitize fuzz bench clean FORCE
+.PHONY: help run test test-builds lint sanitize fuzz bench clean FORCE
 
 help:
 	@echo "make run       build, then compare the structures (ARGS='--slots 64' and so on are passed on)"
-	@echo "make test      build, then run all tests (ARGS='-k name' and so on are passed on)"
+	@echo "make test      build, then run the tests (ARGS='-k name' and so on are passed on)"
+	@echo "make test-builds  the tests that compile the native code anew or build distributions"
 	@echo "make lint      check style and types of Python and C++"
 	@echo "make sanitize  run the native tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make fuzz      import damaged recordings for FUZZ_SECONDS (600)"
@@ -38,9 +39,13 @@ help:
 run: $(RUN)
 	@$(BIN)/slotlookup run $(ARGS)
 
-# Files are dealt out whole and in order: fixtures that build serve a whole file, and the first files build the longest.
+# Files are dealt out whole, because what a fixture made serves a whole file.
+PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 test: $(TEST) $(RUN)
-	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PYTEST) -m "not builds" $(ARGS)
+
+test-builds: $(TEST) $(RUN)
+	@$(PYTEST) -m builds $(ARGS)
 
 # mypy sees the folders under the names they install as, in a tree of links made anew each time.
 TYPED := build/typed
@@ -129,7 +134,7 @@ endef
 
 stop_if = $(if $(strip $(1)),$(error $(strip $(1))))
 
-ifneq ($(filter run test lint sanitize fuzz bench $(VENV)%,$(MAKECMDGOALS)),)
+ifneq ($(filter run test test-builds lint sanitize fuzz bench $(VENV)%,$(MAKECMDGOALS)),)
   ifneq ($(shell $(state)),whole)
     $(call stop_if,$(shell $(other_make)))
     $(MADE) $(RUN) $(TEST) $(LINT): FORCE

@@ -16,6 +16,8 @@ from source_tree import ROOT, copy_tree, files_of
 
 GUIDE = ROOT / "docs" / "adding-a-strategy.md"
 BLOCK = re.compile(r"^`(?P<file>[^`\n]+)`:\n\n```\w+\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+pytestmark = pytest.mark.builds
+
 NAMES = ["py-bisect-demo", "sorted-demo"]
 
 # Enough slots for the array to grow, all of them found, with holes between and behind, and some hvas met twice.

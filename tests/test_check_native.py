@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from source_tree import copy_tree
 
-pytestmark = pytest.mark.packaging
+pytestmark = pytest.mark.builds
 
 SOURCE = "strategies/native/range_array.hpp"
 BEFORE = "if (COMPARE(point >= entry->start)"

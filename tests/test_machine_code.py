@@ -15,10 +15,13 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "strategies" / "native").glob("*.cpp"))
 COMPILER = shutil.which("c++") or shutil.which("g++")
 
-pytestmark = pytest.mark.skipif(
-    COMPILER is None or shutil.which("objdump") is None or not SOURCES,
-    reason="needs a C++ compiler, objdump and the C++ sources",
-)
+pytestmark = [
+    pytest.mark.builds,
+    pytest.mark.skipif(
+        COMPILER is None or shutil.which("objdump") is None or not SOURCES,
+        reason="needs a C++ compiler, objdump and the C++ sources",
+    ),
+]
 
 
 def functions(source: Path, directory: Path, *flags: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from source_tree import FILES, FOLDERS, copy_tree, files_of
 
-pytestmark = pytest.mark.packaging
+pytestmark = pytest.mark.builds
 
 HOOK = "import sys, scikit_build_core.build as backend; print(getattr(backend, sys.argv[1])(sys.argv[2]))"
 # What a folder may hold instead of Python.
