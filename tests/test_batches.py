@@ -54,7 +54,7 @@ def outcome(vm: Vm) -> tuple[object, ...]:
 @given(
     st.sampled_from(PAGINGS),
     st.sampled_from(["2.6.32", "6.18"]),
-    st.sampled_from([500, 900]),
+    st.sampled_from([700, 900]),
     st.integers(0, 2**32),
     st.sampled_from([3, 40, 400]),
 )
@@ -73,7 +73,7 @@ def test_batches_are_their_accesses(paging: str, era: str, frames: int, seed: in
 
 @pytest.mark.parametrize("paging", PAGINGS)
 def test_the_worlds_meet_what_cuts_batches(paging: str) -> None:
-    vm = prepared(paging, "6.18", 500)
+    vm = prepared(paging, "6.18", 1100)
     draw = np.random.Generator(np.random.PCG64(0))
     for _ in range(6):
         where = draw.integers(0, 4, 1000)
