@@ -1,7 +1,7 @@
 """steady: a guest that runs in its working set while the host drops pages and reads ages behind its back.
 
 Nine of ten accesses go to the tenth of the memory that is in use just now, which drifts; a third of them write. Between
-batches the host drops a few pages, as a balloon does, and samples ages, as DAMON does.
+batches the host drops pages here and there, as a balloon does, and samples ages, as DAMON does.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from slotlookup.vm import Vm
 
 _BATCH = 1 << 14
 _GAP_PAGES = 16
+_DROPPED = 2048
+_SAMPLED = 1024
 
 
 class Steady(Scenario):
@@ -45,8 +47,8 @@ class Steady(Scenario):
             page = np.where(far, draw.integers(0, total, _BATCH), (base + draw.integers(0, near, _BATCH)) % total)
             gfns = page + page // pages * _GAP_PAGES
             vm.access(draw.integers(0, 4, _BATCH), gfns, draw.integers(0, 3, _BATCH) == 0)
-            host.dontneed_pages((hva >> 12) + np.unique(draw.integers(0, total, 64)))
-            sampled = damon_prepare(host, hva, total, min(total, 256), draw)
+            host.dontneed_pages((hva >> 12) + np.unique(draw.integers(0, total, _DROPPED)))
+            sampled = damon_prepare(host, hva, total, min(total, _SAMPLED), draw)
             vm.access(0, gfns[:256])
             damon_check(host, sampled)
             base = (base + max(1, near // 16)) % total
