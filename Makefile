@@ -16,7 +16,7 @@ LINT := $(VENV)/.lint
 INSTALLING := $(VENV)/.installing
 
 NATIVE := $(sort $(wildcard slotlookup/include/*.h slotlookup/native/*.?pp slotlookup/native/structures/*.?pp \
-  strategies/native/*.?pp bench/native/*.?pp))
+  strategies/native/*.?pp bench/native/*.?pp bench/native/kernel/*.?pp workloads/native/*.?pp))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -24,21 +24,23 @@ PIP := $(BIN)/python -m pip --quiet
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test lint sanitize bench clean FORCE
+.PHONY: help run test lint sanitize fuzz bench clean FORCE
 
 help:
 	@echo "make run       build, then compare the structures (ARGS='--slots 64' and so on are passed on)"
 	@echo "make test      build, then run all tests (ARGS='-k name' and so on are passed on)"
 	@echo "make lint      check style and types of Python and C++"
 	@echo "make sanitize  run the native tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make fuzz      import damaged recordings for FUZZ_SECONDS (600)"
 	@echo "make bench     time with pytest-benchmark"
 	@echo "make clean     remove what the above made"
 
 run: $(RUN)
 	@$(BIN)/slotlookup run $(ARGS)
 
+# Files are dealt out whole and in order: fixtures that build serve a whole file, and the first files build the longest.
 test: $(TEST) $(RUN)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # mypy sees the folders under the names they install as, in a tree of links made anew each time.
 TYPED := build/typed
@@ -53,6 +55,9 @@ lint: $(LINT) $(TEST) $(RUN)
 
 sanitize: $(TEST) $(RUN)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/sanitize.sh $(ARGS)
+
+fuzz: $(TEST) $(RUN)
+	@$(BIN)/python tests/fuzz_importers.py
 
 bench: $(TEST) $(RUN)
 	@$(BIN)/pytest bench $(ARGS)
@@ -124,7 +129,7 @@ endef
 
 stop_if = $(if $(strip $(1)),$(error $(strip $(1))))
 
-ifneq ($(filter run test lint sanitize bench $(VENV)%,$(MAKECMDGOALS)),)
+ifneq ($(filter run test lint sanitize fuzz bench $(VENV)%,$(MAKECMDGOALS)),)
   ifneq ($(shell $(state)),whole)
     $(call stop_if,$(shell $(other_make)))
     $(MADE) $(RUN) $(TEST) $(LINT): FORCE

@@ -23,7 +23,9 @@ COMMANDS = {
     "compare": ("compare", "Tell what changed between two saved results."),
     "export": ("export", "Write saved results as CSV or Markdown."),
     "config": ("config", "Show the configuration in force, or its schema."),
+    "record": ("record", "Record a VM that runs on this machine, as a trace."),
     "import": ("import_recordings", "Make a trace of recordings of a real VM."),
+    "kernel": ("kernel", "Measure what slots cost the running kernel, beside what they cost kvm-5.17."),
     "verify": ("verify", "Put a strategy through the conformance suite."),
 }
 

@@ -40,7 +40,7 @@ class RunOptions:
     """What a run does besides verifying.
 
     `budget` scales the time spent on timing; `displaced` is how many bytes are walked between cold operations;
-    `placement` is where native strategies' slots lie (`packed` or `scattered`).
+    `placement` is where native strategies' slots lie (`packed`, `scattered` or `slab`).
     """
 
     counts_only: bool = False
@@ -81,6 +81,7 @@ def run(
         if not names:
             continue
         limit = _operations(family, trace, questions)
+        held: dict[str, Strategy] = {}
         for make_task in (GfnTask, HvaTask, UpdateTask):
             task = make_task(questions, limit, options.placement)
             share = done / steps
@@ -89,7 +90,7 @@ def run(
                 report(f"{what} {task.role}", share + part / steps)
 
             if task.operations:
-                _run_task(task, [rows[name] for name in names], family, options, timings, empty, control, tell)
+                _run_task(task, [rows[name] for name in names], family, options, timings, empty, control, tell, held)
             done += 1
     for row in rows.values():
         if row.verified:
@@ -119,11 +120,12 @@ def _run_task(
     empty: dict[str, dict[str, Interval]],
     control: dict[str, dict[str, Interval]],
     report: Report,
+    held: dict[str, Strategy],
 ) -> None:
     for i, row in enumerate(rows):
         report("checking and counting", 0.4 * i / len(rows))
         if row.fault is None:
-            row.fault = _verify_and_count(task, row)
+            row.fault = _verify_and_count(task, row, held)
     sound = [row for row in rows if row.fault is None]
     if options.counts_only or not sound:
         return
@@ -133,7 +135,7 @@ def _run_task(
     extra = [reference, CONTROL, EMPTY] if family is Family.NATIVE else [reference]
     texts += [text for text in extra if text not in texts]
     modes = [mode for mode in (task.modes if family is Family.NATIVE else task.modes[:1]) if mode in timings]
-    make: Make = lambda text: _make_loaded(task, text)  # noqa: E731
+    make: Make = lambda text: _loaded(task, text, held)  # noqa: E731
     for i, name in enumerate(modes):
         seconds = (NATIVE_SECONDS if family is Family.NATIVE else PYTHON_SECONDS) * options.budget / len(modes)
         part = 0.6 / len(modes)
@@ -151,6 +153,18 @@ def _run_task(
                 control.setdefault(task.role, {})[name] = ratio
 
 
+def _loaded(task: Task, text: str, held: dict[str, Strategy]) -> Strategy:
+    """A strategy with the starting slots: from `held` where lookups and visits have left it as it was loaded.
+
+    Loading 32,764 slots takes a Python tree seconds, and each role and timing would load them again.
+    """
+    if task.restarts or task.role == "update":
+        return _make_loaded(task, text)
+    if text not in held:
+        held[text] = _make_loaded(task, text)
+    return held[text]
+
+
 def _make_loaded(task: Task, text: str) -> Strategy:
     if text == CONTROL:
         return task.load(REFERENCES[Family.NATIVE])
@@ -161,10 +175,10 @@ def _make_loaded(task: Task, text: str) -> Strategy:
     return strategy
 
 
-def _verify_and_count(task: Task, row: StrategyResult) -> str | None:
+def _verify_and_count(task: Task, row: StrategyResult, held: dict[str, Strategy]) -> str | None:
     """The fault, if an answer of the timed or of the counting instance is wrong."""
     try:
-        task.verify(task.load(row.strategy))
+        task.verify(_loaded(task, row.strategy, held))
         row.roles[task.role] = task.count(row.strategy)
     except (BrokenStrategy, AssertionError) as error:
         return str(error) or type(error).__name__
@@ -195,6 +209,7 @@ def _measure_size(row: StrategyResult, questions: Questions) -> None:
 def _replay_for_size(row: StrategyResult, questions: Questions) -> None:
     strategy = make_strategy(row.strategy)
     strategy.load_table(questions.start)
+    row.note = strategy.note  # what is only known once it has run
     if strategy.bytes() is None:
         return
     best = (len(strategy), strategy.bytes())
@@ -203,5 +218,4 @@ def _replay_for_size(row: StrategyResult, questions: Questions) -> None:
         if len(strategy) > best[0]:
             best = (len(strategy), strategy.bytes())
     slots, size = best
-    row.note = strategy.note  # what is only known once it has run
     row.bytes_per_slot = size / slots if size is not None and slots else None

@@ -120,7 +120,7 @@ class SavedOptions(_Saved):
     counts_only: bool
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     displaced: Whole
-    placement: Literal["packed", "scattered"]
+    placement: Literal["packed", "scattered", "slab"]
 
 
 class SavedMachine(_Saved):

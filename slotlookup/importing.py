@@ -7,15 +7,17 @@ Recording; `slotlookup.recordings.import_files` recognises files by content and 
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +29,13 @@ from slotlookup.trace import Events, empty_events
 HEAD = 1 << 16
 """Bytes that a format is recognised by, where they suffice."""
 LARGEST = 1 << 30
-"""Bytes a recording may have once decompressed: it is read whole."""
+"""Bytes a recording may have once decompressed, where it is read whole."""
+LARGEST_TEXT = 1 << 32
+"""Bytes it may have where it is read block by block: its events take about as much memory as it has text."""
+BLOCK = 1 << 22
+"""Bytes of text read at a time by importers that need not have the whole."""
+LONGEST_LINE = 1 << 16
+"""Bytes a line may have in a text that is read block by block; no program that records writes longer ones."""
 
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ\x00"
@@ -41,16 +49,51 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class Source:
-    """One file, read whole and decompressed. `form` is the title of the importer that reads it.
+    """One file, decompressed. `form` is the title of the importer that reads it.
 
-    `others` are the remaining importers, asked when a line is not understood, so that the error can say whose it is.
+    `head` is the whole content, or its beginning where `more` says that the file goes on. `others` are the remaining
+    importers, asked when a line is not understood, so that the error can say whose it is.
     """
 
     path: Path
-    data: bytes
+    head: bytes
     compression: str = ""
     form: str = ""
     others: tuple[Importer, ...] = ()
+    more: bool = False
+
+    @cached_property
+    def data(self) -> bytes:
+        """The whole content. Raises InputFileError where it is too much or cannot be read."""
+        return b"".join(self._pieces(BLOCK, LARGEST)) if self.more else self.head
+
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        """The content in blocks of about `size` bytes that end with a line (the last with or without a newline).
+
+        Raises InputFileError where the file is too long or cannot be read, or a line is longer than LONGEST_LINE.
+        """
+        lines, rest = 0, b""
+        for piece in self._pieces(size, LARGEST_TEXT) if self.more else (self.head,):
+            end = piece.rfind(b"\n") + 1
+            if end:
+                yield rest + piece[:end]
+                lines += piece.count(b"\n")
+                rest = piece[end:]
+            else:
+                rest += piece
+            if len(rest) > LONGEST_LINE:
+                raise self.fault(lines + 1, f"a line of more than {LONGEST_LINE:,} bytes; the file is damaged")
+        if rest:
+            yield rest
+
+    def _pieces(self, size: int, most: int) -> Iterator[bytes]:
+        held = 0
+        with _reading(self.path, self.compression) as file:
+            while piece := file.read(size):
+                held += len(piece)
+                if held > most:
+                    raise self.fault(None, f"more than {most >> 30} GiB; import a part of it")
+                yield piece
 
     @property
     def name(self) -> str:
@@ -88,50 +131,89 @@ class Source:
 
     def unparsed(self, line: int, remedy: str = "") -> InputFileError:
         """The error for a line that is not understood: it belongs to another form, is cut short, or is damaged."""
-        text = self.lines[line - 1]
+        return self.not_a_line(line, self.lines[line - 1], line == len(self.lines) and self.unterminated, remedy)
+
+    def not_a_line(self, line: int, text: str, cut: bool, remedy: str = "") -> InputFileError:
+        """The same for a line that is at hand. `cut` says that the file ends in it, without a newline."""
         other = self.whose(text)
         shown = ascii(text if len(text) <= 60 else f"{text[:57]}...")
         if other is not None:
             return self.fault(
                 line, f"a line of {other.title} among those of {self.form}; give each its own file: {shown}"
             )
-        if line == len(self.lines) and self.unterminated:
+        if cut:
             return self.fault(line, f"the file is cut short here: {shown}; copy it whole or delete this line")
         return self.fault(line, f"not a line of {self.form}: {shown}{'; ' if remedy else ''}{remedy}")
 
 
-def open_source(path: Path | str) -> Source:
-    """Read a file, decompressing gzip and xz told by their magic. Raises InputFileError."""
-    path = Path(path)
+@contextmanager
+def _reading(path: Path, compression: str, held: bytes | None = None) -> Iterator[BinaryIO]:
+    """The decompressed content of a file (of `held`, its bytes, where it can be read but once).
+
+    Raises InputFileError, inside the block too.
+    """
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
+        with ExitStack() as stack:
+            raw: BinaryIO = stack.enter_context(path.open("rb")) if held is None else io.BytesIO(held)
+            if compression == "xz":
+                raw = cast("BinaryIO", stack.enter_context(lzma.open(raw)))
+            elif compression == "gzip":
+                raw = cast("BinaryIO", stack.enter_context(gzip.open(raw)))
+            yield raw
     except FileNotFoundError:
         raise InputFileError(path, None, "no such file") from None
     except IsADirectoryError:
         raise InputFileError(path, None, "a directory; give the recordings in it one by one") from None
-    except OSError as error:
-        raise InputFileError(path, None, f"cannot be read: {error.strerror or error}") from None
-    compression = ""
-    try:
-        if data.startswith(_XZ):
-            compression = "xz"
-            with lzma.open(path) as unpacked:
-                data = unpacked.read(LARGEST + 1)
-        elif data.startswith(_GZIP):
-            compression = "gzip"
-            with gzip.open(path) as unpacked:
-                data = unpacked.read(LARGEST + 1)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise InputFileError(path, None, f"the {compression} data is damaged or cut short: {error}") from None
-    if not data:
+        if compression:
+            raise InputFileError(path, None, f"the {compression} data is damaged or cut short: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise InputFileError(path, None, f"cannot be read: {reason or error}") from None
+
+
+def open_source(path: Path | str) -> Source:
+    """Open a file, with gzip and xz told by their magic. Raises InputFileError."""
+    path = Path(path)
+    with _reading(path, "") as file:
+        # What is no file, such as a pipe, can be read but once.
+        once = not path.is_file()
+        raw = file.read(LARGEST + 1) if once else file.read(HEAD)
+    compression = "xz" if raw.startswith(_XZ) else "gzip" if raw.startswith(_GZIP) else ""
+    with _reading(path, compression, raw if once else None) as file:
+        head = file.read(LARGEST + 1 if once else HEAD)
+        more = not once and len(head) == HEAD and bool(file.read(1))
+    if not head:
         raise InputFileError(path, None, "empty; nothing was recorded")
-    if len(data) > LARGEST:
+    if len(head) > LARGEST:
         raise InputFileError(path, None, f"more than {LARGEST >> 30} GiB; import a part of it")
     for magic, what in _REFUSED.items():
-        if data.startswith(magic):
+        if head.startswith(magic):
             raise InputFileError(path, None, what)
-    return Source(path, data, compression)
+    return Source(path, head, compression, more=more)
+
+
+class Thread(NamedTuple):
+    """A thread of the recording machine. `tgid` is its process (None where not told), `comm` its name, printable."""
+
+    tid: int
+    tgid: int | None
+    comm: str
+
+    def __str__(self) -> str:
+        return f"{self.comm}-{self.tid}" + (f" (process {self.tgid})" if self.tgid is not None else "")
+
+
+@dataclass
+class Origins:
+    """Who caused the events of a recording, and as what the kernel told of them.
+
+    `thread` (uint32) and `name` (uint8) index `threads` and `names`, one element an event.
+    """
+
+    threads: tuple[Thread, ...]
+    thread: npt.NDArray[np.uint32]
+    names: tuple[str, ...]
+    name: npt.NDArray[np.uint8]
 
 
 @dataclass
@@ -143,7 +225,9 @@ class Recording:
     no lines). `hva_recorded` is False where host addresses had to be made up; `complete` is False where the form tells
     of address space 0 only. `counted` holds what the file legitimately contains but the trace does not keep, by
     description; `remarks` what the reader must know. `doubtful` says that the form has no mark of its own, so that
-    lookups which mostly miss mean a wrong file.
+    lookups which mostly miss mean a wrong file. `times` are the events' times in ns where the file tells them, rising,
+    of an unknown clock since boot or of time of day. `origins` tells whose each event is, where the recording is of a
+    whole machine and not of one VM.
     """
 
     path: Path
@@ -156,6 +240,8 @@ class Recording:
     hva_recorded: bool = True
     complete: bool = True
     doubtful: bool = False
+    times: npt.NDArray[np.int64] | None = None
+    origins: Origins | None = None
     counted: Counter[str] = field(default_factory=Counter)
     remarks: list[str] = field(default_factory=list)
 

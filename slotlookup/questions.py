@@ -23,6 +23,10 @@ from slotlookup.trace import Trace
 DERIVED_LOOKUPS = 200_000
 DERIVED_VISITS = 200_000
 DERIVED_CHANGES = 1_024
+CHANGED_AND_HELD = 1 << 19
+LEAST_CHANGED = 16
+"""Who makes a new table for each change works on every slot held: of many slots fewer are changed, so that slots
+changed times slots held stay below CHANGED_AND_HELD until LEAST_CHANGED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,8 @@ def _derive_hvas(trace: Trace, gfn: GfnStream) -> HvaStream:
 
 def _derive_changes(start: tuple[Memslot, ...]) -> Words:
     ordered = sorted(start, key=lambda s: (s.as_id, s.base_gfn))
-    chosen = ordered[:: -(-len(ordered) // DERIVED_CHANGES) or 1]
+    most = min(DERIVED_CHANGES, max(CHANGED_AND_HELD // max(len(ordered), 1), LEAST_CHANGED))
+    chosen = ordered[:: -(-len(ordered) // most) or 1]
     changes: list[SlotChange] = []
     for slot in chosen:
         changes.append(SlotChange(ChangeKind.DELETE, slot))

@@ -8,14 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from slotlookup.address import HOLE
 from slotlookup.errors import InputFileError, RegionError, UnknownSlot, UsageError
 from slotlookup.importing import HEAD, Importer, Recording, Source, open_source
 from slotlookup.memslots import ChangeKind, Memslot, Memslots
+from slotlookup.merging import merge
 from slotlookup.oracle import expected_gfns
+from slotlookup.ownership import Chosen, claim
 from slotlookup.registry import importers
-from slotlookup.trace import EventKind, Events, Trace, empty_events, replay_changes
+from slotlookup.trace import EventKind, Events, Trace, replay_changes
 
 _STREAMS = {EventKind.GFN_LOOKUP: "gfn", EventKind.HVA_VISIT: "hva", EventKind.SLOT_CHANGE: "update"}
 _KEPT = {EventKind.GFN_LOOKUP: "gfn lookups", EventKind.HVA_VISIT: "hva visits", EventKind.SLOT_CHANGE: "slot changes"}
@@ -25,7 +28,10 @@ _JUDGED = 256
 
 @dataclass
 class FileSummary:
-    """What became of one file: its form, lines read, what was kept and counted, and remarks."""
+    """What became of one file: its form, lines read, what was kept, counted and dropped, and remarks.
+
+    `names` holds what a kernel calls the events, with how many were kept and how many were understood.
+    """
 
     path: Path
     form: str
@@ -33,6 +39,8 @@ class FileSummary:
     kept: dict[str, int]
     counted: dict[str, int]
     remarks: list[str]
+    dropped: dict[str, int] = field(default_factory=dict)
+    names: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def text(self) -> list[str]:
         """Plain lines for people."""
@@ -40,7 +48,11 @@ class FileSummary:
         out = [f"{self.path}: {self.form}{read}"]
         kept = ", ".join(f"{n:,} {what}" for what, n in self.kept.items() if n)
         out.append(f"  kept: {kept or 'nothing'}")
-        if self.counted:
+        of = (f"{k:,} of {n:,} {what}" if k < n else f"{n:,} {what}" for what, (k, n) in self.names.items())
+        if self.names:
+            out.append(f"  from: {', '.join(of)}")
+        out += [f"  dropped: {n:,} {what}" for what, n in self.dropped.items()]
+        if any(self.counted.values()):
             out.append(f"  counted: {', '.join(f'{n:,} {what}' for what, n in self.counted.items() if n)}")
         return out + [f"  remark: {remark}" for remark in self.remarks]
 
@@ -75,8 +87,8 @@ class Summary:
 
 def recognise(source: Source, known: Sequence[Importer]) -> Importer:
     """The importer whose lines the file holds. Raises InputFileError where there is none, or more than one."""
-    by_content = [importer for importer in known if importer.recognises(source.data[:HEAD])]
-    if not by_content and len(source.data) > HEAD:
+    by_content = [importer for importer in known if importer.recognises(source.head[:HEAD])]
+    if not by_content and (source.more or len(source.head) > HEAD):
         by_content = [importer for importer in known if importer.recognises(source.data)]
     found = by_content or [importer for importer in known if importer.recognises_name(source.name)]
     if len(found) > 1:
@@ -114,19 +126,21 @@ def read_recording(path: Path | str) -> Recording:
 class _Part:
     """A recording and the slots it ends with (None where it tells of none).
 
-    `accepted` are the indices of the events that changed a slot, `kinds` what those changes were.
+    `accepted` are the indices of the events that changed a slot, `kinds` what those changes were, `ever` every slot
+    that there was.
     """
 
     recording: Recording
     final: Memslots | None = None
     accepted: list[int] = field(default_factory=list)
+    ever: list[Memslot] = field(default_factory=list)
     kinds: Counter[ChangeKind] = field(default_factory=Counter)
 
 
 def _play(recording: Recording) -> _Part:
     """Take what a recording tells of slots through the rules, once."""
     if recording.table is not None:
-        return _Part(recording, final=Memslots(recording.table))
+        return _Part(recording, final=Memslots(recording.table), ever=list(recording.table))
     if not recording.changes:
         return _Part(recording)
 
@@ -145,6 +159,8 @@ def _play(recording: Recording) -> _Part:
     for index, change in replay_changes(part.final, recording.events, refused):
         part.accepted.append(index)
         kinds.append(change.kind)
+        if change.kind in (ChangeKind.CREATE, ChangeKind.MOVE):
+            part.ever.append(change.slot)
     if not kinds:
         raise InputFileError(recording.path, None, "no slot change that succeeded; record from the VM's start")
     part.kinds.update(kinds)
@@ -174,48 +190,79 @@ def _must_agree(main: _Part, other: _Part) -> None:
     )
 
 
-def _without_idle_changes(part: _Part) -> tuple[Events, int]:
-    """The events less the calls that change nothing, and how many those were."""
-    events = part.recording.events
-    if part.recording.table is not None or not part.recording.changes:
-        return events, 0
-    keep = events["kind"] != EventKind.SLOT_CHANGE
-    keep[np.array(part.accepted, dtype=np.intp)] = True
-    idle = len(events) - int(np.count_nonzero(keep))
-    return (events[keep] if idle else events), idle
+@dataclass
+class _Kept:
+    """What of a recording goes into the trace: its events, their times and lines, and an account of the rest."""
+
+    part: _Part
+    events: Events
+    times: npt.NDArray[np.int64] | None
+    summary: FileSummary
 
 
-def _provenance(parts: Sequence[_Part], kept: Sequence[Events]) -> dict[str, str]:
-    out = {"source": "; ".join(f"{part.recording.path.name} ({part.recording.form})" for part in parts)}
-    for kind, key in _STREAMS.items():
-        names = [p.recording.path.name for p, e in zip(parts, kept, strict=True) if bool((e["kind"] == kind).any())]
-        if names:
-            out[key] = f"recorded ({', '.join(names)})"
-    return out
-
-
-def _account(part: _Part, kept: Events, idle: int, gives_slots: bool) -> FileSummary:
+def _keep(part: _Part, main: _Part, chosen: Chosen) -> _Kept:
+    """Take out calls that change nothing, slot changes that another file tells too, and events of others."""
     recording = part.recording
-    counts = {what: int(np.count_nonzero(kept["kind"] == kind)) for kind, what in _KEPT.items()}
-    remarks = list(recording.remarks)
-    if part.final is not None and not gives_slots:
+    change = recording.events["kind"] == EventKind.SLOT_CHANGE
+    keep = ~change
+    remarks, dropped = list(recording.remarks), Counter[str]()
+    idle = 0
+    if recording.changes and recording.table is None:
+        if part is main:
+            keep[np.array(part.accepted, dtype=np.intp)] = True
+        idle = int(np.count_nonzero(change)) - len(part.accepted)
+    if recording.origins is not None:
+        claimed = claim(recording, main.ever, chosen)
+        keep &= claimed.kept
+        dropped += claimed.dropped
+        remarks += claimed.remarks
+    events = recording.events if keep.all() else recording.events[keep]
+    counts = {what: int(np.count_nonzero(events["kind"] == kind)) for kind, what in _KEPT.items()}
+    if part.final is not None and part is not main:
         remarks.append("its slots agree with those already read and are not repeated")
     elif recording.table is not None:
         counts["slots"] = len(recording.table)
     counted = {what: n for what, n in recording.counted.items() if n}
     if idle:
         counted["calls that change nothing"] = idle
-    return FileSummary(recording.path, recording.form, recording.lines, counts, counted, remarks)
+    times = None if recording.times is None else recording.times[keep]
+    summary = FileSummary(recording.path, recording.form, recording.lines, counts, counted, remarks, dict(dropped))
+    if recording.origins is not None:
+        read = np.bincount(recording.origins.name, minlength=len(recording.origins.names))
+        left = np.bincount(recording.origins.name[keep], minlength=len(recording.origins.names))
+        pairs = zip(recording.origins.names, left.tolist(), read.tolist(), strict=True)
+        summary.names = {name: (k, n) for name, k, n in pairs if n}
+    return _Kept(part, events, times, summary)
 
 
-def import_files(paths: Iterable[Path | str], name: str | None = None) -> tuple[Trace, Summary]:
+def _provenance(kept: Sequence[_Kept]) -> dict[str, str]:
+    out = {"source": "; ".join(f"{k.summary.path.name} ({k.summary.form})" for k in kept)}
+    for kind, key in _STREAMS.items():
+        names = [k.summary.path.name for k in kept if bool((k.events["kind"] == kind).any())]
+        if names:
+            out[key] = f"recorded ({', '.join(names)})"
+    return out
+
+
+def import_files(
+    paths: Iterable[Path | str], name: str | None = None, chosen: Chosen | None = None
+) -> tuple[Trace, Summary]:
     """Put recordings of one VM together.
 
     One recording gives the slots: the first that tells their changes, else the first table (one with recorded host
-    addresses before others). What else tells of slots must end with the same ranges. Slot changes come first, lookups
-    and visits after them in the order of `paths`. Raises InputFileError, or UsageError where there are no files.
+    addresses before others). What else tells of slots must end with the same ranges. Recordings that tell time by one
+    clock are merged by it; otherwise slot changes come first, lookups and visits after them in the order of `paths`. Of
+    recordings of a whole machine the events of the VM are kept (slotlookup/ownership.py), or those that `chosen` says.
+    Raises InputFileError, or UsageError where there are no files.
     """
-    parts = [_play(read_recording(path)) for path in paths]
+    return put_together([read_recording(path) for path in paths], name, chosen)
+
+
+def put_together(
+    recordings: Sequence[Recording], name: str | None = None, chosen: Chosen | None = None
+) -> tuple[Trace, Summary]:
+    """The same with recordings that are read already."""
+    parts = [_play(recording) for recording in recordings]
     if not parts:
         raise UsageError("no files to import")
     telling = [part for part in parts if part.final is not None]
@@ -229,29 +276,31 @@ def import_files(paths: Iterable[Path | str], name: str | None = None) -> tuple[
     for other in telling:
         if other is not main:
             _must_agree(main, other)
+    chosen = chosen or Chosen()
+    if chosen and all(part.recording.origins is None for part in parts):
+        raise UsageError(
+            "--pid and --comm choose among a machine's events; none of the files tells whose its events are"
+        )
 
-    kept: list[Events] = []
-    files: list[FileSummary] = []
-    for part in parts:
-        events, idle = _without_idle_changes(part)
-        if part is not main:
-            events = events[events["kind"] != EventKind.SLOT_CHANGE]
-        kept.append(events)
-        files.append(_account(part, events, idle, part is main))
-    order = sorted(range(len(parts)), key=lambda i: parts[i] is not main)
-    events = np.concatenate([empty_events(0), *(kept[i] for i in order)])
+    files = [_keep(part, main, chosen) for part in parts]
+    kept = sorted(files, key=lambda k: k.part is not main)
+    merged = merge([k.events for k in kept], [k.times for k in kept], [k.summary.path for k in kept])
+    for k, remarks in zip(kept, merged.remarks, strict=True):
+        k.summary.remarks += remarks
     start: tuple[Memslot, ...] = main.recording.table or ()
-    label = name or _stem(parts[0].recording.path)
-    trace = Trace(label, start, events, _provenance(parts, kept))
-    assert main.final is not None
-    outside = _outside(trace, main, [parts[i] for i in order], [kept[i] for i in order])
-    kinds = np.bincount(events["kind"], minlength=len(EventKind))
+    trace = Trace(name or _stem(parts[0].recording.path), start, merged.events, _provenance(files))
+    outside = _outside(trace, main, kept, merged.origin)
+    kinds = np.bincount(merged.events["kind"], minlength=len(EventKind))
     lookups, visits = int(kinds[EventKind.GFN_LOOKUP]), int(kinds[EventKind.HVA_VISIT])
-    return trace, Summary(files, main.final, main.kinds, lookups, outside, visits)
+    assert main.final is not None
+    return trace, Summary([k.summary for k in files], main.final, main.kinds, lookups, outside, visits)
 
 
-def _outside(trace: Trace, main: _Part, parts: Sequence[_Part], kept: Sequence[Events]) -> int:
-    """The lookups outside every slot. Raises InputFileError where they show that a file is no gfn stream."""
+def _outside(trace: Trace, main: _Part, kept: Sequence[_Kept], origin: npt.NDArray[np.uint8]) -> int:
+    """The lookups outside every slot. Raises InputFileError where they show that a file is no gfn stream.
+
+    `origin` tells the index in `kept` of each event.
+    """
     asked = trace.events["kind"] == EventKind.GFN_LOOKUP
     if not asked.any():
         return 0
@@ -263,17 +312,16 @@ def _outside(trace: Trace, main: _Part, parts: Sequence[_Part], kept: Sequence[E
         assert main.final is not None
         settled = Trace(trace.name, tuple(main.final), trace.events[asked])
         misses = expected_gfns(settled.start, settled.gfn_stream()) == HOLE
-    begin = 0
-    for part, events in zip(parts, kept, strict=True):
-        end = begin + int(np.count_nonzero(events["kind"] == EventKind.GFN_LOOKUP))
-        missed = int(np.count_nonzero(misses[begin:end]))
-        if part.recording.doubtful and end - begin >= _JUDGED and missed * 10 > (end - begin) * 9:
+    of = origin[asked]
+    for index, k in enumerate(kept):
+        lookups = int(np.count_nonzero(of == index))
+        missed = int(np.count_nonzero(misses[of == index]))
+        if k.part.recording.doubtful and lookups >= _JUDGED and missed * 10 > lookups * 9:
             raise InputFileError(
-                part.recording.path,
+                k.summary.path,
                 None,
-                f"{missed:,} of {end - begin:,} values lie outside every slot: not gfns, or those of another VM",
+                f"{missed:,} of {lookups:,} values lie outside every slot: not gfns, or those of another VM",
             )
-        begin = end
     return int(np.count_nonzero(misses))
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
 from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import USER_SLOTS
 from slotlookup.mmu.reference import ReferenceStrategy
@@ -28,6 +29,8 @@ from slotlookup.workload import Origin, Workload
 
 _log = logging.getLogger("slotlookup")
 
+MOST_MEMORY = 16 << 30
+"""Bytes of guest memory: what is known of each page takes some of the machine's own."""
 _COMPRESSION = 3
 """Of cached traces: read back once or twice, not shipped."""
 
@@ -54,6 +57,8 @@ class Scenario(Workload):
     slots = 16
     fewest_slots = 1
     most_slots = USER_SLOTS
+    slots_apart = 0
+    """Of the slots, those that `memory` does not count."""
     memory = 256 << 20
     default_events = 200_000
 
@@ -106,8 +111,16 @@ class Scenario(Workload):
             )
         if size.events < 1:
             raise UsageError(f"{size.events:,} events: ask for at least 1")
-        if size.memory < size.slots << 12:
-            raise UsageError(f"{size.memory:,} bytes of guest memory: {size.slots:,} slots need a page each")
+        if size.memory & (PAGE_SIZE - 1) or size.memory > MOST_MEMORY:
+            raise UsageError(
+                f"{size.memory:,} bytes of guest memory: ask for whole pages, {MOST_MEMORY:,} bytes at most"
+            )
+        least = size.slots - self.slots_apart << PAGE_SHIFT
+        if size.memory < least:
+            raise UsageError(
+                f"{size.memory:,} bytes of guest memory: {size.slots:,} slots need a page each; "
+                f"give it {least:,} or more (--memory), or fewer slots"
+            )
         return size
 
     def _fingerprint(self, size: Size) -> str:

@@ -15,7 +15,7 @@ LARGEST_SEED = (1 << 63) - 1
 Role = Literal["gfn", "hva", "update"]
 Metric = Literal["slots_examined", "compares", "hops", "lines"]
 Timed = Literal["throughput_hot", "throughput_cold", "latency_hot", "latency_cold"]
-Placement = Literal["packed", "scattered"]
+Placement = Literal["packed", "scattered", "slab"]
 Text = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, le=LARGEST_SEED)]
 Count = Annotated[int, Field(strict=True, ge=1)]

@@ -29,7 +29,7 @@ ROLES = ("gfn", "hva")
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Complexity by operation, in n slots and k slots met, as documentation writes it."""
+    """Complexity by operation, in n slots and k slots met, as documentation writes it; "-" for a role not served."""
 
     gfn: str
     hva: str

@@ -31,7 +31,7 @@ from slotlookup.structure import Costs, NativeStructure
 STRUCTURE = NativeStructure(
     name="max-array",
     summary="sorted array whose entries name the nearest before that ends later",
-    costs=Costs(gfn="O(log n)", hva="O(log n + k) to O(n)", update="O(n)"),
+    costs=Costs(gfn="-", hva="O(log n + k) to O(n)", update="O(n)"),
     source="SuperIntervals, Kez Cleal",
     roles=("hva",),
     partner="rbtree",

@@ -36,7 +36,7 @@ from slotlookup.structure import Costs, NativeStructure
 STRUCTURE = NativeStructure(
     name="nested-lists",
     summary="lists of ranges that do not enclose one another, each with a list of what it encloses",
-    costs=Costs(gfn="O(log n)", hva="O(log n + k log n)", update="O(n)"),
+    costs=Costs(gfn="-", hva="O(log n + k log n)", update="O(n)"),
     source="Alekseyenko and Lee 2007 (NCList)",
     roles=("hva",),
     partner="rbtree",

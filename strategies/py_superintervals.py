@@ -89,7 +89,7 @@ class SupersetIndex(RangeIndex):
 STRUCTURE = PythonStructure(
     name="py-superintervals",
     summary="superset index over an array by start, compiled; built anew after each change",
-    costs=Costs(gfn="O(log n + k)", hva="O(log n + k)", update="O(n log n)"),
+    costs=Costs(gfn="O(log n + k)", hva="-", update="O(n log n)"),
     source="superintervals",
     make=SupersetIndex,
     compares=False,

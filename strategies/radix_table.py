@@ -18,7 +18,7 @@ QEMU: `slots_examined` is 1, or 0 where the way ends before.
 Costs, in n slots:
   gfn lookup   O(1): at most six nodes, mostly two or three, then the section and the slot
   update       O(512) a level and O(n) for moving the order; the nodes in which one of the slot's ends lies beside
-               another slot are edited, and no others
+               another slot are edited, and no others; O(n log n) for a whole table at once
 
 Bytes a slot: 2,048 for each node. A node stands where two slots meet one block and lie apart in it, so there are none
 for one slot, at most one for each further slot that lies in pages of its own, and for slots that touch at an odd page

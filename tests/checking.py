@@ -40,7 +40,7 @@ BASELINE = Path("slotlookup-baseline.json")
 def settle(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Go to a folder with a trace and a configuration, out of reach of the surroundings' own."""
     for name in list(os.environ):
-        if name.startswith(("SLOTLOOKUP_", "GITHUB_")):
+        if name.startswith(("SLOTLOOKUP_", "GITHUB_")) or name == "COLUMNS":
             monkeypatch.delenv(name)
     monkeypatch.chdir(folder)
     write_trace(Trace("small", START, STEPS), "small.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -22,14 +23,21 @@ FILES = (
 LITTER = ("__pycache__", "*.pyc", ".*_cache", ".hypothesis", ".benchmarks", "*.part")
 
 
-def copy_tree(target: Path) -> Path:
-    """A copy of everything that belongs to the project, without what tools leave behind."""
+def copy_tree(target: Path, strategies: Collection[str] | None = None) -> Path:
+    """A copy of everything that belongs to the project, without what tools leave behind.
+
+    Given `strategies`, modules of the folder by name, the copy has no others: what is not there need not be built.
+    """
     target.mkdir(parents=True)
     for name in FOLDERS:
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns(*LITTER))
     for name in FILES:
         if (ROOT / name).exists():
             shutil.copy2(ROOT / name, target / name)
+    folder = target / "strategies"
+    for file in [*folder.glob("[!_]*.py"), *folder.glob("native/*.cpp")]:
+        if strategies is not None and file.stem not in strategies:
+            file.unlink()
     return target
 
 

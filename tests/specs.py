@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import cycle
+from itertools import cycle, islice
 
 from slotlookup import registry
 from slotlookup.spec import CACHES, UPDATES
@@ -17,11 +17,6 @@ EXEMPLARS = ("linear", "rbtree")
 def of_family(family: Family) -> list[Structure]:
     """The structures of a family, by name, but for those whose library is not there."""
     return [s for name, s in sorted(registry.structures().items()) if s.family is family and not registry.missing(name)]
-
-
-def roles_of(structure: Structure) -> tuple[str, ...]:
-    """The roles that a structure serves."""
-    return structure.roles
 
 
 def every_spec() -> list[str]:
@@ -42,8 +37,9 @@ def every_spec() -> list[str]:
                 specs += [f"{variant},update={update}" for update in UPDATES[1:]]
                 specs += [f"{variant},cache=per-vcpu,update=two-sets"]
     for family in Family:
-        gfn, hva = ([s.name for s in of_family(family) if role in roles_of(s)] for role in ROLES)
-        mixed = [f"gfn={a},hva={b}" for a, b in zip(cycle(gfn), [*hva[1:], hva[0]], strict=False)]
+        gfn, hva = ([s.name for s in of_family(family) if role in s.roles] for role in ROLES)
+        others, pairs = [*hva[1:], hva[0]], max(len(gfn), len(hva))
+        mixed = [f"gfn={a},hva={b}" for a, b in islice(zip(cycle(gfn), cycle(others)), pairs)]
         specs += [*mixed, *(f"{spec},cache=last-used" for spec in mixed)]
         if family is Family.NATIVE:
             specs += [f"{spec},update=two-sets" for spec in mixed]

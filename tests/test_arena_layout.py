@@ -63,7 +63,7 @@ def test_the_size_of_one_slot_object(spec: str, size: int) -> None:
     assert after - before == 2 * size
 
 
-@pytest.mark.parametrize("placement", ["packed", "scattered"])
+@pytest.mark.parametrize("placement", ["packed", "scattered", "slab"])
 @pytest.mark.parametrize("spec", native_specs())
 def test_deletion_gives_back_what_creation_took(spec: str, placement: str) -> None:
     strategy = registry.make_strategy(spec, placement=placement, seed=3)
@@ -93,3 +93,18 @@ def test_changes_that_undo_each_other_take_no_memory(spec: str) -> None:
         used.append(strategy.bytes())
     # The first rounds may grow an array for good; after that nothing may.
     assert used[2:] == used[2:3] * 4
+
+
+# kmalloc's size classes: what the kernel allocates for a slot, whose 264 bytes become 512, and for smaller objects.
+CLASSES = {"linear": 192, "rbtree": 192, "interval-tree": 512, "gfn=rbtree,hva=interval-tree": 256, "kvm-5.17": 512}
+
+
+@pytest.mark.parametrize(("spec", "size"), CLASSES.items())
+def test_slabs_round_up_to_the_size_classes_of_kmalloc(spec: str, size: int) -> None:
+    strategy = registry.make_strategy(spec, placement="slab")
+    strategy.apply_table(creation_table(make_memslot(n, n << 12, 4096, HVA + (n << 12)) for n in range(2, 6)))
+    before = strategy.bytes()
+    strategy.apply_table(creation_table(make_memslot(n, n << 12, 4096, HVA + (n << 12)) for n in range(2)))
+    after = strategy.bytes()
+    assert before is not None and after is not None
+    assert after - before == 2 * size

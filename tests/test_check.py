@@ -19,7 +19,7 @@ from slotlookup.address import HOLE
 from slotlookup.bench.baseline import read_baseline, to_text
 from slotlookup.bench.gate import Verdict, allowed, judge
 from slotlookup.settings import Tolerance
-from slotlookup.structure import Costs, Preset, PythonStructure, RangeIndex
+from slotlookup.structure import Costs, Family, Preset, PythonStructure, RangeIndex
 from slotlookup.trace import Trace, gfn_events, write_trace
 
 
@@ -357,7 +357,5 @@ def test_the_same_baseline_from_every_process() -> None:
         assert done.returncode == 0, done.stderr
     assert Path("1.json").read_bytes() == Path("2.json").read_bytes()
     names = read_baseline(Path("1.json")).workloads["two-slot"].strategies
-    native = [
-        name for name in registry.strategy_names() if registry.make_strategy(name).capabilities.family == "native"
-    ]
+    native = [name for name in registry.strategy_names() if registry.family_of(name) is Family.NATIVE]
     assert sorted(names) == sorted(native)

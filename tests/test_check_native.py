@@ -47,7 +47,7 @@ def check(tree: Path, *arguments: str, module: Path | None = None) -> subprocess
 
 
 def test_one_comparison_too_many_in_the_native_source(tmp_path: Path) -> None:
-    tree = copy_tree(tmp_path / "tree")
+    tree = copy_tree(tmp_path / "tree", ("linear", "rbtree"))
     (tree / "slotlookup.toml").write_text(CONFIG, encoding="utf-8")
     # With the module that is installed: what the source is before the change.
     assert check(tree, "--update").returncode == 0

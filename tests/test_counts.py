@@ -301,7 +301,7 @@ def counts_of(spec: str, placement: str, seed: int) -> list[Counters]:
     return kept
 
 
-@pytest.mark.parametrize("placement", ["packed", "scattered"])
+@pytest.mark.parametrize("placement", ["packed", "scattered", "slab"])
 @pytest.mark.parametrize("spec", native_specs())
 def test_counts_are_the_same_each_time(spec: str, placement: str) -> None:
     once = counts_of(spec, placement, seed=5)

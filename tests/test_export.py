@@ -141,3 +141,36 @@ def test_a_bad_result_leaves_no_export() -> None:
     refused = CliRunner().invoke(command, ["bad.json", "-o", "x.csv"], standalone_mode=False)
     assert isinstance(refused.exception, InputFileError)
     assert not Path("x.csv").exists()
+
+
+def test_results_side_by_side() -> None:
+    """By hand: two results, of which the second lacks one strategy and voids another."""
+    other = result(
+        row("linear", gfn(5, throughput_hot=timing(7, 6, 8), throughput_cold=timing(70, 60, 80))),
+        row("rbtree", {}, fault="answered wrong", bytes_per_slot=None),
+    )
+    for name, run in (("a.json", example()), ("b.json", other)):
+        Path(name).write_text(to_json(run))
+    done = CliRunner().invoke(
+        cli, ["export", "--side-by-side", "-o", "t.md", "a.json", "b.json"], standalone_mode=False
+    )
+    assert done.exception is None
+    lines = Path("t.md").read_text().splitlines()
+    times = lines.index("**gfn lookups**, native: ns hot / cold") + 2
+    assert lines[times] == "| strategy | small, 4 | small, 4 |"
+    assert lines[times + 2] == "| linear | 2 / n/a | 7 / 70 |"
+    counts = lines.index("**gfn lookups**, native: slots examined / compares / hops / lines") + 2
+    assert lines[counts + 2].startswith("| linear | ")
+    assert lines[counts + 2].split(" | ")[1].split(" / ")[1] == "0.333"
+    assert lines[counts + 2].split(" | ")[2].split(" / ")[1] == "5"
+    assert any(line.startswith("| py-linear | ") and line.endswith(" | not run |") for line in lines)
+    assert any(line.startswith("| rbtree | ") and line.endswith(" | void |") for line in lines)
+    assert lines[0].startswith("Model A, Linux ")
+
+
+def test_side_by_side_is_markdown() -> None:
+    Path("a.json").write_text(to_json(example()))
+    done = CliRunner().invoke(cli, ["export", "--side-by-side", "-o", "t.csv", "a.json"], standalone_mode=False)
+    assert isinstance(done.exception, UsageError)
+    assert "t.csv" in str(done.exception)
+    assert not Path("t.csv").exists()

@@ -75,11 +75,23 @@ def test_a_device_is_written_not_replaced(option: str) -> None:
     assert Path("/dev/full").is_char_device() and Path("/dev/null").is_char_device()
 
 
-def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("leads_to", ["a file", "nothing", "itself", "a device"])
+@pytest.mark.parametrize("option", ["-o", "--slots"])
+def test_a_link_is_not_followed(tmp_path: Path, leads_to: str, option: str) -> None:
     real = written(tmp_path, "real", "old")
-    (tmp_path / "link").symlink_to(real)
-    assert call(TRACE, "--slots", tmp_path / "link").exception is None
-    assert (tmp_path / "link").is_symlink() and real.read_text().startswith("slot,")
+    link = tmp_path / "link"
+    points = {"a file": real, "nothing": tmp_path / "none", "itself": link, "a device": Path("/dev/full")}[leads_to]
+    link.symlink_to(points)
+    assert "symbolic link; give what it points to" in refusal(TRACE, option, link)
+    assert link.readlink() == points and real.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_a_folder_may_be_reached_by_a_link(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    assert call(TRACE, "--slots", tmp_path / "link" / "slots.csv").exception is None
+    assert (tmp_path / "folder" / "slots.csv").read_text().startswith("slot,")
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:

@@ -22,7 +22,12 @@ OVER = CALL.replace("Slot#0", "Slot#1")
 TOUCHES = "# comment\n1 ffff6 r\n18 6 w\n33 7 u\n"
 RANGES = "slot,gpa,size,kind,block,block_offset\n"
 
+TRACED = lzma.decompress((DATA / "mm-operations.trace.xz").read_bytes())
+PERF = lzma.decompress((DATA / "balloon.perf-script.xz").read_bytes())
+
 WHOLE = {
+    "ftrace": TRACED[: TRACED.index(b"\n", 4500) + 1],
+    "perf-script": PERF[: PERF.index(b"\n", 2000) + 1],
     "qemu-trace": (DATA / "microvm-1G.kvm_trace.txt").read_bytes(),
     "strace": (DATA / "microvm-1G.strace.txt").read_bytes(),
     "slot-table": (DATA / "q35-1G-std.final_slots.csv").read_bytes(),

@@ -73,8 +73,9 @@ class Machine:
         run = subprocess.run([scripts / "python", "-c", who], cwd=self.tree, capture_output=True, text=True, check=True)
         venv = self.tree / ".venv"
         (venv / ".made").write_text(run.stdout, encoding="utf-8")
-        folders = [self.tree / folder / "native" for folder in ("bench", "slotlookup", "strategies")]
+        folders = [self.tree / folder / "native" for folder in ("bench", "slotlookup", "strategies", "workloads")]
         sources = [p for folder in folders for p in folder.rglob("*.?pp")]
+        sources += (self.tree / "slotlookup" / "include").glob("*.h")
         names = sorted(str(p.relative_to(self.tree)) for p in sources)
         (venv / ".sources").write_text(" ".join(names), encoding="utf-8")
         for file in self.tree.rglob("*"):
@@ -92,7 +93,7 @@ def machine(tmp_path: Path) -> Machine:
 OLD = 'case "$2" in *python_version*) echo 3.10.13;; *) exit 1;; esac'
 
 
-@pytest.mark.parametrize("target", ["run", "test", "lint", "sanitize", "bench"])
+@pytest.mark.parametrize("target", ["run", "test", "lint", "sanitize", "fuzz", "bench"])
 def test_no_python(machine: Machine, target: str) -> None:
     line = machine.problem(target)
     wanted = "slotlookup needs Python 3.11 or later; there is no python3 on the PATH. Set PYTHON=/path/to/python3.11"

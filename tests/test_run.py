@@ -146,7 +146,7 @@ def test_a_void_row_is_shown_as_void(trace_file: Path, monkeypatch: pytest.Monke
     result = call("run", str(trace_file), "-s", "off-by-one", "--counts-only")
     assert result.return_value == 1
     assert "off-by-one is void" in result.stdout
-    assert "right is 0" in result.stdout
+    assert "right is 0" in " ".join(result.stdout.split())
 
 
 def test_a_timed_block_that_answers_otherwise_is_caught() -> None:
@@ -202,7 +202,8 @@ def test_one_slot_alone(tmp_path: Path) -> None:
     result = call("run", str(tmp_path / "one.parquet"), "--json")
     rows = json.loads(result.stdout)["results"]
     assert result.return_value == 0
-    assert {row["strategy"] for row in rows} == set(registry.strategy_names())
+    there = {name for name in registry.strategy_names() if not registry.missing(name)}
+    assert {row["strategy"] for row in rows} == there
 
 
 def test_the_configuration_picks_the_strategies(trace_file: Path) -> None:

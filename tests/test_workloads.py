@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from slotlookup.address import HOLE
+from slotlookup.bench.commands.run import most_slots
 from slotlookup.errors import UsageError
 from slotlookup.memslots import Memslots
 from slotlookup.oracle import expected_gfns, expected_hvas
@@ -22,7 +23,9 @@ SIZABLE = [name for name in NAMES if workloads()[name].origin is Origin.SYNTHETI
 FIXED = [name for name in NAMES if not workloads()[name].sizable]
 DATA = Path(__file__).parents[1] / "workloads" / "data"
 FINGERPRINTS = {
+    "balloon-16": "e9ee93a18e5cb938",
     "microvm-1G": "22f0f2115aa4e8f1",
+    "mm-operations": "fd8c344061ee20ea",
     "q35-1G": "67e44086d1c85a94",
     "q35-2G-dynamic": "2a489c0ff4063b84",
     "q35-4G-numa64": "11c99d6df4dbe5c9",
@@ -36,8 +39,10 @@ def test_a_workload_is_what_it_says(name: str) -> None:
     workload = find_workload(name)
     assert workload.summary and workload.stresses
     trace = workload.build()
-    slots = trace.final_slots()
-    assert len(slots) == workload.slots
+    if workload.origin is Origin.MODELLED:  # may end at a moment at which a slot is away
+        assert most_slots(trace) == workload.slots
+    else:
+        assert len(trace.final_slots()) == workload.slots
     assert set(trace.provenance) >= {"source"}
     labels = {"gfn": EventKind.GFN_LOOKUP, "hva": EventKind.HVA_VISIT, "update": EventKind.SLOT_CHANGE}
     for key, kind in labels.items():

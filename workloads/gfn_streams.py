@@ -80,7 +80,7 @@ class RawGfns(Importer):
             raise source.fault(
                 None, f"{len(source.data):,} bytes are no whole number of uint32s; the file is cut short"
             )
-        head = source.data[: 1 << 16]
+        head = source.head[: 1 << 16]
         if b"\0" not in head and len(head) >= 16 and all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
             raise source.fault(None, "text, though its name says raw uint32 gfns; is it misnamed?")
         recording = Recording(source.path, self.title, doubtful=True)

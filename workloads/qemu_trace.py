@@ -19,7 +19,7 @@ from slotlookup.trace import slot_events
 
 _EVENT = "kvm_set_user_memory"
 _CALL = re.compile(
-    r"(?:\d+@(\d+)\.(\d{6}):)?"
+    r"(?:\d+@(\d{1,10})\.(\d{6}):)?"
     r"kvm_set_user_memory (?:AddrSpace#(\d{1,5}) )?Slot#(\d{1,10}) flags=0x([0-9a-f]{1,8}) gpa=0x([0-9a-f]{1,16})"
     r" size=0x([0-9a-f]{1,16}) ua=0x([0-9a-f]{1,16})(?: guest_memfd=-?\d+)?(?: guest_memfd_offset=0x[0-9a-f]+)?"
     r" ret=(-?\d+)",
@@ -47,6 +47,7 @@ class QemuTrace(Importer):
         calls: list[tuple[int, int, int, int, int]] = []
         lines: list[int] = []
         held: dict[int, int] = {}
+        times: list[int] = []
         last: tuple[int, int] = (0, 0)
         for number, line in enumerate(source.lines, 1):
             match = _CALL.fullmatch(line)
@@ -78,12 +79,17 @@ class QemuTrace(Importer):
                     # QEMU carries this out with two ioctls, of which it traces the second only.
                     calls.append((slot, address, 0, userspace, 0))
                     lines.append(number)
+                    times.append(last[0] * 10**9 + last[1] * 1000)
                     counted["READONLY changes, which QEMU makes by deleting and adding the slot"] += 1
                 held[slot] = flags
             calls.append((slot, address, size, userspace, flags))
             lines.append(number)
+            times.append(last[0] * 10**9 + last[1] * 1000)
         recording.events = slot_events(calls)
         recording.event_lines = np.array(lines, dtype=np.int64)
+        # Lines without a time have that of the line before; at the beginning there is none.
+        if times and times[0]:
+            recording.times = np.array(times, dtype=np.int64)
         return recording
 
 

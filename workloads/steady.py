@@ -1,7 +1,7 @@
 """steady: a guest that runs in its working set while the host drops pages and reads ages behind its back.
 
 Nine of ten accesses go to the tenth of the memory that is in use just now, which drifts; a third of them write. Between
-batches the host drops pages here and there, as a balloon does, and samples ages, as DAMON does.
+batches the host drops a few pages, as a balloon does, and samples ages, as DAMON does.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from slotlookup.scenario import Scenario, Size
 from slotlookup.strategy import Strategy
 from slotlookup.vm import Vm
 
-_BATCH = 1 << 14
-_GAP_PAGES = 16
-_DROPPED = 2048
+from ._guest import VCPUS, lay_out, near_and_far, vcpus, writes
+
+_BATCH = 1 << 13
+_DROPPED = 256
 _SAMPLED = 1024
 
 
@@ -30,26 +31,20 @@ class Steady(Scenario):
 
     def play(self, strategy: Strategy, size: Size) -> Vm:
         draw = size.draw()
-        pages = (size.memory >> 12) // size.slots
         host = Host(2 * size.memory + (64 << 20))
-        vm = Vm(strategy, host, vcpus=4, limit=size.events)
-        hva = host.mmap(size.slots * pages << 12)
-        place = draw.permutation(size.slots)
-        for slot in range(size.slots):
-            gpa = slot * (pages + _GAP_PAGES) << 12
-            vm.set_user_memory_region(slot, gpa, pages << 12, hva + (int(place[slot]) * pages << 12))
+        vm = Vm(strategy, host, vcpus=VCPUS, limit=size.events)
+        guest = lay_out(vm, host, size, draw)
         vm.start()
-        total = size.slots * pages
+        total = guest.total
         near = max(1, total // 10)
         base = 0
         while not vm.recorder.full:
-            far = draw.integers(0, 10, _BATCH) == 0
-            page = np.where(far, draw.integers(0, total, _BATCH), (base + draw.integers(0, near, _BATCH)) % total)
-            gfns = page + page // pages * _GAP_PAGES
-            vm.access(draw.integers(0, 4, _BATCH), gfns, draw.integers(0, 3, _BATCH) == 0)
-            host.dontneed_pages((hva >> 12) + np.unique(draw.integers(0, total, _DROPPED)))
-            sampled = damon_prepare(host, hva, total, min(total, _SAMPLED), draw)
-            vm.access(0, gfns[:256])
+            pages = near_and_far(draw, _BATCH, total, base, near)
+            gfns = guest.gfns[pages]
+            vm.access(vcpus(draw, _BATCH), gfns, writes(draw, pages))
+            host.dontneed_pages(guest.hva_pages[np.unique(draw.integers(0, total, _DROPPED))])
+            sampled = damon_prepare(host, guest.hva, total, min(total, _SAMPLED), draw)
+            vm.access(0, gfns[:_SAMPLED])
             damon_check(host, sampled)
             base = (base + max(1, near // 16)) % total
         return vm

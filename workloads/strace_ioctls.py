@@ -19,11 +19,11 @@ from slotlookup.trace import slot_events
 
 _PREFIX = re.compile(
     r"(?:\[pid +(?P<pid>\d+)\] +|(?P<bare>\d+) +)? *"
-    r"(?:(?P<time>\d\d:\d\d:\d\d(?:\.\d+)?|\d+\.\d+) +)?(?:\(\+ *\d+\.\d+\) +)?",
+    r"(?:(?P<time>\d\d:\d\d:\d\d(?:\.\d+)?|\d{1,10}\.\d{1,9}) +)?(?:\(\+ *\d+\.\d+\) +)?",
     re.ASCII,
 )
-_N = r"0x[0-9a-f]{1,16}|\d{1,20}"
-_IOCTL = re.compile(r"ioctl\((\d+)(?:<[^,]*>)?, ([^,]+?)(?:, .*|\) += .*)", re.ASCII)
+_N = r"0x[0-9a-f]{1,16}|0|[1-9]\d{0,19}"
+_IOCTL = re.compile(r"ioctl\((\d{1,10})(?:<[^,]*>)?, ([^,]+?)(?:, .*|\) += .*)", re.ASCII)
 _SLOT_CALL = re.compile(
     r"ioctl\(\d+(?:<[^,]*>)?, [^,]+, "
     rf"\{{slot=({_N}), flags=([^,]+), guest_phys_addr=({_N}), memory_size=({_N}), userspace_addr=({_N}|NULL)"
@@ -69,6 +69,7 @@ class _Reader:
     """The fd whose slots are set, and the line that set the first."""
     unfinished: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     last: float = 0.0
+    times: list[int] = field(default_factory=list)
 
     def line(self, number: int, text: str) -> None:
         counted = self.recording.counted
@@ -160,6 +161,7 @@ class _Reader:
             raise self.source.fault(number, "a value does not fit its field; the line is damaged")
         self.calls.append((slot, gpa, size, hva, flags))
         self.lines.append(number)
+        self.times.append(round(self.last * 1e6) * 1000)
 
     def _flags(self, number: int, text: str) -> int:
         whole = _FLAG_VALUE.fullmatch(text)
@@ -180,6 +182,8 @@ class _Reader:
             self.recording.counted["calls without a result"] += 1
         self.recording.events = slot_events(self.calls)
         self.recording.event_lines = np.array(self.lines, dtype=np.int64)
+        if self.times and self.times[0]:
+            self.recording.times = np.array(self.times, dtype=np.int64)
         return self.recording
 
 

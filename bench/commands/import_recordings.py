@@ -8,6 +8,7 @@ import click
 
 from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import Memslots
+from slotlookup.ownership import Chosen
 from slotlookup.recordings import Summary, import_files
 from slotlookup.trace import write_trace
 from slotlookup.writing import replacing
@@ -26,13 +27,30 @@ SLOTS_HEADER = "slot,gpa,size,hva,flags"
     metavar="OUT.csv",
     help="Write the final slots here; - is stdout.",
 )
+@click.option(
+    "--pid",
+    "pids",
+    multiple=True,
+    type=click.IntRange(min=0),
+    help="Of a machine's events, keep this process's or thread's; may be repeated.",
+)
+@click.option("--comm", "comms", multiple=True, metavar="NAME", help="The same by thread name, with * and ?.")
 @click.option("--name", help="The trace's name; by default that of the output file or of the first recording.")
-def command(files: tuple[Path, ...], output: Path | None, slots_csv: Path | None, name: str | None) -> int:
+def command(
+    files: tuple[Path, ...],
+    output: Path | None,
+    slots_csv: Path | None,
+    pids: tuple[int, ...],
+    comms: tuple[str, ...],
+    name: str | None,
+) -> int:
     """Make a trace of FILES, recordings of one real VM.
 
-    Formats are told by content: QEMU's kvm_set_user_memory trace, strace of KVM ioctls, `info mtree -f`, slot tables
-    as CSV, and streams of gfns (first touches as text, *.u32le). gzip and xz are read as they are. Where several files
-    tell of slots they must agree; accesses follow in the order given. What was read is told on stderr.
+    Formats are told by content: of slots QEMU's kvm_set_user_memory trace, strace of KVM ioctls, `info mtree -f` and
+    slot tables as CSV; of accesses the kernel's trace events (tracefs, `trace-cmd report`, `perf script`) and streams
+    of gfns (first touches as text, *.u32le). gzip and xz are read as they are. Where several files tell of slots they
+    must agree. Files that tell time by one clock are merged, others follow one another in the order given. What was
+    read, kept and dropped is told on stderr.
     """
     outputs = [path for path in (output, slots_csv) if path is not None]
     if not outputs:
@@ -45,7 +63,8 @@ def command(files: tuple[Path, ...], output: Path | None, slots_csv: Path | None
         _must_not_be_input(path, files)
     if name is not None and not name.strip():
         raise UsageError("--name is empty")
-    trace, summary = import_files(files, name or (output.stem if output is not None else None))
+    name = name or (output.stem if output is not None else None)
+    trace, summary = import_files(files, name, Chosen(frozenset(pids), comms))
     if output is not None:
         write_trace(trace, output)
     if slots_csv == STDOUT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from slotlookup.errors import EXIT_FAILED, SpecError, UsageError
 from slotlookup.foreign import set_patience
 from slotlookup.memslots import Memslot
 from slotlookup.registry import find_workload, make_strategy, missing, strategy_names, workloads
+from slotlookup.scenario import Scenario
 from slotlookup.structure import Family
 from slotlookup.trace import Trace, read_trace
 
@@ -24,6 +26,16 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
 """Shares of the default time for timing."""
 
 
+def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """A number of bytes with a suffix or none, as QEMU's -m takes it."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,18})([KMG]?)", value.strip().upper())
+    if found is None:
+        raise click.BadParameter(f"'{value}' is no size; write bytes, or 64M, or 4G", ctx, param)
+    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
+
+
 @click.command()
 @click.argument("workload", required=False)
 @click.option("-s", "--strategy", "strategies", multiple=True, help="A strategy's name, spec or file; repeat for more.")
@@ -32,6 +44,12 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
     "--events", type=click.IntRange(min=1), help="How many events, where fewer than the workload has will do."
 )
 @click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), help="Seed of everything drawn at random.")
+@click.option(
+    "--memory",
+    callback=_memory,
+    metavar="SIZE",
+    help="Guest memory, such as 64M or 4G (K, M, G of 1,024), for workloads that are modelled.",
+)
 @click.option("--counts-only", is_flag=True, help="Check and count, without timing.")
 @click.option("--quick", "effort", flag_value="quick", help="Time for about 5 seconds.")
 @click.option("--rigorous", "effort", flag_value="rigorous", help="Time for about a minute and a half.")
@@ -43,8 +61,9 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
 )
 @click.option(
     "--placement",
-    type=click.Choice(["packed", "scattered"]),
-    help="Where native strategies' slots lie: packed (if not configured) or scattered as by an aged allocator.",
+    type=click.Choice(["packed", "scattered", "slab"]),
+    help="Where native strategies' slots lie: packed (if not configured), scattered as by an aged allocator, or slab "
+    "as Linux places its own.",
 )
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result as JSON here.")
 @click.option(
@@ -68,6 +87,7 @@ def command(
     slots: int | None,
     events: int | None,
     seed: int | None,
+    memory: int | None,
     counts_only: bool,
     effort: str | None,
     displace: int | None,
@@ -89,7 +109,7 @@ def command(
     for text in asked or ():
         if lacking := missing(text):  # neither this nor a typing error should wait for a workload to be built
             raise SpecError(f"strategy '{text}': {lacking}")
-    trace = load_trace(name, slots, events, seed)
+    trace = load_trace(name, slots, events, seed, memory)
     left_out: dict[str, str] = {}
     if asked:
         texts = list(asked)
@@ -134,10 +154,15 @@ def command(
     return 0 if all(row.verified for row in result.results) else EXIT_FAILED
 
 
-def load_trace(name: str, slots: int | None, events: int | None, seed: int) -> Trace:
+def load_trace(name: str, slots: int | None, events: int | None, seed: int, memory: int | None = None) -> Trace:
     """The trace of a workload's name or of a file. A name that is a path or ends in .parquet is a file."""
-    if name in workloads():
-        return find_workload(name).build(slots=slots, events=events, seed=seed)
+    workload = workloads().get(name)
+    if isinstance(workload, Scenario):
+        return workload.build(slots=slots, events=events, seed=seed, memory=memory)
+    if memory is not None:
+        raise UsageError(f"{name}: only modelled workloads have guest memory to size; leave --memory out")
+    if workload is not None:
+        return workload.build(slots=slots, events=events, seed=seed)
     path = Path(name)
     if path.suffix == ".parquet" or "/" in name or path.exists():
         if slots is not None:

@@ -1,8 +1,10 @@
-"""Our structures against what anybody would take from the C++ library: `pytest bench/suites/bench_rivals.py -s`.
+"""Our structures against the best of the same kind that a package has: `pytest bench/suites/bench_rivals.py -s`.
 
-Lookups by gfn in interleaved blocks, as `slotlookup run` times them. The rivals (bench/native/) have no hooks and no
-arena: std::map with the library's allocator, and a std::vector searched by std::upper_bound. A structure of ours that
-took more than LIMIT of its rival's time would be an unfair witness against the method it stands for.
+Interleaved blocks, as `slotlookup run` times them. The rivals (bench/native/) have no hooks and no arena: std::map with
+the library's allocator, a std::vector searched by std::upper_bound, and, where the module was built with
+SLOTLOOKUP_PACKAGED_RIVALS, Abseil's B-tree and the header of superintervals; docs/structures.md has the commands. A
+structure of ours that took more than LIMIT of its rival's time would be an unfair witness against the method it stands
+for.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import _slotlookup_native as native
 import pytest
 
 from slotlookup.native_strategy import NativeStrategy
@@ -19,42 +22,47 @@ from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
 
 from ..statistics import ratio_interval
-from ..subjects import GfnTask
+from ..subjects import GfnTask, HvaTask, Task
 from ..timing import time_task
 
 LIMIT = 1.3
 EVENTS = 100_000
 SECONDS = 2.0
-RIVALS = ("std-map", "sorted-vector")
+SLOTS = [16, 512, 4096, 32_764]
+BUILT = {name for name, _, _ in native.structures()}
+# Ours, the rival, and the role in which they are of one kind.
 PAIRS = [
-    ("rbtree", "std-map"),
-    ("bplus-tree", "std-map"),
-    ("maple-tree", "std-map"),
-    ("radix-table", "std-map"),
-    ("sorted-array", "sorted-vector"),
-    ("bplus-tree", "sorted-vector"),
+    ("rbtree", "std-map", "gfn"),
+    ("sorted", "sorted-vector", "gfn"),
+    ("sorted-branchless", "sorted-vector", "gfn"),
+    ("bplus-tree", "absl-btree", "gfn"),
+    ("max-array", "superintervals", "hva"),
+    ("implicit-intervals", "superintervals", "hva"),
 ]
 
 
 @cache
-def _task(slots: int) -> GfnTask:
-    return GfnTask(questions_of(find_workload("synthetic-uniform").build(slots=slots, events=EVENTS), seed=0), EVENTS)
+def _task(slots: int, role: str) -> Task:
+    questions = questions_of(find_workload("synthetic-uniform").build(slots=slots, events=EVENTS), seed=0)
+    return GfnTask(questions, EVENTS) if role == "gfn" else HvaTask(questions, EVENTS)
 
 
-def _load(task: GfnTask, text: str) -> Strategy:
-    if text not in RIVALS:
+def _load(task: Task, text: str) -> Strategy:
+    """The structure in the task's role, with one beside it that serves the other."""
+    if text in structures():
         return task.load(text)
-    strategy = NativeStrategy(text, StrategySpec(text, "interval-tree"), ())
+    spec = StrategySpec(text, "interval-tree") if task.role == "gfn" else StrategySpec("rbtree", text)
+    strategy = NativeStrategy(text, spec, ())
     strategy.load_table(task.questions.start)
     return strategy
 
 
-@pytest.mark.parametrize("slots", [16, 512, 4096, 32_764])
-@pytest.mark.parametrize(("ours", "rival"), PAIRS)
-def test_lookups_within_reach_of_the_rival(benchmark: Any, ours: str, rival: str, slots: int) -> None:
-    if ours not in structures():
-        pytest.skip(f"there is no {ours}")
-    task = _task(slots)
+@pytest.mark.parametrize("slots", SLOTS)
+@pytest.mark.parametrize(("ours", "rival", "role"), PAIRS)
+def test_within_reach_of_the_rival(benchmark: Any, ours: str, rival: str, role: str, slots: int) -> None:
+    if rival not in BUILT:
+        pytest.skip(f"the module was built without {rival}; see SLOTLOOKUP_PACKAGED_RIVALS in docs/structures.md")
+    task = _task(slots, role)
     for text in (ours, rival):
         task.verify(_load(task, text))
     samples = benchmark.pedantic(
@@ -65,7 +73,7 @@ def test_lookups_within_reach_of_the_rival(benchmark: Any, ours: str, rival: str
     benchmark.extra_info.update(ratio=ratio.median, low=ratio.low, high=ratio.high, limit=LIMIT)
     least = min(samples.ns[ours]), min(samples.ns[rival])
     print(
-        f"\n{ours} against {rival}, {slots} slots: {ratio.median:.2f} [{ratio.low}, {ratio.high}], "
+        f"\n{ours} against {rival}, {role}, {slots} slots: {ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}], "
         f"best {least[0]:.1f} and {least[1]:.1f} ns"
     )
     # Noise only ever adds time, so the best of each is the fairest witness.

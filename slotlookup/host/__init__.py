@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from slotlookup.address import PAGE_SHIFT
 from slotlookup.errors import UsageError
-from slotlookup.host.faults import get_page
+from slotlookup.host.faults import Kind, classify, get_page, resolve
 from slotlookup.host.frames import Frames
 from slotlookup.host.reclaim import Watermarks, pageout, reclaim
 from slotlookup.host.space import AddressSpace
@@ -30,10 +32,19 @@ class Host(AddressSpace):
 
     def write(self, hva: int, npages: int = 1) -> None:
         """The process itself writes pages: faults like any other, but no question to a hypervisor unless one copies."""
-        for page in range(hva >> PAGE_SHIFT, (hva >> PAGE_SHIFT) + npages):
+        page, end = hva >> PAGE_SHIFT, (hva >> PAGE_SHIFT) + npages
+        while page < end:
             if self.spare <= 0:
                 self.reclaim()
-            get_page(self, page, write=True)
+            index = self.pages.find(0, np.arange(page, min(end, page + max(1, self.spare)), dtype=np.int64))
+            ways = np.ones(len(index), dtype=np.bool_)
+            kinds = classify(self, index, ways)
+            together = int(np.argmax(np.append(kinds, Kind.BAD) >= Kind.COPY))
+            if together:
+                resolve(self, index[:together], ways[:together], kinds[:together])
+            else:
+                get_page(self, page, write=True)
+            page += max(1, together)
 
     def pageout(self, hva: int, size: int) -> None:
         """MADV_PAGEOUT."""

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "slotlookup/native/probe.hpp"
@@ -29,10 +31,23 @@ std::string reserve_text() { return std::to_string(kReserve >> 20) + " MiB"; }
 
 constexpr std::size_t kBlockObjects = 512;
 
+// A slab of 512-byte objects where CPUs are few; with many it has more pages, which no lookup notices.
+constexpr std::size_t kSlabBytes = 8 << 10;
+
+constexpr std::size_t kHugePage = 2 << 20;
+
 // Behind each piece when AddressSanitizer watches, so that running over its end meets no neighbour.
 constexpr std::size_t kRedZone = RED_ZONE;
 
-std::size_t round_to_line(std::size_t bytes) { return (bytes + kLineBytes - 1) / kLineBytes * kLineBytes; }
+std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+std::size_t round_to_line(std::size_t bytes) { return round_up(bytes, kLineBytes); }
+
+// kmalloc's size classes from a line on: powers of two, and 192.
+std::size_t size_class(std::size_t bytes) {
+  if (bytes > 128 && bytes <= 192) return 192;
+  return std::max(std::bit_ceil(bytes), kLineBytes);
+}
 
 // splitmix64: the same sequence from the same seed with every compiler and library.
 std::uint64_t next_random(std::uint64_t& state) {
@@ -45,15 +60,18 @@ std::uint64_t next_random(std::uint64_t& state) {
 }  // namespace
 
 Arena::Arena(Placement placement, std::uint64_t seed) : placement_(placement), random_state_(seed) {
-  void* p = mmap(nullptr, kReserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* p =
+      mmap(nullptr, kReserve + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) throw ArenaFull("cannot reserve " + reserve_text() + " of address space for a strategy's slots");
-  base_ = static_cast<char*>(p);
+  reserved_ = p;
+  base_ = reinterpret_cast<char*>(round_up(reinterpret_cast<std::uintptr_t>(p), kHugePage));
+  if (placement_ == Placement::slab) madvise(base_, kReserve, MADV_HUGEPAGE);  // without them it is slower, not wrong
   ASAN_POISON_MEMORY_REGION(base_, kReserve);
 }
 
 Arena::~Arena() {
   ASAN_UNPOISON_MEMORY_REGION(base_, kReserve);
-  munmap(base_, kReserve);
+  munmap(reserved_, kReserve + kHugePage);
 }
 
 char* Arena::take(std::size_t bytes) {
@@ -65,15 +83,23 @@ char* Arena::take(std::size_t bytes) {
 
 void Arena::refill(std::size_t bytes) {
   auto& free = free_objects_[bytes];
-  const std::size_t count = placement_ == Placement::packed ? 1 : kBlockObjects;
+  std::size_t count = placement_ == Placement::packed ? 1 : kBlockObjects;
+  if (placement_ == Placement::slab) {
+    count = std::max<std::size_t>(kSlabBytes / bytes, 1);
+    used_ = round_up(used_, kSlabBytes);
+  }
   const std::size_t stride = bytes + kRedZone;
   char* block = take(stride * count);
   for (std::size_t i = count; i-- > 0;) free.push_back(block + i * stride);
   for (std::size_t i = count; i-- > 1;) std::swap(free[i], free[next_random(random_state_) % (i + 1)]);
 }
 
+std::size_t Arena::object_bytes(std::size_t wanted) const {
+  return placement_ == Placement::slab ? size_class(wanted) : round_to_line(wanted);
+}
+
 void* Arena::allocate_object(std::size_t wanted) {
-  const std::size_t bytes = round_to_line(wanted);
+  const std::size_t bytes = object_bytes(wanted);
   if (free_objects_[bytes].empty()) refill(bytes);
   auto& free = free_objects_[bytes];
   void* p = free.back();
@@ -84,7 +110,7 @@ void* Arena::allocate_object(std::size_t wanted) {
 }
 
 void Arena::free_object(void* p, std::size_t bytes) {
-  bytes = round_to_line(bytes);
+  bytes = object_bytes(bytes);
   in_use_ -= bytes;
   ASAN_POISON_MEMORY_REGION(p, bytes);
   free_objects_[bytes].push_back(p);

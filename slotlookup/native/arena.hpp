@@ -3,6 +3,8 @@
 //
 //   packed     slots follow one another in the order of creation, each on a line boundary, as a fresh slab hands out
 //   scattered  slots come from 512-slot blocks in an order drawn from the seed, as an aged slab hands them out
+//   slab       slots lie as Linux's kmalloc places them: rounded up to its size classes, taken from slabs of 8 KiB in an
+//              order drawn from the seed for each slab, and behind huge pages, as the kernel maps its own memory
 // A freed piece is the next one handed out for its size (last in, first out, like SLUB's free list).
 #pragma once
 
@@ -19,7 +21,7 @@ struct ArenaFull : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Placement { packed, scattered };
+enum class Placement { packed, scattered, slab };
 
 class Arena {
  public:
@@ -44,9 +46,11 @@ class Arena {
  private:
   char* take(std::size_t bytes);
   void refill(std::size_t bytes);
+  std::size_t object_bytes(std::size_t wanted) const;
 
   Placement placement_;
   std::uint64_t random_state_;
+  void* reserved_;
   char* base_;
   std::size_t used_ = 0;
   std::size_t in_use_ = 0;

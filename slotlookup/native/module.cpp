@@ -8,6 +8,7 @@
 #include <cstring>
 #include <tuple>
 
+#include "slotlookup/native/bindings.hpp"
 #include "slotlookup/native/foreign_module.hpp"
 #include "slotlookup/native/replay.hpp"
 
@@ -112,9 +113,10 @@ slotlookup::StrategySpec make_spec(const std::string& gfn, const std::string& hv
                                                   {"two-sets", slotlookup::Discipline::two_sets},
                                                   {"copy", slotlookup::Discipline::copy},
                                                   {"rebuild", slotlookup::Discipline::rebuild}});
-  spec.placement = pick<slotlookup::Placement>(
-      "placement", placement,
-      {{"packed", slotlookup::Placement::packed}, {"scattered", slotlookup::Placement::scattered}});
+  spec.placement = pick<slotlookup::Placement>("placement", placement,
+                                               {{"packed", slotlookup::Placement::packed},
+                                                {"scattered", slotlookup::Placement::scattered},
+                                                {"slab", slotlookup::Placement::slab}});
   return spec;
 }
 
@@ -147,6 +149,7 @@ NB_MODULE(_slotlookup_native, m) {
       .def_prop_ro("kind", &Mode::kind, "throughput or latency.")
       .def_prop_ro("displaced", &Mode::displaced, "Bytes walked between operations.");
   bind_foreign(m);
+  for (const slotlookup::Bind bind : slotlookup::bindings()) bind(m);
 
   nb::class_<Strategy>(m, "Strategy", "One native strategy over its own arena. Ranges are half-open, unsigned 64-bit.")
       .def(

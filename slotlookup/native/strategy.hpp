@@ -67,6 +67,12 @@ class Strategy {
   GfnIndex& gfn(unsigned as_id) { return *space(as_id).gfn[space(as_id).active]; }
   HvaIndex& hva(unsigned as_id) { return *space(as_id).hva[space(as_id).active]; }
 
+  // The slot of a number that an index answered.
+  Slot& slot(std::int32_t number) {
+    const auto wanted = static_cast<std::uint32_t>(number);
+    return *spaces_[wanted >> 16].by_id[wanted & 0xffff];
+  }
+
   void check() const;
   std::size_t slots() const { return slots_; }
   std::uint64_t generation() const { return generation_; }

@@ -28,20 +28,39 @@ class RadixTableOf {
     const std::uint64_t start = Role::start(slot);
     const std::uint64_t last = Role::last(slot);
     if (last >> kBits) throw BrokenInvariant("radix-table: a slot reaches beyond the gfns that the levels tell apart");
-    if (size_ == capacity_) grow();
+    if (size_ + waiting_ == capacity_) grow();
     const std::uint32_t section = unused_;
     TOUCH(&sections_[section], sizeof(Section));
     unused_ = static_cast<std::uint32_t>(sections_[section].start);
     sections_[section] = {start, last, &slot};
-    const std::size_t at = reaching(start);
+    TOUCH(&order_[size_ + waiting_], sizeof(Ordered));
+    order_[size_ + waiting_++] = {start, last, section};
+  }
+
+  // Takes in what waits: one section by editing the tree, several by building it anew over the sorted order.
+  void settle() {
+    if (waiting_ == 0) return;
+    if (waiting_ > 1) {
+      size_ += waiting_;
+      waiting_ = 0;
+      release(root_);
+      root_ = kNothing;
+      sort_order();
+      update(root_, 0, levels, {0, 0, kNothing});
+      return;
+    }
+    waiting_ = 0;
+    const Ordered come = order_[size_];
+    const std::size_t at = reaching(come.start);
     TOUCH(&order_[at], (size_ - at + 1) * sizeof(Ordered));
     std::memmove(&order_[at + 1], &order_[at], (size_ - at) * sizeof(Ordered));
-    order_[at] = {start, last, section};
+    order_[at] = come;
     ++size_;
-    update(root_, 0, levels, {start, last, leaf(section)});
+    update(root_, 0, levels, {come.start, come.last, leaf(come.section)});
   }
 
   void erase(Slot& slot) {
+    settle();
     const std::size_t at = position(slot);
     const Ordered gone = order_[at];
     TOUCH(&order_[at], (size_ - at) * sizeof(Ordered));
@@ -54,6 +73,7 @@ class RadixTableOf {
   }
 
   void replace(Slot& old_slot, Slot& by) {
+    settle();
     Section& section = sections_[order_[position(old_slot)].section];
     HOP();
     TOUCH(&section.slot, sizeof section.slot);
@@ -99,7 +119,7 @@ class RadixTableOf {
     require(nodes == nodes_, "radix-table: every node is reached from the root");
   }
 
-  std::size_t size() const { return size_; }
+  std::size_t size() const { return size_ + waiting_; }
 
  private:
   static constexpr unsigned kBits = bits * levels;
@@ -294,17 +314,25 @@ class RadixTableOf {
     }
   }
 
+  // An order that ascends already, as a table given in order does, costs one pass.
+  void sort_order() {
+    HOP();
+    TOUCH(order_, size_ * sizeof(Ordered));
+    const auto before = [&](const Ordered& a, const Ordered& b) { return COMPARE(a.start < b.start); };
+    if (!std::is_sorted(order_, order_ + size_, before)) std::sort(order_, order_ + size_, before);
+  }
+
   void grow() {
     const std::size_t wanted = capacity_ ? capacity_ * 2 : 8;
     auto* order = static_cast<Ordered*>(arena_.allocate_array(wanted * sizeof(Ordered)));
     auto* sections = static_cast<Section*>(arena_.allocate_array(wanted * sizeof(Section)));
     TOUCH(sections, wanted * sizeof(Section));
     if (capacity_) {
-      TOUCH(order_, size_ * sizeof(Ordered));
-      TOUCH(order, size_ * sizeof(Ordered));
-      TOUCH(sections_, size_ * sizeof(Section));
-      std::memcpy(order, order_, size_ * sizeof(Ordered));
-      std::memcpy(sections, sections_, size_ * sizeof(Section));
+      TOUCH(order_, capacity_ * sizeof(Ordered));
+      TOUCH(order, capacity_ * sizeof(Ordered));
+      TOUCH(sections_, capacity_ * sizeof(Section));
+      std::memcpy(order, order_, capacity_ * sizeof(Ordered));
+      std::memcpy(sections, sections_, capacity_ * sizeof(Section));
       arena_.free_array(order_, capacity_ * sizeof(Ordered));
       arena_.free_array(sections_, capacity_ * sizeof(Section));
     }
@@ -321,6 +349,7 @@ class RadixTableOf {
   Section* sections_ = nullptr;
   Ordered* order_ = nullptr;
   std::size_t size_ = 0;
+  std::size_t waiting_ = 0;  // sections behind those in order, which settle() takes in
   std::size_t capacity_ = 0;
   std::size_t nodes_ = 0;
   [[no_unique_address]] Probe probe_;

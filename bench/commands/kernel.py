@@ -1,0 +1,84 @@
+"""`slotlookup kernel`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from slotlookup.errors import UsageError
+
+from ..kernel.figures import read_measurement, to_json
+from ..kernel.measure import DEVICE, EFFORTS, QUICK_SLOTS, measure, recorded_path
+from ..plot import check_plot_path
+from ..results import write_text
+from ..sweep import parse_slots
+
+
+@click.command()
+@click.option("--slots", "slots_text", metavar="1,2,8,...", help="Slot counts; by default 1 to the kernel's limit.")
+@click.option("--quick", is_flag=True, help="Few slot counts and few rounds, in about ten seconds.")
+@click.option("--recorded", is_flag=True, help="Measure nothing: show the measurement of one machine that ships.")
+@click.option(
+    "--from",
+    "saved",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Measure nothing: show what --save wrote.",
+)
+@click.option(
+    "--plot", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Draw it as .svg or .png."
+)
+@click.option(
+    "--save", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Also write the JSON here."
+)
+@click.option("--device", default=DEVICE, show_default=True, metavar="PATH", help="Where KVM is.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
+def command(
+    slots_text: str | None,
+    quick: bool,
+    recorded: bool,
+    saved: Path | None,
+    plot: Path | None,
+    save: Path | None,
+    device: str,
+    as_json: bool,
+) -> int:
+    """Measure what memslots cost the running kernel, beside what they cost this tool's kvm-5.17.
+
+    gfn lookups and invalidations by hva against the number of slots, and slot changes. Needs /dev/kvm and no guest.
+    """
+    if (recorded or saved is not None) and (slots_text is not None or quick):
+        raise UsageError("--recorded and --from measure nothing; leave --slots and --quick out")
+    if recorded and saved is not None:
+        raise UsageError("--recorded and --from exclude each other")
+    if plot is not None:
+        check_plot_path(plot)
+    if save is not None and not save.parent.is_dir():
+        raise UsageError(f"{save.parent}: no such directory; --save needs one that exists")
+    source: str | None = None
+    if recorded or saved is not None:
+        path = recorded_path() if saved is None else saved
+        measured = read_measurement(path)
+        source = "the measurement that ships" if saved is None else str(saved)
+    else:
+        from ..console import progress_bar
+
+        wanted = parse_slots(slots_text) if slots_text is not None else QUICK_SLOTS if quick else ()
+        with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
+            measured = measure(wanted, EFFORTS["quick" if quick else "default"], device, report)
+    if save is not None:
+        write_text(save, to_json(measured))
+    if plot is not None:
+        from ..kernel.draw import draw
+
+        draw(measured, plot)
+    if as_json:
+        click.echo(to_json(measured), nl=False)
+    else:
+        from ..console import output
+        from ..kernel.tables import print_measurement
+
+        print_measurement(measured, output(), source)
+    return 0

@@ -1,0 +1,222 @@
+"""`slotlookup record`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from slotlookup.errors import InputFileError, UsageError
+from slotlookup.importing import LARGEST_TEXT, Recording
+from slotlookup.ownership import Chosen
+from slotlookup.recordings import put_together, read_recording
+from slotlookup.trace import write_trace
+from slotlookup.writing import must_be_writable
+
+from ..live import Command, Running, Stop, follow
+from ..live_slots import slot_changes, slots_of, with_its_slots
+from ..qmp import monitor
+from ..tracefs import Instance, find_tracefs, instance, monotonic_offset
+
+KVM = Path("/dev/kvm")
+DEMO_SECONDS = 2.0
+BUFFER_KB = 16 << 10
+
+
+@click.command("record")
+@click.argument("vm", nargs=-1, metavar="[-- COMMAND...]")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="TRACE.parquet", help="Write here."
+)
+@click.option("--pid", type=click.IntRange(min=1), help="Record this process, which runs.")
+@click.option("--demo", is_flag=True, help="Record a small guest of our own; needs KVM and no QEMU.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long; without it until the process ends or Ctrl-C, with --demo 2.",
+)
+@click.option(
+    "--qmp",
+    type=click.Path(path_type=Path),
+    metavar="SOCKET",
+    help="With --pid: take the slots from QEMU's monitor here.",
+)
+@click.option(
+    "--slots",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Take the slots from this recording of them; may be repeated.",
+)
+@click.option(
+    "--buffer",
+    type=click.IntRange(min=64),
+    default=BUFFER_KB,
+    show_default=True,
+    metavar="KB",
+    help="The kernel's buffer, for each CPU.",
+)
+@click.option("--name", help="The trace's name; by default that of the output file.")
+def command(
+    vm: tuple[str, ...],
+    output: Path,
+    pid: int | None,
+    demo: bool,
+    seconds: float | None,
+    qmp: Path | None,
+    slots: tuple[Path, ...],
+    buffer: int,
+    name: str | None,
+) -> int:
+    """Record a VM on this machine: the faults and notifier calls that its kernel tells of, and its slots.
+
+    Needs root. The slots come from QEMU's monitor (--qmp), from recordings (--slots), from a QEMU that is started here,
+    or by following what COMMAND does with strace. Everything is recorded in an instance of tracefs that is removed at
+    the end, however that comes about. Ctrl-C ends the recording and writes what there is.
+    """
+    if sum((bool(vm), pid is not None, demo)) != 1:
+        raise UsageError("give one of --pid PID, --demo, or -- COMMAND: what is to be recorded")
+    if qmp is not None and pid is None:
+        raise UsageError("--qmp goes with --pid; a QEMU that is started here tells its slots itself")
+    if pid is not None and qmp is None and not slots:
+        raise UsageError(
+            "the kernel tells nobody the slots of a VM that runs; give --qmp SOCKET (QEMU), or --slots FILE with a "
+            "recording of them, or start the VM here: -- COMMAND"
+        )
+    must_be_writable(output)
+    find_tracefs()
+    if demo:
+        _must_have_kvm()
+    with _scratch(output) as folder:
+        stop = Stop()
+        recordings: list[Recording] = [read_recording(path) for path in slots]
+        events = folder / "events.trace"
+        with stop.watching(), instance(buffer) as recorder:
+            if pid is not None:
+                process = _running(recorder, events, pid, seconds, qmp, recordings, stop)
+            elif demo:
+                process = _demo(recorder, events, seconds or DEMO_SECONDS, stop)
+            else:
+                process = _command(recorder, events, vm, seconds, recordings, not slots, stop)
+        recorded = _named(read_recording(events)) if events.stat().st_size else None
+        if recorded is None or not len(recorded.events):
+            raise UsageError("KVM told of nothing while it was recorded; does the VM run, and use KVM?")
+        if stop.full:
+            recorded.remarks.append(f"the recording ended at {LARGEST_TEXT >> 30} GiB of text, as more is not imported")
+        chosen = Chosen(frozenset(process.pids), required=False)
+        trace, summary = put_together([recorded, *recordings], name or output.stem, chosen)
+        write_trace(trace, output)
+    for line in summary.text():
+        click.echo(line, err=True)
+    click.echo(f"written: {output}", err=True)
+    click.echo(f"next: slotlookup run {output}", err=True)
+    return 0
+
+
+def _running(
+    recorder: Instance,
+    events: Path,
+    pid: int,
+    seconds: float | None,
+    qmp: Path | None,
+    recordings: list[Recording],
+    stop: Stop,
+) -> Running | Command:
+    process = Running(pid)
+    before = None
+    if qmp is not None:
+        with monitor(qmp) as connection:
+            before = _named(slots_of(connection, events.with_name("slots.mtree")))
+        recordings.append(before)
+    _tell(f"recording process {pid}", seconds)
+    follow(recorder, events, lambda: process, seconds, stop)
+    if qmp is not None and before is not None and process.look():
+        with monitor(qmp) as connection:
+            if slots_of(connection, events.with_name("slots-after.mtree")).table != before.table:
+                before.remarks.append("the slots changed while recording; those at the beginning are taken")
+    return process
+
+
+def _command(
+    recorder: Instance,
+    events: Path,
+    vm: tuple[str, ...],
+    seconds: float | None,
+    recordings: list[Recording],
+    follow_slots: bool,
+    stop: Stop,
+) -> Running | Command:
+    told = events.with_name("slots.trace")
+    arguments = with_its_slots(vm, told) if follow_slots else list(vm)
+    _tell(f"recording {vm[0]}", seconds)
+    process = follow(recorder, events, lambda: Command(arguments), seconds, stop)
+    if follow_slots:
+        if not told.exists():
+            raise UsageError(f"{vm[0]} told of no slots; did it start?")
+        recordings.append(_named(slot_changes(told, monotonic_offset())))
+    return process
+
+
+def _demo(recorder: Instance, events: Path, seconds: float, stop: Stop) -> Running | Command:
+    script = Path(__file__).parents[1] / "demo_guest.py"
+    with recorder.marker() as marks:
+        arguments = [sys.executable, "-I", str(script), str(marks), str(seconds)]
+        _tell("recording a guest that touches memory while its host takes some away", seconds)
+        process = follow(recorder, events, lambda: Command(arguments, (marks,), quiet=True), seconds * 3 + 10, stop)
+    assert isinstance(process, Command) and process.process.stdout is not None
+    with process.process.stdout as pipe:
+        said = pipe.read()
+    if not said:
+        if stop.asked:
+            return process
+        raise UsageError(f"the guest ended early (exit code {process.process.returncode})")
+    told = json.loads(said)
+    if "error" in told:
+        raise UsageError(f"the demo cannot run here: {told['error']}")
+    click.echo(
+        f"guest: touched {told['touched']:,} pages; host: took away {told['ballooned']:,} ranges, "
+        f"replugged {told['replugged']:,} slots",
+        err=True,
+    )
+    return process
+
+
+def _must_have_kvm() -> None:
+    if not KVM.exists():
+        raise UsageError(f"there is no {KVM}; enable virtualisation and load kvm_intel or kvm_amd")
+
+
+def _named(recording: Recording) -> Recording:
+    """A recording whose file is gone at the end, under its bare name."""
+    recording.path = Path(recording.path.name)
+    return recording
+
+
+def _tell(what: str, seconds: float | None) -> None:
+    click.echo(f"{what}{f' for {seconds:g} s' if seconds is not None else ''}; Ctrl-C ends it", err=True)
+
+
+@contextmanager
+def _scratch(output: Path) -> Iterator[Path]:
+    """A folder beside the output that is nobody else's, kept where what was recorded could not be made a trace."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"{output.name[:100]}.", suffix=".part", dir=output.parent))
+    except OSError as error:
+        raise InputFileError(output, None, f"cannot be written: {error.strerror or error}") from None
+    kept = False
+    try:
+        yield folder
+    except UsageError as error:
+        kept = any(path.suffix == ".trace" and path.stat().st_size for path in folder.iterdir())
+        if kept:
+            raise UsageError(f"{error}; what was recorded is kept in {folder}") from None
+        raise
+    finally:
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)

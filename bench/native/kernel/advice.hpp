@@ -1,0 +1,74 @@
+// Invalidation of absent pages: madvise(MADV_DONTNEED), which tells every MMU notifier of this process of each range.
+#pragma once
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+
+#include "slotlookup/native/kvm_vm.hpp"
+
+namespace slotlookup {
+
+// Advises ranges of this process. Where the kernel takes many ranges in one call (process_madvise of oneself, Linux 6.13
+// and later) a range carries little of the call's own cost.
+class Adviser {
+ public:
+  static constexpr std::size_t kBatch = 1024;                       // UIO_MAXIOV: a longer list is refused
+  static constexpr std::size_t kBatchBytes = std::size_t{1} << 30;  // the kernel cuts a list short of 2 GiB
+
+  // Finds out on `bytes` absent bytes at `start` whether the kernel takes ranges in batches.
+  Adviser(char* start, std::size_t bytes) : self_(open_self()) {
+    iovec probe{start, bytes};
+    batched_ = self_.get() >= 0 && advise(&probe, 1) == static_cast<ssize_t>(bytes);
+  }
+  bool batched() const { return batched_; }
+
+  // Throws KvmError where the kernel refuses a range or takes but a part.
+  void drop(const iovec* ranges, std::size_t n) const {
+    if (!batched_) {
+      for (std::size_t i = 0; i < n; ++i) {
+        require(madvise(ranges[i].iov_base, ranges[i].iov_len, MADV_DONTNEED), "madvise(MADV_DONTNEED)");
+      }
+      return;
+    }
+    for (std::size_t done = 0; done < n;) {
+      std::size_t now = 0;
+      std::size_t bytes = 0;
+      while (done + now < n && now < kBatch && (now == 0 || bytes + ranges[done + now].iov_len <= kBatchBytes)) {
+        bytes += ranges[done + now++].iov_len;
+      }
+      const ssize_t taken = require(advise(ranges + done, now), "process_madvise(MADV_DONTNEED)");
+      if (taken != static_cast<ssize_t>(bytes)) throw KvmError("process_madvise stopped half way", EIO);
+      done += now;
+    }
+  }
+
+ private:
+  static int open_self() {
+#ifdef SYS_pidfd_open
+    return static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
+#else
+    return -1;
+#endif
+  }
+  ssize_t advise(const iovec* ranges, std::size_t n) const {
+#ifdef SYS_process_madvise
+    return syscall(SYS_process_madvise, self_.get(), ranges, n, MADV_DONTNEED, 0);
+#else
+    (void)ranges, (void)n;
+    errno = ENOSYS;
+    return -1;
+#endif
+  }
+
+  FileDescriptor self_;
+  bool batched_ = false;
+};
+
+}  // namespace slotlookup

@@ -1,0 +1,192 @@
+// What a memslot lookup, an invalidation and a slot change cost in the running kernel, by its own system calls.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "bench/native/kernel/advice.hpp"
+#include "slotlookup/native/bindings.hpp"
+#include "slotlookup/native/kvm_vm.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace slotlookup {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Words = nb::ndarray<const std::uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using RegionTable = nb::ndarray<const std::uint64_t, nb::shape<-1, 5>, nb::c_contig, nb::device::cpu>;
+
+std::uint64_t nanoseconds_since(Clock::time_point begin) {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
+}
+
+// A row of a region table: one call of KVM_SET_USER_MEMORY_REGION.
+struct Region {
+  std::uint64_t slot, flags, gpa, size, hva;
+};
+
+// A VM that is asked where gfns lie. Each MSR_KVM_PV_EOI_EN with the enable bit set makes the kernel find the memslot of
+// the address in it, once; without the bit it finds nothing, and costs what all else costs.
+class KernelVm {
+ public:
+  static constexpr std::size_t kBatch = 128;           // entries a call; the kernel takes at most 256
+  static constexpr std::uint32_t kPvEoi = 0x4b564d04;  // MSR_KVM_PV_EOI_EN
+
+  explicit KernelVm(const std::string& path) : device_(path), vm_(device_) {}
+
+  unsigned most_slots() const { return device_.most_slots(); }
+
+  void set(const Region* regions, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) {
+      vm_.set_slot(static_cast<std::uint32_t>(regions[i].slot), static_cast<std::uint32_t>(regions[i].flags),
+                   regions[i].gpa, regions[i].size, regions[i].hva);
+    }
+  }
+
+  // Nanoseconds of each call.
+  std::vector<std::uint64_t> time_set(const Region* regions, std::size_t n) {
+    std::vector<std::uint64_t> spent;
+    spent.reserve(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      const Clock::time_point begin = Clock::now();
+      set(regions + i, 1);
+      spent.push_back(nanoseconds_since(begin));
+    }
+    return spent;
+  }
+
+#if defined(__x86_64__)
+  // Nanoseconds of each call, without the filling of its list.
+  std::vector<std::uint64_t> time_lookups(const std::uint64_t* gpa, std::size_t n, bool enabled) {
+    if (vcpus_.empty()) {
+      vcpus_.emplace_back(device_, vm_);
+      vcpus_.back().set_supported_cpuid(device_);
+    }
+    MsrList<kBatch> list;
+    list.count = kBatch;
+    for (kvm_msr_entry& entry : list.entries) entry.index = kPvEoi;
+    std::vector<std::uint64_t> spent;
+    spent.reserve(n / kBatch);
+    for (std::size_t done = 0; done < n; done += kBatch) {
+      for (std::size_t i = 0; i < kBatch; ++i) list.entries[i].data = gpa[done + i] | (enabled ? 1 : 0);
+      const Clock::time_point begin = Clock::now();
+      const int taken = vcpus_.back().set_msrs(list);
+      spent.push_back(nanoseconds_since(begin));
+      if (taken != static_cast<int>(kBatch)) {
+        throw KvmError("setting MSR_KVM_PV_EOI_EN to " + std::to_string(list.entries[taken].data), EINVAL);
+      }
+    }
+    return spent;
+  }
+#else
+  std::vector<std::uint64_t> time_lookups(const std::uint64_t*, std::size_t, bool) {
+    throw KvmError("setting MSR_KVM_PV_EOI_EN, which x86 alone has", ENOTSUP);
+  }
+#endif
+
+ private:
+  KvmDevice device_;
+  KvmVm vm_;
+  std::vector<KvmVcpu> vcpus_;
+};
+
+// Memory of this process for slots to lie in. None of its pages is there, but for one that makes the page tables begin.
+class SlotMemory {
+ public:
+  explicit SlotMemory(std::size_t bytes)
+      : memory_(Mapping::anonymous(bytes)), adviser_(memory_.start(), std::size_t{1} << 12) {
+    madvise(memory_.start(), bytes, MADV_NOHUGEPAGE);
+    memory_.start()[bytes / 4] = 1;
+  }
+  std::uint64_t hva() const { return memory_.hva(); }
+  bool batched() const { return adviser_.batched(); }
+
+  // Nanoseconds of each `batch` ranges; the last batch may have fewer.
+  std::vector<std::uint64_t> time_drops(const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
+                                        std::size_t batch) {
+    std::vector<iovec> ranges(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (start[i] < hva() || start[i] >= end[i] || end[i] > hva() + memory_.bytes()) {
+        throw std::invalid_argument("range " + std::to_string(i) + " lies outside this memory");
+      }
+      ranges[i] = {reinterpret_cast<void*>(start[i]), end[i] - start[i]};
+    }
+    std::vector<std::uint64_t> spent;
+    for (std::size_t done = 0; done < n; done += batch) {
+      const Clock::time_point begin = Clock::now();
+      adviser_.drop(ranges.data() + done, std::min(batch, n - done));
+      spent.push_back(nanoseconds_since(begin));
+    }
+    return spent;
+  }
+
+ private:
+  Mapping memory_;
+  Adviser adviser_;
+};
+
+const Region* rows(const RegionTable& table) { return reinterpret_cast<const Region*>(table.data()); }
+
+void bind(nb::module_& m) {
+  nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const KvmError& error) {
+      // OSError(errno, text) becomes the subclass that goes with errno.
+      const nb::object raised =
+          nb::module_::import_("builtins").attr("OSError")(error.code().value(), std::string(error.what()));
+      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(raised.ptr())), raised.ptr());
+    }
+  });
+
+  nb::class_<KernelVm>(m, "KernelVm",
+                       "A VM of the running kernel, asked for its slots by system calls. Raises OSError.")
+      .def(nb::init<const std::string&>(), "path"_a)
+      .def_prop_ro("most_slots", &KernelVm::most_slots, "How many slots the kernel lets an address space have.")
+      .def_prop_ro_static(
+          "batch", [](nb::handle) { return KernelVm::kBatch; }, "Lookups a call.")
+      .def(
+          "set", [](KernelVm& vm, const RegionTable& regions) { vm.set(rows(regions), regions.shape(0)); }, "regions"_a,
+          "One KVM_SET_USER_MEMORY_REGION a row: slot, flags, gpa, size, hva (uint64[n, 5]).")
+      .def(
+          "time_set",
+          [](KernelVm& vm, const RegionTable& regions) { return vm.time_set(rows(regions), regions.shape(0)); },
+          "regions"_a, "The same; the nanoseconds of each call.")
+      .def(
+          "time_lookups",
+          [](KernelVm& vm, const Words& gpa, bool enabled) {
+            if (gpa.shape(0) % KernelVm::kBatch) throw std::invalid_argument("lookups come in whole batches");
+            nb::gil_scoped_release free;
+            return vm.time_lookups(gpa.data(), gpa.shape(0), enabled);
+          },
+          "gpa"_a, "enabled"_a,
+          "Look up each page-aligned gpa (uint64[n], whole batches), or do as much without; nanoseconds of each "
+          "batch.");
+
+  nb::class_<SlotMemory>(m, "SlotMemory", "Absent pages of this process for slots to lie in. Raises OSError.")
+      .def(nb::init<std::size_t>(), "bytes"_a)
+      .def_prop_ro("hva", &SlotMemory::hva, "Where they begin.")
+      .def_prop_ro("batched", &SlotMemory::batched, "Whether the kernel takes many ranges a call (process_madvise).")
+      .def(
+          "time_drops",
+          [](SlotMemory& memory, const Words& start, const Words& end, std::size_t batch) {
+            if (batch == 0) throw std::invalid_argument("a batch has at least one range");
+            if (start.shape(0) != end.shape(0)) throw std::invalid_argument("as many starts as ends are needed");
+            nb::gil_scoped_release free;
+            return memory.time_drops(start.data(), end.data(), start.shape(0), batch);
+          },
+          "start"_a, "end"_a, "batch"_a, "MADV_DONTNEED of each range (uint64[n], bytes); nanoseconds of each batch.");
+}
+
+const Binding declared(bind);
+
+}  // namespace
+}  // namespace slotlookup

@@ -1,0 +1,326 @@
+"""`slotlookup record`: what it records here, that it leaves nothing behind, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from test_import_recordings import DATA, SLOTS, written
+
+from slotlookup.bench import tracefs
+from slotlookup.bench.commands import record
+from slotlookup.bench.instance_guard import remove_instance
+from slotlookup.bench.live import Running
+from slotlookup.bench.live_slots import slots_of, with_its_slots
+from slotlookup.bench.qmp import monitor
+from slotlookup.errors import SlotlookupError, UsageError
+from slotlookup.trace import EventKind, read_trace
+
+SLOTLOOKUP = Path(sys.executable).with_name("slotlookup")
+GUEST = """
+import os, sys
+import _slotlookup_native as native
+guest = native.DemoGuest("/dev/kvm", os.open(os.devnull, os.O_WRONLY), 16)
+guest.run(float(sys.argv[1]))
+"""
+
+
+def mounted() -> Path | None:
+    return next((place for place in tracefs.MOUNTS if (place / "instances").is_dir()), None)
+
+
+def why_not_live() -> str:
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "needs root on Linux"
+    if mounted() is None:
+        return "needs tracefs mounted"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "needs /dev/kvm"
+    return ""
+
+
+live = pytest.mark.skipif(bool(why_not_live()), reason=why_not_live() or "runs")
+
+
+def ours() -> set[str]:
+    place = mounted()
+    return {path.name for path in (place / "instances").glob("slotlookup-*")} if place else set()
+
+
+@pytest.fixture
+def leaves_nothing() -> Iterator[None]:
+    before = ours()
+    yield
+    assert ours() <= before
+
+
+def call(*args: str | Path) -> Result:
+    return CliRunner().invoke(record.command, [str(arg) for arg in args], standalone_mode=False)
+
+
+def refusal(*args: str | Path) -> str:
+    result = call(*args)
+    assert isinstance(result.exception, SlotlookupError), result.output
+    assert result.exception.exit_code == 2 and "\n" not in str(result.exception)
+    return str(result.exception)
+
+
+def started(*args: str | Path) -> subprocess.Popen[str]:
+    """A recording in a process and session of its own, that has begun to record."""
+    process = subprocess.Popen(
+        [SLOTLOOKUP, "record", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    await_(lambda: any(f"-{process.pid}-" in name for name in ours()))
+    time.sleep(0.5)
+    return process
+
+
+def await_(condition: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come about in 10 s")
+
+
+@live
+def test_the_demo_goes_all_the_way(tmp_path: Path, leaves_nothing: None) -> None:
+    output = tmp_path / "demo.parquet"
+    result = call("--demo", "--seconds", "0.5", "-o", output)
+    assert result.exception is None, result.output
+    assert f"next: slotlookup run {output}" in result.stderr and result.stdout == ""
+    trace = read_trace(output)
+    kinds = [int((trace.events["kind"] == kind).sum()) for kind in EventKind]
+    assert all(kinds) and kinds[EventKind.GFN_LOOKUP] > 1000
+    # A fault can be told only while its slot is there: slots, faults and time go together.
+    assert "0 of them outside every slot" in result.stderr
+    assert len(trace.final_slots()) == 17
+    assert list(tmp_path.iterdir()) == [output]
+    answer = subprocess.run(
+        [SLOTLOOKUP, "run", output, "-s", "linear", "-s", "kvm-5.17", "--counts-only", "--json"],
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["workload"]["fingerprint"] == trace.fingerprint
+
+
+@live
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_a_command_is_followed(tmp_path: Path, leaves_nothing: None) -> None:
+    script = written(tmp_path, "guest.py", GUEST)
+    output = tmp_path / "t.parquet"
+    answer = subprocess.run(
+        [SLOTLOOKUP, "record", "-o", output, "--", sys.executable, script, "0.5"], capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "gfn lookups: " in answer.stderr and " 0 of them outside every slot" in answer.stderr
+    assert "merged by time since boot with slots.trace" in answer.stderr
+    assert len(read_trace(output).final_slots()) == 17
+
+
+@live
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_recording_and_writes_it(
+    tmp_path: Path, number: signal.Signals, leaves_nothing: None
+) -> None:
+    output = tmp_path / "t.parquet"
+    process = started("--demo", "--seconds", "60", "-o", output)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert " 0 of them outside every slot" in errors
+    assert len(read_trace(output).final_slots()) in (16, 17), "at most one slot was being replugged"
+
+
+@live
+def test_a_death_leaves_nothing_in_tracefs(tmp_path: Path) -> None:
+    process = started("--demo", "--seconds", "60", "-o", tmp_path / "t.parquet")
+    mine = {name for name in ours() if f"-{process.pid}-" in name}
+    assert mine
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    await_(lambda: not mine & ours())
+    assert not (tmp_path / "t.parquet").exists()
+
+
+@live
+def test_what_others_left_is_removed(leaves_nothing: None) -> None:
+    place = mounted()
+    assert place is not None
+    pid = subprocess.Popen(["true"])
+    pid.wait()
+    alive = place / "instances" / tracefs.name_of(os.getpid())
+    space = alive.name.rpartition("-")[2]
+    stale = place / "instances" / f"slotlookup-{pid.pid}-1-{space}"
+    contained = place / "instances" / f"slotlookup-{pid.pid}-1-{space}0"
+    other = place / "instances" / "slotlookup-not-ours"
+    for path in (stale, alive, contained, other):
+        path.mkdir()
+    try:
+        assert stale.name in tracefs.remove_stale(place)
+        assert not stale.exists() and alive.exists() and contained.exists() and other.exists()
+    finally:
+        for path in (stale, alive, contained, other):
+            remove_instance(path)
+
+
+def test_what_is_to_be_recorded_must_be_clear(tmp_path: Path) -> None:
+    output = tmp_path / "t.parquet"
+    assert "give one of" in refusal("-o", output)
+    assert "give one of" in refusal("-o", output, "--demo", "--pid", "1")
+    assert "--qmp goes with --pid" in refusal("-o", output, "--demo", "--qmp", "x")
+    assert "give --qmp SOCKET" in refusal("-o", output, "--pid", "1")
+    (tmp_path / "link").symlink_to("elsewhere")
+    assert "symbolic link" in refusal("-o", tmp_path / "link", "--demo")
+    assert "no directory" in refusal("-o", tmp_path / "none" / "t", "--demo")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link"]
+
+
+def test_where_it_cannot_record_it_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracefs, "MOUNTS", (tmp_path / "none",))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert "mount -t tracefs nodev" in refusal("-o", tmp_path / "t", "--demo")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "run it with sudo" in refusal("-o", tmp_path / "t", "--demo")
+    (tmp_path / "tracing" / "instances").mkdir(parents=True)
+    monkeypatch.setattr(tracefs, "MOUNTS", (tmp_path / "tracing",))
+    monkeypatch.setattr(record, "KVM", tmp_path / "kvm")
+    assert "enable virtualisation" in refusal("-o", tmp_path / "t", "--demo")
+    # A folder that is no tracefs has no events.
+    monkeypatch.setattr(record, "KVM", tmp_path)
+    assert "no events of KVM" in refusal("-o", tmp_path / "t", "--demo")
+    assert not list((tmp_path / "tracing" / "instances").iterdir())
+    with pytest.raises(UsageError, match="no process"):
+        Running(1 << 22 | 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [("none [integrity] confidentiality", "locked down"), ("[none] integrity", "run it with sudo")]
+)
+def test_a_refusal_has_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, said: str) -> None:
+    (tmp_path / "instances").mkdir()
+    monkeypatch.setattr(tracefs, "MOUNTS", (tmp_path,))
+    monkeypatch.setattr(tracefs, "LOCKDOWN", written(tmp_path, "lockdown", mode))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UsageError, match=said), tracefs.instance(64):
+        raise AssertionError("it was not refused")
+
+
+def test_qemu_is_asked_and_others_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "told"
+    assert with_its_slots(["/usr/bin/qemu-system-x86_64", "-m", "1G"], told)[3:] == [
+        *("-trace", f"enable=kvm_set_user_memory,file={told}", "-msg", "timestamp=on")
+    ]
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    followed = with_its_slots(["firecracker", "--no-api"], told)
+    assert followed[0] == "/bin/strace" and followed[-3:] == ["--", "firecracker", "--no-api"]
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UsageError, match="not installed; install it, or give --slots"):
+        with_its_slots(["firecracker"], told)
+
+
+MAP = (DATA / "kvm-q35-1G-std.mtree.txt").read_text()
+HOST = 0x7F1200000000
+
+
+class Qemu:
+    """A monitor that answers from a memory map, on a socket; every address lies at HOST plus itself."""
+
+    def __init__(self, path: Path, greeting: str = '{"QMP": {}}', apart: int = 1 << 64) -> None:
+        self.greeting, self.apart = greeting, apart
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(str(path))
+        self.server.listen()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        with self.server:
+            connection, _ = self.server.accept()
+        # Whoever does not like the greeting goes away.
+        with suppress(OSError), connection:
+            connection.sendall(f"{self.greeting}\n".encode())
+            for line in connection.makefile("rb"):
+                answer = json.dumps(self.answer(json.loads(line)))
+                connection.sendall(f'{{"event": "RTC_CHANGE", "data": {{}}}}\n{answer}\n'.encode())
+
+    def answer(self, request: dict[str, object]) -> dict[str, object]:
+        if request["execute"] == "qmp_capabilities":
+            return {"return": {}}
+        arguments = request["arguments"]
+        assert isinstance(arguments, dict)
+        words = arguments["command-line"].split()
+        if words[0] == "info":
+            return {"return": MAP.replace("\n", "\r\n")}
+        gpa = int(words[1], 16)
+        hva = HOST + gpa + (4096 if gpa % (1 << 24) >= self.apart else 0)
+        return {"return": f"Host virtual address for {gpa:#x} (pc.ram) is {hva:#x}\r\n"}
+
+
+def test_the_monitor_tells_slots_with_their_host_addresses(tmp_path: Path) -> None:
+    Qemu(tmp_path / "qmp")
+    with monitor(tmp_path / "qmp") as connection:
+        recording = slots_of(connection, tmp_path / "map")
+    expected = [line.split(",") for line in (DATA / "q35-1G-std.final_slots.csv").read_text().splitlines()[1:]]
+    assert recording.table is not None and recording.hva_recorded
+    assert {(s.gpa, s.size) for s in recording.table} == {(int(e[1], 16), int(e[2], 16)) for e in expected}
+    assert all(slot.userspace_addr == HOST + slot.gpa for slot in recording.table)
+    assert not any("made up" in remark for remark in recording.remarks)
+
+
+def test_a_range_in_two_pieces_is_refused(tmp_path: Path) -> None:
+    Qemu(tmp_path / "qmp", apart=1 << 12)
+    with monitor(tmp_path / "qmp") as connection, pytest.raises(UsageError, match="not in one piece"):
+        slots_of(connection, tmp_path / "map")
+
+
+@pytest.mark.parametrize("greeting", ["hello", "[]", '{"error": 1}', '{"QMP": {}}\n{"error": {"desc": "busy"}}'])
+def test_what_is_no_monitor_is_told(tmp_path: Path, greeting: str) -> None:
+    Qemu(tmp_path / "qmp", greeting)
+    with pytest.raises(UsageError, match=r"QMP|busy"), monitor(tmp_path / "qmp"):
+        raise AssertionError("it was taken for a monitor")
+    with pytest.raises(UsageError, match="cannot be connected to"), monitor(written(tmp_path, "file", SLOTS)):
+        raise AssertionError("a file was taken for a socket")
+
+
+@live
+def test_of_two_vms_the_one_asked_for_is_recorded(tmp_path: Path, leaves_nothing: None) -> None:
+    script = "import sys\n" + GUEST.replace("os.open(os.devnull, os.O_WRONLY)", "os.open(sys.argv[2], os.O_RDWR)")
+    guests = []
+    for name in ("one", "two"):
+        marks = written(tmp_path, name, "")
+        guests.append(subprocess.Popen([sys.executable, written(tmp_path, "g.py", script), "60", marks]))
+    try:
+        await_(lambda: all((tmp_path / name).read_text().count("SLOT") >= 17 for name in ("one", "two")))
+        rows = [line.split()[1:] for line in (tmp_path / "one").read_text().splitlines()[:17]]
+        table = "".join(f"{n},{g[4:]},{s[5:]},{h[4:]},0x0\n" for n, g, s, h in rows)
+        slots = written(tmp_path, "slots.csv", "slot,gpa,size,hva,flags\n" + table)
+        output = tmp_path / "t.parquet"
+        result = call("--pid", str(guests[0].pid), "--slots", slots, "--seconds", "0.5", "-o", output)
+    finally:
+        for guest in guests:
+            guest.kill()
+            guest.wait()
+    assert result.exception is None, result.output
+    assert "faults of other VMs' threads (python-" in result.stderr
+    assert f"(process {guests[1].pid})" in result.stderr
+    assert " 0 of them outside every slot" in result.stderr
+    assert (read_trace(output).events["kind"] == EventKind.GFN_LOOKUP).any()

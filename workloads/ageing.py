@@ -1,0 +1,55 @@
+"""ageing: the host asks how old pages are, all of them in turn (idle page tracking) and samples (DAMON).
+
+The hardware has no accessed bits, so that an asked page is kept in an spte that the next access must make present
+again: questions by hva bring lookups by gfn.
+"""
+
+from __future__ import annotations
+
+from slotlookup.host import Host
+from slotlookup.host.ageing import damon_check, damon_prepare, idle_scan
+from slotlookup.scenario import Scenario, Size
+from slotlookup.strategy import Strategy
+from slotlookup.vm import Vm
+
+from ._guest import BATCH, VCPUS, lay_out, near_and_far, vcpus, writes
+
+_REGIONS = 1000
+_SAMPLES = 16
+"""DAMON samples between two scans of everything."""
+_BETWEEN = 1 << 12
+"""Accesses between the halves of a sample."""
+
+
+class Ageing(Scenario):
+    """Scans in hva order, samples at random."""
+
+    name = "ageing"
+    summary = "idle page tracking and DAMON ask for the age of pages; no accessed bits"
+    stresses = "streams of one-page visits that all meet, in order and at random"
+    slots = 16
+
+    def play(self, strategy: Strategy, size: Size) -> Vm:
+        draw = size.draw()
+        host = Host(2 * size.memory + (64 << 20))
+        vm = Vm(strategy, host, paging="ept-no-ad", vcpus=VCPUS, limit=size.events)
+        guest = lay_out(vm, host, size, draw)
+        vm.access(0, guest.gfns, True)
+        vm.start()
+        total = guest.total
+        near = max(1, total // 8)
+        base = 0
+        while True:
+            for first in range(0, total, BATCH):
+                idle_scan(host, guest.hva + (first << 12), min(BATCH, total - first))
+            for _ in range(_SAMPLES):
+                sampled = damon_prepare(host, guest.hva, total, min(total, _REGIONS), draw)
+                pages = near_and_far(draw, _BETWEEN, total, base, near)
+                vm.access(vcpus(draw, _BETWEEN), guest.gfns[pages], writes(draw, pages))
+                damon_check(host, sampled)
+                if vm.recorder.full:
+                    return vm
+            base = (base + near // 2) % total
+
+
+SCENARIO = Ageing()

@@ -1,0 +1,120 @@
+"""hotplug: memory is plugged and unplugged while the guest runs: DIMMs, and virtio-mem in slots of its own.
+
+A DIMM comes and goes whole; the guest writes its page structures when it comes and moves its pages away before it goes.
+virtio-mem's slot appears with its first block; blocks that are unplugged are dropped with MADV_DONTNEED, and the slot
+goes with its last one. Half of the guest's memory is there from the start, in slot 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from slotlookup.address import PAGE_SHIFT
+from slotlookup.host import Host
+from slotlookup.scenario import Scenario, Size
+from slotlookup.strategy import Strategy
+from slotlookup.vm import Vm
+
+from ._guest import VCPUS, vcpus, writes
+
+_BATCH = 1 << 8
+_BLOCKS = 4
+"""Blocks of a virtio-mem slot."""
+_STRUCT_PAGE = 64
+"""A page of page structures describes so many pages."""
+_MOVED = 4
+"""One page in so many is in use, and moved away, when its block is unplugged."""
+
+
+@dataclass
+class _Device:
+    """A DIMM, or a virtio-mem slot of several blocks. In pages."""
+
+    number: int
+    gfn: int
+    npages: int
+    hva: int = 0
+    edges: tuple[int, ...] = ()
+    """Where the blocks begin, and where the last one ends."""
+    plugged: set[int] = field(default_factory=set)
+    """Blocks."""
+
+
+class Hotplug(Scenario):
+    """All devices are plugged one after the other, then one at random changes at a time."""
+
+    name = "hotplug"
+    summary = "DIMMs and virtio-mem are plugged and unplugged as the guest runs"
+    stresses = "slots that come and go, cold caches after each, visits of whole slots"
+    slots = 32
+    fewest_slots = 2
+    default_events = 100_000
+
+    def play(self, strategy: Strategy, size: Size) -> Vm:
+        draw = size.draw()
+        host = Host(2 * size.memory + (64 << 20))
+        vm = Vm(strategy, host, vcpus=VCPUS, limit=size.events)
+        boot = (size.memory >> PAGE_SHIFT) // 2
+        vm.set_user_memory_region(0, 0, boot << PAGE_SHIFT, host.mmap(boot << PAGE_SHIFT))
+        devices = _devices(size, boot)
+        vm.start()
+        waiting = list(range(len(devices)))
+        while not vm.recorder.full:
+            device = devices[waiting.pop(0) if waiting else int(draw.integers(0, len(devices)))]
+            if len(device.plugged) == len(device.edges) - 1:
+                _unplug(vm, host, device, draw)
+            else:
+                _plug(vm, host, device)
+            there = [d for d in devices if d.plugged]
+            _work(vm, boot, there, draw)
+        return vm
+
+
+def _devices(size: Size, boot: int) -> list[_Device]:
+    """Odd slots are DIMMs, even ones virtio-mem; each as large as the others, within a page."""
+    edges = boot + np.arange(size.slots, dtype=np.int64) * ((size.memory >> PAGE_SHIFT) - boot) // (size.slots - 1)
+    devices = []
+    for number, (first, end) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True), 1):
+        blocks = 1 if number % 2 else min(_BLOCKS, end - first)
+        cuts = tuple((end - first) * block // blocks for block in range(blocks + 1))
+        devices.append(_Device(number, first, end - first, edges=cuts))
+    return devices
+
+
+def _plug(vm: Vm, host: Host, device: _Device) -> None:
+    """One block more; the slot with the first one. The guest writes the block's page structures."""
+    length = device.npages << PAGE_SHIFT
+    if not device.plugged:
+        device.hva = host.mmap(length)
+        vm.set_user_memory_region(device.number, device.gfn << PAGE_SHIFT, length, device.hva)
+    block = min(set(range(len(device.edges) - 1)) - device.plugged)
+    device.plugged.add(block)
+    first, end = device.edges[block], device.edges[block + 1]
+    vm.access(0, device.gfn + np.arange(first, first + -(-(end - first) // _STRUCT_PAGE)), True)
+
+
+def _unplug(vm: Vm, host: Host, device: _Device, draw: np.random.Generator) -> None:
+    """All blocks go, in an order drawn, and the slot with the last one. The guest reads what it moves away."""
+    for block in draw.permutation(sorted(device.plugged)).tolist():
+        first, end = device.edges[block], device.edges[block + 1]
+        vm.access(0, device.gfn + np.arange(first, end, _MOVED))
+        host.dontneed(device.hva + (first << PAGE_SHIFT), (end - first) << PAGE_SHIFT)
+        device.plugged.discard(block)
+    vm.set_user_memory_region(device.number, device.gfn << PAGE_SHIFT, 0, device.hva)
+    host.munmap(device.hva, device.npages << PAGE_SHIFT)
+
+
+def _work(vm: Vm, boot: int, there: list[_Device], draw: np.random.Generator) -> None:
+    """Accesses in boot memory and in the devices that are there, half and half."""
+    gfns = draw.integers(0, boot, _BATCH)
+    if there:
+        base, npages = (np.array(column) for column in zip(*((d.gfn, d.edges[1]) for d in there), strict=True))
+        device = draw.integers(0, len(there), _BATCH // 2)
+        gfns[: len(device)] = base[device] + draw.integers(0, 1 << 30, len(device)) % npages[device]
+    gfns = draw.permutation(gfns)
+    vm.access(vcpus(draw, _BATCH), gfns, writes(draw, gfns))
+
+
+SCENARIO = Hotplug()

@@ -1,0 +1,316 @@
+"""KVM's trace events, as tracefs, `trace-cmd report` and `perf script` print them: VMs' faults and notifier calls.
+
+    kvm_page_fault            a gfn lookup, where guest-physical addresses fault (two-dimensional paging)
+    kvm_mmu_spte_requested    a gfn lookup: a fault that got as far as its page
+    kvm_mmu_pagetable_walk    no lookup: before a fault under shadow paging; alone, a fault of the guest's own, or MMIO
+    kvm_tdp_mmu_spte_changed  a gfn lookup where an spte becomes present and no fault tells of it
+    kvm_unmap_hva_range       an hva visit of its range
+    kvm_age_hva               an hva visit of its range
+    kvm_test_age_hva          an hva visit of one byte, as the kernel makes it
+    kvm_set_spte_hva          the same (Linux before 6.10)
+    SLOT 3 gpa=0x.. size=0x.. hva=0x.. written to trace_marker: a slot change
+
+Which of the events is a fault is told by what else the same thread did; see `_faults.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.address import GFN_LIMIT
+from slotlookup.errors import InputFileError
+from slotlookup.importing import Importer, Origins, Recording, Source, Thread
+from slotlookup.trace import EventKind, Events, empty_events
+
+from ._faults import faults
+from ._trace_lines import (
+    CALL_CHAIN,
+    EVENTS,
+    FTRACE_LINES,
+    FTRACE_MARK,
+    LOST,
+    MARKERS,
+    OVERWRITTEN,
+    PERF_LINES,
+    PERF_MARK,
+    PERF_RECORD,
+    SLOT_MARK,
+    SLOT_MARK_BEGINS,
+    SPTE_LARGE,
+    SPTE_PRESENT,
+    TRACE_CMD_OWN,
+    Told,
+)
+
+_NAMES = (*(name.decode() for name in EVENTS), "SLOT marks")
+_SECOND = 10**9
+_REMEDY = "set tracefs' options to their defaults, or leave perf script's -F and trace-cmd report's options away"
+_UNTOLD_VCPU = 0xFFFF
+
+
+class _Reader:
+    """What is known half-way through a file. One element of each array an event that matters."""
+
+    def __init__(self, source: Source, lines: re.Pattern[bytes], perf: bool) -> None:
+        self.source = source
+        self.pattern = lines
+        self.perf = perf
+        self.counted: Counter[str] = Counter()
+        self.others: Counter[bytes] = Counter()
+        self.lines = 0
+        self.told = array("B")
+        self.vcpu = array("H")
+        self.a = array("Q")
+        self.b = array("Q")
+        self.thread = array("I")
+        self.line = array("Q")
+        self.time = array("q")
+        self.slots: list[tuple[int, int, int]] = []
+        """Slot number, hva and flags of each SLOT mark, in order."""
+        self.timed = True
+        self.thread_of: dict[tuple[bytes, bytes], int] = {}
+        self.threads: list[tuple[bytes, bytes, bytes]] = []
+        """Each thread's id, its process and its name."""
+        self.lost = 0
+        self.lost_marks = 0
+        self.cut = False
+
+    def read(self) -> None:
+        """Read all lines but a last one without its end, which would mislead where it is cut inside a number."""
+        for block in self.source.blocks():
+            text, newline, rest = block.rpartition(b"\n")
+            if rest:
+                self.lines += 1
+                self.cut = True
+            if newline:
+                self._block(text.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in text else text)
+
+    def _block(self, text: bytes) -> None:
+        """Read whole lines, the last without its end."""
+        number = self.lines
+        found = self.pattern.findall(text)
+        self.lines += len(found)
+        for comm, first, second, tgid, seconds, fraction, event, body, other in found:
+            number += 1
+            known = EVENTS.get(event)
+            if known is None:
+                if not event:
+                    self._no_event(number, other)
+                    continue
+                if event not in MARKERS or SLOT_MARK_BEGINS.match(body) is None:
+                    self.others[event] += 1
+                    continue
+                match = SLOT_MARK.fullmatch(body)
+            else:
+                match = known[1].fullmatch(body)
+            if match is None:
+                raise self._unparsed(number, event + b": " + body)
+            if known is None:
+                self._slot(number, match)
+            elif not self._event(number, known[0], match):
+                continue
+            self.line.append(number)
+            if fraction:
+                self.time.append(int(seconds) * _SECOND + int(fraction) * (1000 if len(fraction) == 6 else 1))
+            else:
+                self.timed = False
+                self.time.append(int(seconds))
+            thread = self.thread_of.get((first, second))
+            self.thread.append(self._thread(comm, first, second, tgid) if thread is None else thread)
+
+    def _thread(self, comm: bytes, first: bytes, second: bytes, tgid: bytes) -> int:
+        """The index of a thread that is met for the first time."""
+        index = len(self.threads)
+        self.thread_of[first, second] = index
+        self.threads.append((second, first, comm) if second else (first, tgid.strip(b"-"), comm))
+        return index
+
+    def _event(self, number: int, told: Told, match: re.Match[bytes]) -> bool:
+        """Take an event in; False where it tells nothing that matters."""
+        a = b = 0
+        vcpu = _UNTOLD_VCPU
+        groups = match.groups()
+        if told is Told.UNMAP or told is Told.AGE:
+            start, end, raw_start, raw_end = groups
+            a, b = int(start or raw_start, 16), int(end or raw_end, 16)
+            if a >= b:
+                raise self.source.fault(number, f"the range [{a:#x}, {b:#x}) is empty; the line is damaged")
+        elif told is Told.TEST_AGE or told is Told.SET_SPTE:
+            a = int(groups[0] or groups[1], 16)
+            b = a + 1
+            if b >> 64:
+                raise self.source.fault(number, f"{a:#x} is no host address; the line is damaged")
+        elif told is Told.REQUESTED:
+            a = int(groups[0] or groups[1], 16)
+        elif told is Told.PAGE_FAULT:
+            a = int(groups[1] or groups[2], 16) >> 12
+            if groups[0] is not None:
+                vcpu = int(groups[0])
+                if vcpu >= _UNTOLD_VCPU:
+                    raise self.source.fault(number, f"vCPU {vcpu} is beyond what KVM has; the line is damaged")
+        elif told is Told.SPTE_CHANGED:
+            space, gfn, level, old, new = groups
+            a, b, after = int(gfn, 16), int(space), int(new, 16)
+            if b > 1:
+                raise self.source.fault(number, f"address space {b} is not known; the line is damaged")
+            if int(old, 16) & SPTE_PRESENT or not after & SPTE_PRESENT:
+                self.counted["sptes cleared or changed"] += 1
+                return False
+            if int(level) > 1 and not after & SPTE_LARGE:
+                self.counted["page tables linked"] += 1
+                return False
+        if (told is Told.REQUESTED or told is Told.SPTE_CHANGED) and a >= GFN_LIMIT:
+            raise self.source.fault(number, f"gfn {a:#x} is not below 2^52; the line is damaged")
+        self.told.append(told)
+        self.vcpu.append(vcpu)
+        self.a.append(a)
+        self.b.append(b)
+        return True
+
+    def _slot(self, number: int, match: re.Match[bytes]) -> None:
+        slot, gpa, size, hva, flags = match.groups()
+        if int(slot) >> 32:
+            raise self.source.fault(number, f"slot {int(slot)} is not a slot id")
+        self.slots.append((int(slot), int(hva, 16), int(flags or b"0", 16)))
+        self.told.append(Told.SLOT)
+        self.vcpu.append(_UNTOLD_VCPU)
+        self.a.append(int(gpa, 16))
+        self.b.append(int(size, 16))
+
+    def _unparsed(self, number: int, line: bytes) -> InputFileError:
+        return self.source.not_a_line(number, line.decode("ascii", "backslashreplace"), cut=False, remedy=_REMEDY)
+
+    def _no_event(self, number: int, line: bytes) -> None:
+        """Account for a line that is no event. Raises InputFileError where it should be one."""
+        lost = LOST.fullmatch(line)
+        if lost is not None:
+            self.lost_marks += 1
+            self.lost += int(lost[2] or lost[4] or lost[6] or 0)
+        elif line.startswith(b"#"):
+            overwritten = OVERWRITTEN.fullmatch(line)
+            if overwritten is not None and int(overwritten[2]) > int(overwritten[1]):
+                self.lost_marks += 1
+                self.lost += int(overwritten[2]) - int(overwritten[1])
+            self.counted["comment lines"] += 1
+        elif not line.strip():
+            self.counted["blank lines"] += 1
+        elif self.perf and PERF_RECORD.fullmatch(line):
+            self.counted["records of perf's own"] += 1
+        elif self.perf and CALL_CHAIN.fullmatch(line):
+            self.counted["lines of call chains"] += 1
+        elif not self.perf and TRACE_CMD_OWN.fullmatch(line):
+            self.counted["lines of trace-cmd's own"] += 1
+        else:
+            raise self._unparsed(number, line)
+
+    def finish(self, form: str) -> Recording:
+        """The recording: faults told from their consequences, all in order of time."""
+        recording = Recording(self.source.path, form, self.lines, changes=bool(self.slots), doubtful=True)
+        told = np.frombuffer(self.told, dtype=np.uint8)
+        thread = np.frombuffer(self.thread, dtype=np.uint32)
+        time = np.frombuffer(self.time, dtype=np.int64)
+        a = np.frombuffer(self.a, dtype=np.uint64)
+        b = np.frombuffer(self.b, dtype=np.uint64)
+        vcpu = np.frombuffer(self.vcpu, dtype=np.uint16)
+        line = np.frombuffer(self.line, dtype=np.uint64).astype(np.int64)
+        order = np.arange(len(told))
+        if self.timed and bool((np.diff(time) < 0).any()):
+            recording.remarks.append(
+                f"{int((np.diff(time) < 0).sum()):,} lines are earlier than the one before; put in order of time"
+            )
+            order = np.argsort(time, kind="stable")
+        lookups = faults(told[order], thread[order], a[order], recording)
+        kept = order[lookups | (told[order] >= Told.UNMAP)]
+        recording.events = self._events(told, thread, vcpu, a, b)[kept]
+        recording.event_lines = line[kept]
+        recording.times = time[kept] if self.timed else None
+        threads = tuple(_named(*t) for t in self.threads)
+        recording.origins = Origins(threads, thread[kept], _NAMES, told[kept])
+        self._remark(recording)
+        return recording
+
+    def _events(
+        self,
+        told: npt.NDArray[np.uint8],
+        thread: npt.NDArray[np.uint32],
+        vcpu: npt.NDArray[np.uint16],
+        a: npt.NDArray[np.uint64],
+        b: npt.NDArray[np.uint64],
+    ) -> Events:
+        events = empty_events(len(told))
+        visit, slot = (told >= Told.UNMAP) & (told < Told.SLOT), told == Told.SLOT
+        events["kind"][visit] = EventKind.HVA_VISIT
+        events["kind"][slot] = EventKind.SLOT_CHANGE
+        events["a"], events["b"] = a, b
+        # Where no vCPU is told, the threads that fault are numbered in the order in which they come.
+        asks = ~visit & ~slot & (told != Told.WALK)
+        first = np.unique(thread[asks], return_index=True)
+        rank = np.zeros(len(self.threads) + 1, dtype=np.uint16)
+        rank[first[0]] = np.argsort(np.argsort(first[1], kind="stable"), kind="stable")
+        events["vcpu"][asks] = np.where(vcpu == _UNTOLD_VCPU, rank[thread], vcpu)[asks]
+        if self.slots:
+            events["slot"][slot], events["hva"][slot], events["flags"][slot] = zip(*self.slots, strict=True)
+        return events
+
+    def _remark(self, recording: Recording) -> None:
+        recording.counted.update(self.counted)
+        other = sum(self.others.values())
+        recording.counted["other events"] += other
+        if self.lost_marks:
+            number = f"{self.lost:,}" if self.lost else "an unknown number of"
+            recording.remarks.append(
+                f"{number} events were lost while recording ({self.lost_marks:,} marks); larger buffers lose fewer"
+            )
+        if self.cut:
+            recording.counted["last lines without an end"] += 1
+            recording.remarks.append("the file is cut short: its last line, which has no end, is left out")
+        if not self.timed:
+            recording.remarks.append("its clock counts ticks, so that it cannot be merged by time")
+
+
+def _named(tid: bytes, tgid: bytes, comm: bytes) -> Thread:
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in comm.decode("ascii", "backslashreplace"))
+    return Thread(int(tid), int(tgid) if tgid else None, printable)
+
+
+class Ftrace(Importer):
+    """Reads what tracefs and `trace-cmd report` print."""
+
+    name = "ftrace"
+    title = "ftrace text (tracefs trace, trace-cmd report)"
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether a line is an event, tracefs' heading, or a mark of lost events."""
+        return FTRACE_MARK.search(head) is not None
+
+    def read(self, source: Source) -> Recording:
+        """Faults as gfn lookups, notifier calls as hva visits, SLOT marks as slot changes. Raises InputFileError."""
+        reader = _Reader(source, FTRACE_LINES, perf=False)
+        reader.read()
+        return reader.finish(self.title)
+
+
+class PerfScript(Importer):
+    """Reads what `perf script` prints."""
+
+    name = "perf-script"
+    title = "perf script"
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether a line is an event."""
+        return PERF_MARK.search(head) is not None
+
+    def read(self, source: Source) -> Recording:
+        """Faults as gfn lookups and notifier calls as hva visits. Raises InputFileError."""
+        reader = _Reader(source, PERF_LINES, perf=True)
+        reader.read()
+        return reader.finish(self.title)
+
+
+FTRACE = Ftrace()
+PERF_SCRIPT = PerfScript()

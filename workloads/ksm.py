@@ -1,0 +1,60 @@
+"""ksm: the host merges pages of equal content, the guest writes some of them and they part again.
+
+ksmd write-protects each candidate and then replaces it by the shared page, a visit pair for each step; the first write
+to a merged page copies it. Every few rounds a stretch is given up for merging, which parts all of its pages.
+"""
+
+from __future__ import annotations
+
+from slotlookup.host import Host, ksm
+from slotlookup.scenario import Scenario, Size
+from slotlookup.strategy import Strategy
+from slotlookup.vm import Vm
+
+from ._guest import VCPUS, lay_out, vcpus, writes
+
+_STRETCH = 64
+"""Pages that ksmd looks at before it sleeps."""
+_ALIKE = 8
+"""Pages that have the same content, on average."""
+_UNMERGE_EVERY = 16
+
+
+class Ksm(Scenario):
+    """Stretches of host memory in turn, as ksmd goes through them."""
+
+    name = "ksm"
+    summary = "same-page merging: pages are merged, written and part again"
+    stresses = "repeated visits of the same single page, a visit within each fault"
+    slots = 16
+    memory = 128 << 20
+    default_events = 10_000
+
+    def play(self, strategy: Strategy, size: Size) -> Vm:
+        draw = size.draw()
+        host = Host(2 * size.memory + (64 << 20))
+        vm = Vm(strategy, host, vcpus=VCPUS, limit=size.events)
+        guest = lay_out(vm, host, size, draw)
+        vm.start()
+        total = guest.total
+        order = guest.by_hva()
+        count = min(_STRETCH, total)
+        turn = first = 0
+        while not vm.recorder.full:
+            first = first + count if first + 2 * count <= total else 0
+            pages = order[first : first + count]
+            # Slots lie in the mapping with nothing between them, but for the last pages of shorter ones.
+            hva = int(guest.hva_pages[pages[0]]) << 12
+            length = (int(guest.hva_pages[pages[-1]]) + 1 << 12) - hva
+            host.advise(hva, length, mergeable=True)
+            vm.access(vcpus(draw, count), guest.gfns[pages], True)
+            ksm.set_content(host, hva, draw.integers(1, 2 + count // _ALIKE, length >> 12))
+            ksm.scan(host, hva, length >> 12)
+            vm.access(vcpus(draw, count), guest.gfns[pages], writes(draw, pages))
+            turn += 1
+            if turn % _UNMERGE_EVERY == 0:
+                ksm.unmerge(host, hva, length)
+        return vm
+
+
+SCENARIO = Ksm()

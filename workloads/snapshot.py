@@ -1,0 +1,51 @@
+"""snapshot: the hypervisor forks, so that a child writes out memory as it was; the guest copies what it writes.
+
+Fork takes the right to write from every page at once: one visit for all of memory. Each first write then costs two
+lookups, since its own copy of the page overtakes the fault, with a visit of that page between.
+"""
+
+from __future__ import annotations
+
+from slotlookup.host import Host
+from slotlookup.scenario import Scenario, Size
+from slotlookup.strategy import Strategy
+from slotlookup.vm import Vm
+
+from ._guest import BATCH, VCPUS, lay_out, near_and_far, vcpus, writes
+
+_BATCHES = 4
+"""Batches of accesses while the child lives, and as many after it."""
+
+
+class Snapshot(Scenario):
+    """Fork, work, the child's end, work; over and over."""
+
+    name = "snapshot"
+    summary = "fork for a snapshot: the guest copies each page before it writes"
+    stresses = "visits that meet every slot; a visit between the two lookups of a fault"
+    slots = 16
+
+    def play(self, strategy: Strategy, size: Size) -> Vm:
+        draw = size.draw()
+        host = Host(3 * size.memory + (64 << 20))
+        vm = Vm(strategy, host, vcpus=VCPUS, limit=size.events)
+        guest = lay_out(vm, host, size, draw)
+        vm.access(0, guest.gfns, True)
+        vm.start()
+        total = guest.total
+        near = max(1, total // 4)
+        base = 0
+        while not vm.recorder.full:
+            child = host.fork()
+            for _ in range(_BATCHES):
+                pages = near_and_far(draw, BATCH, total, base, near)
+                vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, pages))
+            child.exit()
+            for _ in range(_BATCHES):
+                pages = near_and_far(draw, BATCH, total, base, near)
+                vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, pages))
+            base = (base + near // 2) % total
+        return vm
+
+
+SCENARIO = Snapshot()

@@ -1,0 +1,78 @@
+"""swap: a guest whose memory does not fit into the host's, so that reclaim ages, unmaps and writes out its pages.
+
+The host has five eighths of what the guest believes to have. Most accesses stay in a working set that fits; the others
+push it out. Reclaim asks for the age of each page that it looks at and unmaps what is old, page after page. The EPT of
+2008 cannot tell; each of the answers that were discussed then has a scenario of its own.
+"""
+
+from __future__ import annotations
+
+from slotlookup.host import Host
+from slotlookup.mmu.settings import Paging, YoungPolicy, find_paging
+from slotlookup.scenario import Scenario, Size
+from slotlookup.strategy import Strategy
+from slotlookup.vm import Vm
+
+from ._guest import BATCH, VCPUS, lay_out, near_and_far, require_memory, vcpus, writes
+
+_LEAST = 2 << 20
+
+
+class Swap(Scenario):
+    """Reclaim runs by itself whenever frames run low."""
+
+    slots = 16
+
+    def __init__(self, name: str, summary: str, stresses: str, paging: Paging, era: str) -> None:
+        self.name, self.summary, self.stresses = name, summary, stresses
+        self._paging, self._era = paging, era
+
+    def play(self, strategy: Strategy, size: Size) -> Vm:
+        require_memory(self.name, size, _LEAST)
+        draw = size.draw()
+        host = Host(size.memory * 5 // 8)
+        vm = Vm(strategy, host, paging=self._paging, era=self._era, vcpus=VCPUS, limit=size.events)
+        guest = lay_out(vm, host, size, draw)
+        total = guest.total
+        for at in range(0, total, BATCH):
+            vm.access(0, guest.gfns[at : at + BATCH], True)
+        vm.start()
+        near = total // 2
+        base = 0
+        while not vm.recorder.full:
+            pages = near_and_far(draw, BATCH, total, base, near)
+            vm.access(vcpus(draw, BATCH), guest.gfns[pages], writes(draw, pages))
+            base = (base + near // 8) % total
+        return vm
+
+
+SWAP = (
+    Swap(
+        "swap",
+        "a guest larger than its host: reclaim ages pages, unmaps and swaps them",
+        "ageing and visits in the order of the host's lists, lookups of what comes back",
+        find_paging("ept"),
+        "6.18",
+    ),
+    Swap(
+        "swap-2008-always-young",
+        "the same on EPT without accessed bits: mapped pages count as used",
+        "ageing that tells nothing: more of it for each page that goes",
+        find_paging("ept-2008", YoungPolicy.ALWAYS_YOUNG),
+        "2.6.27",
+    ),
+    Swap(
+        "swap-2008-unmap",
+        "the same on EPT without accessed bits: an asked page counts as used and is unmapped",
+        "ageing that costs the guest a lookup each time",
+        find_paging("ept-2008", YoungPolicy.YOUNG_AND_UNMAP),
+        "2.6.27",
+    ),
+    Swap(
+        "swap-2008-not-young",
+        "the same on EPT without accessed bits: nothing counts as used",
+        "visits of pages in use, which come back from the swap cache",
+        find_paging("ept-2008", YoungPolicy.NOT_YOUNG),
+        "2.6.27",
+    ),
+)
