@@ -61,9 +61,18 @@ class World:
         if self.vm.paging.shadow:
             # The first pages again, at another guest-virtual place.
             self.vm.load_space(1, self.vm.add_root([(0, 0, PAGES), (1 << 14, 0, PAGES), (FILE_GFN, FILE_GFN, 64)]))
+        self._release = self.host.frames.release
+        setattr(self.host.frames, "release", self._checked_release)  # noqa: B010
         self.written: set[int] = set()
         self.used: set[int] = set()
         self.child: Child | None = None
+
+    def _checked_release(self, pfns: np.ndarray) -> None:
+        """Frames become free only when the guest can reach none of them."""
+        table = self.vm.sptes.table
+        reached = table.pfn[table.flags & MAPS != 0]
+        assert not np.isin(reached, pfns[pfns != bits.ZERO_PFN]).any(), "a frame is freed that the guest reaches"
+        self._release(pfns)
 
     # What may happen
 

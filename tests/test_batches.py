@@ -35,10 +35,12 @@ def prepared(paging: str, era: str, frames: int) -> Vm:
     host.advise(hva, 16 << 12, mergeable=True)
     ksm.set_content(host, hva, np.arange(16) % 3 + 1)
     ksm.scan(host, hva, 16)
+    host.pageout(hva + (96 << 12), 8 << 12)
     host.fork()
+    vm.access(0, np.arange(150, 200), True)
+    host.clear_refs(4)
     host.numa_scan(hva + (64 << 12), 16 << 12)
     host.free(hva + (80 << 12), 8 << 12)
-    host.pageout(hva + (96 << 12), 8 << 12)
     userfault.register(host, hva + (250 << 12), 20 << 12, missing=True)
     userfault.register(host, hva + (120 << 12), 4 << 12, wp=True)
     userfault.protect(host, hva + (120 << 12), 4 << 12, on=True)
@@ -54,7 +56,7 @@ def outcome(vm: Vm) -> tuple[object, ...]:
 @given(
     st.sampled_from(PAGINGS),
     st.sampled_from(["2.6.32", "6.18"]),
-    st.sampled_from([500, 900]),
+    st.sampled_from([700, 900]),
     st.integers(0, 2**32),
     st.sampled_from([3, 40, 400]),
 )
@@ -73,7 +75,7 @@ def test_batches_are_their_accesses(paging: str, era: str, frames: int, seed: in
 
 @pytest.mark.parametrize("paging", PAGINGS)
 def test_the_worlds_meet_what_cuts_batches(paging: str) -> None:
-    vm = prepared(paging, "6.18", 500)
+    vm = prepared(paging, "6.18", 1100)
     draw = np.random.Generator(np.random.PCG64(0))
     for _ in range(6):
         where = draw.integers(0, 4, 1000)

@@ -48,7 +48,7 @@ COUNTS = (1, 2, 3, 100, 2047, 32_764)
 
 
 def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(command, list(arguments), standalone_mode=False)
+    return CliRunner(env={"COLUMNS": "160"}).invoke(command, list(arguments), standalone_mode=False)
 
 
 def slots_of(layout: Layout) -> list[Memslot]:

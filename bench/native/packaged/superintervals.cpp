@@ -1,8 +1,7 @@
 // superintervals: the library's own header over the slots' hva ranges, built anew after every change.
 // A rival for bench/suites/bench_rivals.py and no strategy; built only where SLOTLOOKUP_PACKAGED_RIVALS is on.
-#include <superintervals.hpp>
-
 #include <algorithm>
+#include <superintervals.hpp>
 #include <vector>
 
 #include "slotlookup/native/structure.hpp"
