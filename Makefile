@@ -42,7 +42,7 @@ run: $(RUN)
 # Files are dealt out whole, because what a fixture made serves a whole file.
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 test: $(TEST) $(RUN)
-	@$(PYTEST) -m "not builds" $(ARGS)
+	@XDG_CACHE_HOME=$(CURDIR)/build/cache $(PYTEST) -m "not builds" $(ARGS)
 
 test-builds: $(TEST) $(RUN)
 	@$(PYTEST) -m builds $(ARGS)
