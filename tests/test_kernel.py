@@ -386,3 +386,12 @@ def test_bad_usage(arguments: tuple[str, ...], told: str) -> None:
     refused = invoke(*arguments).exception
     assert isinstance(refused, UsageError)
     assert told in str(refused) and "\n" not in str(refused)
+
+
+def test_a_narrow_terminal_has_every_column() -> None:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(command, ["--recorded"], standalone_mode=False).stdout
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    heads = [line.split() for line in lines if line.split()[:1] == ["slots"]]
+    assert heads[0] == ["slots", "kernel", "hot", "ratio", "called", "ratio"]
+    assert heads[-1] == ["slots", "fill", "add", "log", "on", "log", "off", "move", "delete"]

@@ -16,12 +16,15 @@ from .figures import GOAL, HOWS, Lookups, Marginal, Measurement, Row, row_of, ro
 
 WORDS = {"within": "", "beyond": "beyond", "open": "near", "equal": "same", "too small": "small"}
 STYLES = {"within": "green", "equal": "green", "beyond": "red"}
+WIDE = 115
+"""Columns of a terminal from which on tables hold intervals; below, medians alone, rather than columns cut off."""
+SPANS = {True: "median and 95 % interval", False: "median (intervals where there is room for them)"}
 CHANGES = {"add": "add", "log_on": "log on", "log_off": "log off", "move": "move", "delete": "delete"}
 
 
 def print_measurement(measured: Measurement, console: Console, source: str | None) -> None:
     """Everything; `source` names the recording where this is one."""
-    machine = measured.machine
+    machine, wide = measured.machine, console.width >= WIDE
     if source is not None:
         console.print(f"[bold]Recorded, not measured now[/bold]: {escape(source)}, {machine['date']}")
     console.print(
@@ -29,7 +32,7 @@ def print_measurement(measured: Measurement, console: Console, source: str | Non
     )
     console.print()
     console.print(
-        "[bold]What N slots cost more than one[/bold]  [dim]ns an operation, with 95 % intervals[/dim]\n"
+        f"[bold]What N slots cost more than one[/bold]  [dim]ns an operation, {SPANS[wide]}[/dim]\n"
         f"[dim]kernel: Linux itself. hot: {measured.strategy}, one question after another. called: the same, called as "
         "the kernel calls its own.[/dim]"
     )
@@ -37,44 +40,46 @@ def print_measurement(measured: Measurement, console: Console, source: str | Non
         if any(slots > 1 for slots, _ in points):
             base = median([ns for _, lookups in points for ns in lookups.kernel.one])
             console.print(Text.assemble((title, "bold"), (f"  of one slot: {significant(base)} ns", "dim")))
-            console.print(fidelity_table(points, measured.noise(title)))
+            console.print(fidelity_table(points, measured.noise(title), wide))
     console.print(summary(measured))
     console.print()
-    console.print("[bold]Slot changes in the kernel[/bold]  [dim]us a call, median and 95 % interval[/dim]")
-    console.print(change_table(measured))
+    console.print(f"[bold]Slot changes in the kernel[/bold]  [dim]us a call, {SPANS[wide]}[/dim]")
+    console.print(change_table(measured, wide))
     for line in remarks(measured):
         console.print(Text(line, style="dim"))
 
 
-def fidelity_table(points: Sequence[tuple[int, Lookups]], noise: float) -> Table:
+def fidelity_table(points: Sequence[tuple[int, Lookups]], noise: float, wide: bool) -> Table:
     """One pattern: the kernel's marginal costs and the tool's, side by side, by slot count."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("slots", justify="right", no_wrap=True, min_width=6)
     for heading in ("kernel", *HOWS):
-        table.add_column(heading, justify="right", no_wrap=True, min_width=21)
+        table.add_column(heading, justify="right", no_wrap=True, min_width=21 if wide else 6)
         if heading != "kernel":
             table.add_column("ratio", justify="right", no_wrap=True, min_width=5)
             table.add_column("", no_wrap=True, min_width=6)
     for slots, lookups in points:
         if slots > 1:
-            table.add_row(f"{slots:,}", *_cells(row_of(slots, lookups, noise)))
+            table.add_row(f"{slots:,}", *_cells(row_of(slots, lookups, noise), wide))
     return table
 
 
-def _cells(row: Row) -> list[str | Text]:
-    cells: list[str | Text] = [_with_span(row.kernel)]
+def _cells(row: Row, wide: bool) -> list[str | Text]:
+    cells: list[str | Text] = [_with_span(row.kernel, wide)]
     for how in HOWS:
         compared = row.compared(how)
         found = compared.fidelity
         assert found is not None, "of one slot there is no row"
         style = STYLES.get(found.verdict, "dim")
-        cells.append(_with_span(compared))
+        cells.append(_with_span(compared, wide))
         cells.append(Text("" if found.ratio is None else f"{found.ratio:.2f}", style=style))
         cells.append(Text(WORDS[found.verdict], style=style))
     return cells
 
 
-def _with_span(found: Marginal) -> Text:
+def _with_span(found: Marginal, wide: bool) -> Text:
+    if not wide:
+        return Text(_plain(found.median))
     span = "[too few]" if found.low is None or found.high is None else f"[{_plain(found.low)}, {_plain(found.high)}]"
     return Text.assemble(_plain(found.median), " ", (span, "dim"))
 
@@ -100,7 +105,7 @@ def summary(measured: Measurement) -> str:
     return "\n".join(parts)
 
 
-def change_table(measured: Measurement) -> Table:
+def change_table(measured: Measurement, wide: bool) -> Table:
     """What changing one slot beside N others costs."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     for heading in ("slots", "fill", *CHANGES.values()):
@@ -109,7 +114,8 @@ def change_table(measured: Measurement) -> Table:
         cells: list[str | Text] = [f"{point.slots:,}", significant(point.changes.fill / 1e3)]
         for name in CHANGES:
             found = _in_us(getattr(point.changes, name))
-            cells.append(Text.assemble(significant(found.median), " ", (_span_us(found), "dim")))
+            span = [" ", (_span_us(found), "dim")] if wide else []
+            cells.append(Text.assemble(significant(found.median), *span))
         table.add_row(*cells)
     return table
 
