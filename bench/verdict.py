@@ -15,6 +15,8 @@ MODE = "throughput_hot"
 """The timing that rankings go by."""
 TOO_NOISY = 0.25
 """Where identical work differs by more than this, no ranking is worth its ink."""
+NAMED = 3
+"""Of equals, so many are named, the nearest first; more are counted."""
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -67,7 +69,9 @@ def _verdict(run: RunResult, role: str, family: Family) -> str:
     if best.ratio is not None and name != run.references[family]:
         words += f", {best.ratio.median:.2f} of {run.references[family]}"
     if level:
-        words += f" (no telling it from {' or '.join(level)})"
+        more = len(level) - NAMED
+        named = level if more <= 1 else [*level[:NAMED], f"{more} others"]
+        words += f" (no telling it from {' or '.join(named)})"
     elif len(timed) > 1:
         words += f" ({timed[1][1].interval.median / best.interval.median:.2f} times cheaper than {timed[1][0]})"
     return words

@@ -38,6 +38,12 @@ def test_equals_are_not_told_apart() -> None:
     assert "(no telling it from kvm-5.17)" in sentence
 
 
+def test_of_many_equals_the_nearest_are_named() -> None:
+    rows = [row("linear", 10.0), row("rbtree", 8.0), *(row(name, 8.0 + i / 1000) for i, name in enumerate("abcdef", 1))]
+    assert "(no telling it from a or b or c or 3 others)" in closing_sentence(run(*rows))
+    assert "(no telling it from a or b or c or d)" in closing_sentence(run(*rows[:6]))
+
+
 def test_a_lead_smaller_than_the_noise_is_no_lead() -> None:
     quiet, noisy = Interval(1.0, 0.99, 1.01), Interval(1.05, 0.98, 1.12)
     rows = row("linear", 10.0), row("rbtree", 9.2)
