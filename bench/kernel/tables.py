@@ -114,8 +114,8 @@ def change_table(measured: Measurement, wide: bool) -> Table:
         cells: list[str | Text] = [f"{point.slots:,}", significant(point.changes.fill / 1e3)]
         for name in CHANGES:
             found = _in_us(getattr(point.changes, name))
-            span = [" ", (_span_us(found), "dim")] if wide else []
-            cells.append(Text.assemble(significant(found.median), *span))
+            median_alone = Text(significant(found.median))
+            cells.append(Text.assemble(median_alone, " ", (_span_us(found), "dim")) if wide else median_alone)
         table.add_row(*cells)
     return table
 
