@@ -1,36 +1,13 @@
-// std-map: the library's red-black tree from starts to slots, with the library's allocator, as anybody would write it.
-// A rival for bench/suites/bench_rivals.py and no strategy: it has no hooks, and its nodes lie outside the arena.
+// std-map: the library's red-black tree.
 #include <map>
 
-#include "slotlookup/native/structure.hpp"
+#include "map_of_starts.hpp"
 
 namespace slotlookup {
 namespace {
 
 template <class Role, class Probe>
-class StdMap {
- public:
-  using Node = NoNode;
-
-  StdMap(const Home&, Probe) {}
-
-  void insert(Slot& slot) { slots_.emplace(Role::start(slot), &slot); }
-  void erase(Slot& slot) { slots_.erase(Role::start(slot)); }
-  void replace(Slot& old_slot, Slot& by) { slots_[Role::start(old_slot)] = &by; }
-
-  Slot* find(std::uint64_t point) {
-    auto behind = slots_.upper_bound(point);
-    if (behind == slots_.begin()) return nullptr;
-    Slot* slot = std::prev(behind)->second;
-    return point <= Role::last(*slot) ? slot : nullptr;
-  }
-
-  void check() const {}
-  std::size_t size() const { return slots_.size(); }
-
- private:
-  std::map<std::uint64_t, Slot*> slots_;
-};
+using StdMap = MapOfStarts<std::map<std::uint64_t, Slot*>, Role>;
 
 SLOTLOOKUP_GFN_STRUCTURE("std-map", StdMap)
 

@@ -1,0 +1,38 @@
+// A library's ordered map from starts to slots, with its own allocator, as anybody would use it: what std-map and
+// absl-btree share. Rivals for bench/suites/bench_rivals.py and no strategies: they have no hooks, and their nodes lie
+// outside the arena.
+#pragma once
+
+#include <iterator>
+
+#include "slotlookup/native/structure.hpp"
+
+namespace slotlookup {
+
+template <class Map, class Role>
+class MapOfStarts {
+ public:
+  using Node = NoNode;
+
+  template <class Probe>
+  MapOfStarts(const Home&, Probe) {}
+
+  void insert(Slot& slot) { slots_.emplace(Role::start(slot), &slot); }
+  void erase(Slot& slot) { slots_.erase(Role::start(slot)); }
+  void replace(Slot& old_slot, Slot& by) { slots_[Role::start(old_slot)] = &by; }
+
+  Slot* find(std::uint64_t point) {
+    auto behind = slots_.upper_bound(point);
+    if (behind == slots_.begin()) return nullptr;
+    Slot* slot = std::prev(behind)->second;
+    return point <= Role::last(*slot) ? slot : nullptr;
+  }
+
+  void check() const {}
+  std::size_t size() const { return slots_.size(); }
+
+ private:
+  Map slots_;
+};
+
+}  // namespace slotlookup
