@@ -312,6 +312,8 @@ def read_trace(path: Path | str) -> Trace:
         Memslots(start)
         provenance = {str(k): str(v) for k, v in metadata["provenance"].items()}
         name = str(metadata["name"])
+        if not name.isprintable():
+            raise ValueError("a name that is not printable")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputFileError(source, None, f"the trace's metadata is damaged: {error!r}") from None
     except RegionError as error:

@@ -376,7 +376,7 @@ def test_more_slots_than_the_kernel_allows_are_refused(monkeypatch: pytest.Monke
         (("--recorded", "--quick"), "measure nothing"),
         (("--recorded", "--from", "x.json"), "exclude each other"),
         (("--recorded", "--plot", "x.pdf"), "end the name in .svg or .png"),
-        (("--recorded", "--save", "nowhere/x.json"), "no such directory"),
+        (("--recorded", "--save", "nowhere/x.json"), "there is no directory"),
         (("--slots", "0"), "not within 1 to 32,764"),
         (("--slots", "one"), "is no number"),
         (("--from", "nowhere.json"), "cannot be read"),

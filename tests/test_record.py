@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from test_import_recordings import DATA, SLOTS, written
@@ -25,7 +27,7 @@ from slotlookup.bench.instance_guard import remove_instance
 from slotlookup.bench.live import Running
 from slotlookup.bench.live_slots import slots_of, with_its_slots
 from slotlookup.bench.qmp import monitor
-from slotlookup.errors import SlotlookupError, UsageError
+from slotlookup.errors import InputFileError, SlotlookupError, UsageError
 from slotlookup.trace import EventKind, read_trace
 
 SLOTLOOKUP = Path(sys.executable).with_name("slotlookup")
@@ -189,6 +191,26 @@ def test_what_is_to_be_recorded_must_be_clear(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link"]
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e300", "0", "-1", "86401"])
+def test_a_duration_is_a_number_of_seconds(tmp_path: Path, seconds: str) -> None:
+    done = call("-o", tmp_path / "t.parquet", "--demo", "--seconds", seconds)
+    assert isinstance(done.exception, click.BadParameter)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_with_the_output_and_keeps_what_there_is(tmp_path: Path) -> None:
+    output = tmp_path / "t.parquet"
+    full = pytest.raises(InputFileError, match=r"t\.parquet: cannot be written: No space left on device")
+    with full as caught, record._scratch(output) as folder:
+        (folder / "events.trace").write_text("recorded")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(folder) in str(caught.value)
+    assert (folder / "events.trace").read_text() == "recorded"
+    with pytest.raises(UsageError, match="nothing"), record._scratch(output) as empty:
+        raise UsageError("nothing was recorded")
+    assert not empty.exists()
+
+
 def test_where_it_cannot_record_it_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracefs, "MOUNTS", (tmp_path / "none",))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -314,7 +336,7 @@ def test_of_two_vms_the_one_asked_for_is_recorded(tmp_path: Path, leaves_nothing
         table = "".join(f"{n},{g[4:]},{s[5:]},{h[4:]},0x0\n" for n, g, s, h in rows)
         slots = written(tmp_path, "slots.csv", "slot,gpa,size,hva,flags\n" + table)
         output = tmp_path / "t.parquet"
-        result = call("--pid", str(guests[0].pid), "--slots", slots, "--seconds", "0.5", "-o", output)
+        result = call("--pid", str(guests[0].pid), "--slots", slots, "--seconds", "2", "-o", output)
     finally:
         for guest in guests:
             guest.kill()

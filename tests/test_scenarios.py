@@ -43,6 +43,20 @@ def small(name: str, strategy: Strategy, events: int = EVENTS) -> Vm:
     return scenario(name).run(strategy, slots=OTHER_SLOTS.get(name, 8), memory=memory, events=events, seed=3)
 
 
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_smallest_guest_ends_or_is_refused(name: str) -> None:
+    """A scenario that finds nothing more to ask would go round for ever."""
+    played = scenario(name)
+    for pages in (1, 2, 3):
+        memory = max(pages, played.fewest_slots - played.slots_apart) << 12
+        try:
+            end = played.run(Plain(), slots=played.fewest_slots, memory=memory, events=60, seed=1)
+        except UsageError as refused:
+            assert "\n" not in str(refused)
+        else:
+            assert len(end.recorder) >= 60
+
+
 @cache
 def right_end(name: str) -> str:
     """The digest by brute force over all slots, which shares no code with any structure."""
@@ -218,7 +232,7 @@ def test_the_command_takes_a_guest_s_memory(tmp_path: Path, monkeypatch: pytest.
         (("steady", "--memory", "4095"), "ask for whole pages"),
         (("synthetic-same", "--memory", "1G"), "only modelled workloads have guest memory to size"),
         (("two-slot.parquet", "--memory", "1G"), "only modelled workloads have guest memory to size"),
-        (("swap", "--memory", "64K"), "swap needs 2,097,152; give it more memory"),
+        (("swap", "--memory", "64K"), "swap needs 2,097,152; give it more (--memory)"),
         (("firmware", "--memory", "8G", "--slots", "9"), "2,147,483,648 fit: take less memory"),
         (("firmware", "--memory", "8M", "--slots", "2000"), "1,991 DIMMs, which need a page each: take more memory"),
     ],

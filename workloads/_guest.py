@@ -100,4 +100,4 @@ def near_and_far(draw: np.random.Generator, count: int, total: int, base: int, n
 def require_memory(name: str, size: Size, least: int) -> None:
     """Raise UsageError where the guest has fewer than `least` bytes."""
     if size.memory < least:
-        raise UsageError(f"{size.memory:,} bytes of guest memory: {name} needs {least:,}; give it more memory")
+        raise UsageError(f"{size.memory:,} bytes of guest memory: {name} needs {least:,}; give it more (--memory)")

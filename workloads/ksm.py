@@ -6,12 +6,13 @@ to a merged page copies it. Every few rounds a stretch is given up for merging, 
 
 from __future__ import annotations
 
+from slotlookup.address import PAGE_SIZE
 from slotlookup.host import Host, ksm
 from slotlookup.scenario import Scenario, Size
 from slotlookup.strategy import Strategy
 from slotlookup.vm import Vm
 
-from ._guest import VCPUS, lay_out, vcpus, writes
+from ._guest import VCPUS, lay_out, require_memory, vcpus, writes
 
 _STRETCH = 64
 """Pages that ksmd looks at before it sleeps."""
@@ -31,6 +32,7 @@ class Ksm(Scenario):
     default_events = 10_000
 
     def play(self, strategy: Strategy, size: Size) -> Vm:
+        require_memory(self.name, size, 2 * PAGE_SIZE)  # a page alone merges with none
         draw = size.draw()
         host = Host(2 * size.memory + (64 << 20))
         vm = Vm(strategy, host, vcpus=VCPUS, limit=size.events)

@@ -11,7 +11,9 @@ from slotlookup.memslots import Memslots
 from slotlookup.ownership import Chosen
 from slotlookup.recordings import Summary, import_files
 from slotlookup.trace import write_trace
-from slotlookup.writing import replacing
+from slotlookup.writing import must_be_writable, replacing
+
+from ..options import check_name
 
 STDOUT = Path("-")
 SLOTS_HEADER = "slot,gpa,size,hva,flags"
@@ -59,10 +61,11 @@ def command(
         raise UsageError("a trace is binary and goes to a file; give -o a file's name")
     if len(outputs) == 2 and outputs[0].resolve() == outputs[1].resolve():
         raise UsageError(f"{outputs[0]}: the trace and the slots cannot go to one file")
+    check_name(name)
     for path in outputs:
         _must_not_be_input(path, files)
-    if name is not None and not name.strip():
-        raise UsageError("--name is empty")
+        if path != STDOUT:
+            must_be_writable(path)
     name = name or (output.stem if output is not None else None)
     trace, summary = import_files(files, name, Chosen(frozenset(pids), comms))
     if output is not None:

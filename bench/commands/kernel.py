@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from slotlookup.errors import UsageError
+from slotlookup.writing import must_be_writable
 
 from ..kernel.figures import read_measurement, to_json
 from ..kernel.measure import DEVICE, EFFORTS, QUICK_SLOTS, measure, recorded_path
@@ -55,8 +56,9 @@ def command(
         raise UsageError("--recorded and --from exclude each other")
     if plot is not None:
         check_plot_path(plot)
-    if save is not None and not save.parent.is_dir():
-        raise UsageError(f"{save.parent}: no such directory; --save needs one that exists")
+        must_be_writable(plot)
+    if save is not None:
+        must_be_writable(save)
     source: str | None = None
     if recorded or saved is not None:
         path = recorded_path() if saved is None else saved

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -21,6 +21,7 @@ from slotlookup.writing import must_be_writable
 
 from ..live import Command, Running, Stop, follow
 from ..live_slots import slot_changes, slots_of, with_its_slots
+from ..options import Seconds, check_name
 from ..qmp import monitor
 from ..tracefs import Instance, find_tracefs, instance, monotonic_offset
 
@@ -38,7 +39,7 @@ BUFFER_KB = 16 << 10
 @click.option("--demo", is_flag=True, help="Record a small guest of our own; needs KVM and no QEMU.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     help="How long; without it until the process ends or Ctrl-C, with --demo 2.",
 )
 @click.option(
@@ -89,6 +90,7 @@ def command(
             "the kernel tells nobody the slots of a VM that runs; give --qmp SOCKET (QEMU), or --slots FILE with a "
             "recording of them, or start the VM here: -- COMMAND"
         )
+    check_name(name)
     must_be_writable(output)
     find_tracefs()
     if demo:
@@ -112,10 +114,8 @@ def command(
         chosen = Chosen(frozenset(process.pids), required=False)
         trace, summary = put_together([recorded, *recordings], name or output.stem, chosen)
         write_trace(trace, output)
-    for line in summary.text():
-        click.echo(line, err=True)
-    click.echo(f"written: {output}", err=True)
-    click.echo(f"next: slotlookup run {output}", err=True)
+    for line in (*summary.text(), f"written: {output}", f"next: slotlookup run {output}"):
+        _say(line)
     return 0
 
 
@@ -152,12 +152,14 @@ def _command(
     follow_slots: bool,
     stop: Stop,
 ) -> Running | Command:
+    if shutil.which(vm[0]) is None:
+        raise UsageError(f"{vm[0]} cannot be started: there is no such program")
     told = events.with_name("slots.trace")
     arguments = with_its_slots(vm, told) if follow_slots else list(vm)
     _tell(f"recording {vm[0]}", seconds)
     process = follow(recorder, events, lambda: Command(arguments), seconds, stop)
     if follow_slots:
-        if not told.exists():
+        if not told.exists() or not told.stat().st_size:
             raise UsageError(f"{vm[0]} told of no slots; did it start?")
         recordings.append(_named(slot_changes(told, monotonic_offset())))
     return process
@@ -179,10 +181,11 @@ def _demo(recorder: Instance, events: Path, seconds: float, stop: Stop) -> Runni
     told = json.loads(said)
     if "error" in told:
         raise UsageError(f"the demo cannot run here: {told['error']}")
-    click.echo(
+    if not told["touched"]:
+        raise UsageError(f"the guest touched nothing within {seconds:g} s; give it longer (--seconds)")
+    _say(
         f"guest: touched {told['touched']:,} pages; host: took away {told['ballooned']:,} ranges, "
-        f"replugged {told['replugged']:,} slots",
-        err=True,
+        f"replugged {told['replugged']:,} slots"
     )
     return process
 
@@ -199,7 +202,13 @@ def _named(recording: Recording) -> Recording:
 
 
 def _tell(what: str, seconds: float | None) -> None:
-    click.echo(f"{what}{f' for {seconds:g} s' if seconds is not None else ''}; Ctrl-C ends it", err=True)
+    _say(f"{what}{f' for {seconds:g} s' if seconds is not None else ''}; Ctrl-C ends it")
+
+
+def _say(line: str) -> None:
+    """A line on stderr. That nobody reads it any more is no reason to lose a recording."""
+    with suppress(BrokenPipeError):
+        click.echo(line, err=True)
 
 
 @contextmanager
@@ -212,10 +221,14 @@ def _scratch(output: Path) -> Iterator[Path]:
     kept = False
     try:
         yield folder
-    except UsageError as error:
-        kept = any(path.suffix == ".trace" and path.stat().st_size for path in folder.iterdir())
+    except (UsageError, OSError) as error:
+        events = folder / "events.trace"
+        kept = events.exists() and events.stat().st_size > 0
+        told = f"; what was recorded is kept in {folder}" if kept else ""
+        if isinstance(error, OSError):
+            raise InputFileError(output, None, f"cannot be written: {error.strerror or error}{told}") from None
         if kept:
-            raise UsageError(f"{error}; what was recorded is kept in {folder}") from None
+            raise UsageError(f"{error}{told}") from None
         raise
     finally:
         if not kept:

@@ -19,6 +19,7 @@ from slotlookup.structure import Family
 from slotlookup.trace import Trace, read_trace
 
 from ..export import check_export_path, write_export
+from ..options import Seconds
 from ..results import to_json, write_text
 from ..runner import REFERENCES, RunOptions, run
 
@@ -76,7 +77,7 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(0, 86_400, min_open=True),
+    type=Seconds(),
     metavar="SECONDS",
     help="How long a structure from a file may take for one answer; 10 if not configured.",
 )

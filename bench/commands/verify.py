@@ -9,6 +9,8 @@ from slotlookup.errors import EXIT_FAILED
 from slotlookup.foreign import set_patience
 from slotlookup.registry import make_strategy
 
+from ..options import Seconds
+
 
 @click.command()
 @click.argument("strategy")
@@ -17,7 +19,7 @@ from slotlookup.registry import make_strategy
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(0, 86_400, min_open=True),
+    type=Seconds(),
     metavar="SECONDS",
     help="How long a structure from a file may take for one answer; 10 if not configured.",
 )

@@ -167,13 +167,18 @@ def serve(connection: Connection, device: str, cpu: int) -> None:
     while True:
         try:
             request: tuple[str, tuple[Any, ...]] | None = connection.recv()
-        except EOFError:
-            return
+        except (EOFError, ConnectionError):
+            return  # the caller is gone
         if request is None:
             return
         name, arguments = request
+        answer: tuple[bool, Any]
         try:
             worker = worker or Worker(device)
-            connection.send((True, getattr(worker, name)(*arguments)))
+            answer = (True, getattr(worker, name)(*arguments))
         except (OSError, BrokenStrategy) as error:
-            connection.send((False, str(error)))
+            answer = (False, str(error))
+        try:
+            connection.send(answer)
+        except ConnectionError:
+            return

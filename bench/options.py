@@ -1,0 +1,37 @@
+"""Types of options that several commands have."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+from slotlookup.errors import UsageError
+
+LONGEST = 86_400
+"""Seconds: a day."""
+
+
+class Seconds(click.FloatRange):
+    """A duration above 0 and up to a day. `nan`, which is within no range and outside none, is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(0, LONGEST, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. Raises click.BadParameter."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no duration.", param, ctx)
+        return seconds
+
+
+def check_name(name: str | None) -> None:
+    """Raise UsageError where `--name` is empty, or has what would not show as itself in a terminal."""
+    if name is None:
+        return
+    if not name.strip():
+        raise UsageError("--name is empty")
+    if not name.isprintable():
+        raise UsageError(f"--name: {name!r} is not printable")
