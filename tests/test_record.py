@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -342,7 +343,10 @@ def test_of_two_vms_the_one_asked_for_is_recorded(tmp_path: Path, leaves_nothing
             guest.kill()
             guest.wait()
     assert result.exception is None, result.output
-    assert "faults of other VMs' threads (python-" in result.stderr
-    assert f"(process {guests[1].pid})" in result.stderr
+    # Of a long recording the kernel may have forgotten the threads' names and processes; their faults are told apart still.
+    dropped = re.search(r"dropped: ([\d,]+) faults of other VMs' threads \(", result.stderr)
+    kept, seen = re.findall(r"from: ([\d,]+) of ([\d,]+) kvm_mmu_spte_requested", result.stderr)[0]
+    assert dropped is not None
+    assert int(kept.replace(",", "")) + int(dropped[1].replace(",", "")) == int(seen.replace(",", ""))
     assert " 0 of them outside every slot" in result.stderr
     assert (read_trace(output).events["kind"] == EventKind.GFN_LOOKUP).any()
