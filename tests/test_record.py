@@ -343,7 +343,7 @@ def test_of_two_vms_the_one_asked_for_is_recorded(tmp_path: Path, leaves_nothing
             guest.kill()
             guest.wait()
     assert result.exception is None, result.output
-    # Of a long recording the kernel may have forgotten the threads' names and processes; their faults are told apart still.
+    # Of a long recording the kernel may have forgotten threads' names and processes; faults are told apart still.
     dropped = re.search(r"dropped: ([\d,]+) faults of other VMs' threads \(", result.stderr)
     kept, seen = re.findall(r"from: ([\d,]+) of ([\d,]+) kvm_mmu_spte_requested", result.stderr)[0]
     assert dropped is not None
