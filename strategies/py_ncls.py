@@ -34,56 +34,30 @@ from typing import Any
 
 import numpy as np
 
-from slotlookup.address import HOLE
-from slotlookup.structure import Costs, PythonStructure, RangeIndex
+from slotlookup.structure import Costs, PythonStructure
+
+from ._built_index import BuiltIndex
 
 LIMIT = (1 << 63) - 2
 
 
-class NestedListsIndex(RangeIndex):
-    """An NCLS64 whose intervals carry the slot numbers, and the dict from which it is built."""
+class NestedListsIndex(BuiltIndex):
+    """An NCLS64 whose intervals carry the slot numbers."""
 
-    def __init__(self) -> None:
-        self._held: dict[int, tuple[int, int]] = {}
-        self._lists: Any = None
+    name = "py-ncls"
+    limit = LIMIT
 
-    def insert(self, start: int, last: int, number: int) -> None:
-        if last > LIMIT:
-            raise OverflowError(f"py-ncls: {last:#x} lies beyond {LIMIT:#x}, the last that can be held")
-        self._held[number] = (start, last)
-        self._lists = None
+    def build(self, ranges: dict[int, tuple[int, int]]) -> Any:
+        from ncls import NCLS
 
-    def remove(self, start: int, last: int, number: int) -> None:
-        del self._held[number]
-        self._lists = None
+        ends = np.array([*ranges.values()], dtype=np.int64).reshape(-1, 2)
+        return NCLS(np.ascontiguousarray(ends[:, 0]), ends[:, 1] + 1, np.array([*ranges], dtype=np.int64))
 
-    def settle(self) -> None:
-        if self._lists is None:
-            from ncls import NCLS
+    def ask(self, built: Any, start: int, last: int) -> Iterable[tuple[int, int, int]]:
+        return [(first, end - 1, number) for first, end, number in built.find_overlap(start, last + 1)]
 
-            ends = np.array([*self._held.values()], dtype=np.int64).reshape(-1, 2)
-            numbers = np.array([*self._held], dtype=np.int64)
-            self._lists = NCLS(np.ascontiguousarray(ends[:, 0]), ends[:, 1] + 1, numbers)
-
-    def find(self, point: int) -> int:
-        for number in self.visit(point, point):
-            return number
-        return HOLE
-
-    def visit(self, start: int, last: int) -> Iterable[int]:
-        if start > LIMIT:
-            return []
-        if self._lists is None:
-            self.settle()
-        return [number for _, _, number in self._lists.find_overlap(start, min(last, LIMIT) + 1)]
-
-    def check(self) -> None:
-        if self._lists is not None:
-            built = {n: (start, end - 1) for start, end, n in self._lists.find_overlap(0, LIMIT + 1)}
-            assert built == self._held, "py-ncls: the lists are not what they were to be built from"
-
-    def __len__(self) -> int:
-        return len(self._held)
+    def numbers(self, built: Any, start: int, last: int) -> Iterable[int]:
+        return [number for _, _, number in built.find_overlap(start, last + 1)]
 
 
 STRUCTURE = PythonStructure(

@@ -33,57 +33,33 @@ from typing import Any
 
 import numpy as np
 
-from slotlookup.address import HOLE
-from slotlookup.structure import Costs, PythonStructure, RangeIndex
+from slotlookup.structure import Costs, PythonStructure
+
+from ._built_index import BuiltIndex
 
 LIMIT = (1 << 31) - 1
 
 
-class SupersetIndex(RangeIndex):
-    """An IntervalMap whose values are the slot numbers, and the dict from which it is built."""
+class SupersetIndex(BuiltIndex):
+    """An IntervalMap whose values are the slot numbers."""
 
-    def __init__(self) -> None:
-        self._held: dict[int, tuple[int, int]] = {}
-        self._map: Any = None
+    name = "py-superintervals"
+    limit = LIMIT
 
-    def insert(self, start: int, last: int, number: int) -> None:
-        if last > LIMIT:
-            raise OverflowError(f"py-superintervals: {last:#x} lies beyond {LIMIT:#x}, the last that can be held")
-        self._held[number] = (start, last)
-        self._map = None
+    def build(self, ranges: dict[int, tuple[int, int]]) -> Any:
+        from superintervals import IntervalMap
 
-    def remove(self, start: int, last: int, number: int) -> None:
-        del self._held[number]
-        self._map = None
+        ends = np.array([*ranges.values()], dtype=np.intc).reshape(-1, 2)
+        starts, lasts = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
+        return IntervalMap.from_arrays(starts, lasts, [*ranges])
 
-    def settle(self) -> None:
-        if self._map is None:
-            from superintervals import IntervalMap
+    def ask(self, built: Any, start: int, last: int) -> Iterable[tuple[int, int, int]]:
+        found: list[tuple[int, int, int]] = built.search_items(start, last)
+        return found
 
-            ends = np.array([*self._held.values()], dtype=np.intc).reshape(-1, 2)
-            starts, lasts = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
-            self._map = IntervalMap.from_arrays(starts, lasts, [*self._held])
-
-    def find(self, point: int) -> int:
-        for number in self.visit(point, point):
-            return number
-        return HOLE
-
-    def visit(self, start: int, last: int) -> Iterable[int]:
-        if start > LIMIT:
-            return []
-        if self._map is None:
-            self.settle()
-        met: list[int] = self._map.search_values(start, min(last, LIMIT))
+    def numbers(self, built: Any, start: int, last: int) -> Iterable[int]:
+        met: list[int] = built.search_values(start, last)
         return met
-
-    def check(self) -> None:
-        if self._map is not None:
-            built = {number: (start, last) for start, last, number in self._map.search_items(0, LIMIT)}
-            assert built == self._held, "py-superintervals: the index is not what it was to be built from"
-
-    def __len__(self) -> int:
-        return len(self._held)
 
 
 STRUCTURE = PythonStructure(
