@@ -16,7 +16,7 @@ LINT := $(VENV)/.lint
 INSTALLING := $(VENV)/.installing
 
 NATIVE := $(sort $(wildcard slotlookup/include/*.h slotlookup/native/*.?pp slotlookup/native/structures/*.?pp \
-  strategies/native/*.?pp bench/native/*.?pp bench/native/*/*.?pp workloads/native/*.?pp))
+  strategies/native/*.?pp bench/native/*.?pp bench/native/*/*.?pp bench/native/rivals/packaged/*.?pp))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1

@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
 
 def _print_include_dir(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from slotlookup.foreign import include_dir
+        from slotlookup.foreign.parent import include_dir
 
         click.echo(include_dir())
         ctx.exit()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from .runner import Report
+from .measure.runner import Report
 
 PIPED_WIDTH = 120
 

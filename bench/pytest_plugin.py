@@ -19,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from slotlookup.trace import Trace
 
-    from .results import RoleResult
+    from .results.model import RoleResult
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def slot_cost() -> Measure:
     from slotlookup.trace import Trace
 
     from .commands.run import load_trace
-    from .subjects import GfnTask, HvaTask, UpdateTask
+    from .measure.tasks import GfnTask, HvaTask, UpdateTask
 
     def measure(
         strategy: str, workload: str | Trace, *, slots: int | None = None, events: int | None = None, seed: int = 0

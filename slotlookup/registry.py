@@ -17,10 +17,10 @@ from types import ModuleType
 from typing import TypeVar
 
 from slotlookup.errors import SpecError, UsageError
-from slotlookup.foreign import ForeignStrategy
-from slotlookup.importing import Importer
-from slotlookup.native_strategy import NativeStrategy
-from slotlookup.python_strategy import PythonStrategy
+from slotlookup.families.native import NativeStrategy
+from slotlookup.families.python import PythonStrategy
+from slotlookup.foreign.parent import ForeignStrategy
+from slotlookup.recordings.importing import Importer
 from slotlookup.spec import CACHES, UPDATES, StrategySpec
 from slotlookup.strategy import Strategy
 from slotlookup.structure import (

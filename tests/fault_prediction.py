@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from host_recording import DATA, FaultLine, read_fault_lines
 
-from slotlookup.host import Host
+from slotlookup.model.host import Host
+from slotlookup.model.vm import Vm
 from slotlookup.registry import make_strategy
-from slotlookup.vm import Vm
 
 SLOTS, SLOT_PAGES, ROUND = 16, 1024, 512
 PAGES = SLOTS * SLOT_PAGES

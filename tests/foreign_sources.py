@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slotlookup.foreign import include_dir
+from slotlookup.foreign.parent import include_dir
 
 CC = shutil.which("cc")
 RUSTC = shutil.which("rustc")

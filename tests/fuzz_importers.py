@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slotlookup.errors import UsageError
-from slotlookup.ownership import Chosen
-from slotlookup.recordings import import_files
+from slotlookup.recordings.ownership import Chosen
+from slotlookup.recordings.recordings import import_files
 from slotlookup.trace import read_trace, write_trace
 
 CORPUS = {path.name: path.read_bytes() for path in sorted((Path(__file__).parent / "fuzz_corpus").iterdir())}

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from host_recording import Operation, Range, Recording
 
-from slotlookup.host import Host, ksm, thp, userfault
-from slotlookup.host.ageing import damon_check, damon_prepare
-from slotlookup.host.vmas import File
 from slotlookup.memslots import LOG_DIRTY_PAGES
-from slotlookup.notifier import NotifierKind, NotifierLog
+from slotlookup.model.host import Host, ksm, thp, userfault
+from slotlookup.model.host.ageing import damon_check, damon_prepare
+from slotlookup.model.host.vmas import File
+from slotlookup.model.notifier import NotifierKind, NotifierLog
+from slotlookup.model.vm import Vm
 from slotlookup.registry import make_strategy
-from slotlookup.vm import Vm
 
 PAGE = 4096
 MIB = 1 << 20

@@ -12,12 +12,12 @@ from collections.abc import Callable, Generator, Sequence
 import numpy as np
 
 from slotlookup.address import HOLE
-from slotlookup.host import Host, bits
-from slotlookup.host.faults import get_page
-from slotlookup.mmu.sptes import MAPS
-from slotlookup.notifier import Retry
+from slotlookup.model.host import Host, bits
+from slotlookup.model.host.faults import get_page
+from slotlookup.model.mmu.sptes import MAPS
+from slotlookup.model.notifier import Retry
+from slotlookup.model.vm import Vm
 from slotlookup.registry import make_strategy
-from slotlookup.vm import Vm
 
 PAGE = 4096
 Machine = Generator[Callable[[], bool] | None, None, None]

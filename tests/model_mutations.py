@@ -19,13 +19,13 @@ from model_world import (
     check_whole_huge,
 )
 
-from slotlookup.host import bits
-from slotlookup.host.frames import Frames
-from slotlookup.host.space import AddressSpace
-from slotlookup.mmu.sptes import ACCESSED, DIRTY, Sptes
-from slotlookup.mmu.subscriber import KvmNotifier
-from slotlookup.notifier import InvalidateState, Notifiers, Retry
-from slotlookup.vm import Vm
+from slotlookup.model.host import bits
+from slotlookup.model.host.frames import Frames
+from slotlookup.model.host.space import AddressSpace
+from slotlookup.model.mmu.sptes import ACCESSED, DIRTY, Sptes
+from slotlookup.model.mmu.subscriber import KvmNotifier
+from slotlookup.model.notifier import InvalidateState, Notifiers, Retry
+from slotlookup.model.vm import Vm
 
 Witness = Callable[[], object]
 

@@ -10,16 +10,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from slotlookup.host import Host, bits, ksm, thp, userfault
-from slotlookup.host.ageing import idle_scan
-from slotlookup.host.reclaim import Watermarks
-from slotlookup.host.space import Child
-from slotlookup.host.vmas import File
 from slotlookup.memslots import LOG_DIRTY_PAGES, READONLY
-from slotlookup.mmu.sptes import DIRTY, LEVEL_MASK, MAPS, WRITABLE
-from slotlookup.notifier import NotifierKind, NotifierLog
+from slotlookup.model.host import Host, bits, ksm, thp, userfault
+from slotlookup.model.host.ageing import idle_scan
+from slotlookup.model.host.reclaim import Watermarks
+from slotlookup.model.host.space import Child
+from slotlookup.model.host.vmas import File
+from slotlookup.model.mmu.sptes import DIRTY, LEVEL_MASK, MAPS, WRITABLE
+from slotlookup.model.notifier import NotifierKind, NotifierLog
+from slotlookup.model.vm import Vm
 from slotlookup.registry import make_strategy
-from slotlookup.vm import Vm
 
 PAGE = 4096
 FRAMES = 2600

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from slotlookup.bench.results import RoleResult, RunResult, StrategyResult, Timing
-from slotlookup.bench.statistics import Interval
+from slotlookup.bench.results.model import RoleResult, RunResult, StrategyResult, Timing
+from slotlookup.bench.results.statistics import Interval
 
 MACHINE: dict[str, object] = {
     "date": "2026-03-01T10:00:00.000Z",

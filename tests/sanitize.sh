@@ -46,9 +46,9 @@ module = importlib.util.module_from_spec(spec)
 sys.modules["_slotlookup_native"] = module
 spec.loader.exec_module(module)
 
-import slotlookup.native_strategy
+import slotlookup.families.native
 
-used = slotlookup.native_strategy.native
+used = slotlookup.families.native.native
 if Path(used.__file__).parent != build or "-fsanitize=address,undefined" not in used.build()[1]:
     sys.exit(f"sanitize: the tests would run with {used.__file__}, which is not the sanitized module")
 if not hasattr(ctypes.CDLL(None), "__asan_init"):

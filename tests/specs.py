@@ -6,9 +6,9 @@ from functools import partial
 from itertools import cycle, islice
 
 from slotlookup import registry
+from slotlookup.conformance.tandem import Make
 from slotlookup.spec import CACHES, UPDATES
 from slotlookup.structure import ROLES, Family, NativeStructure, Structure
-from slotlookup.tandem import Make
 
 EXEMPLARS = ("linear", "rbtree")
 """Caches and update disciplines are code of their own: an array and a tree of nodes go through all of them."""

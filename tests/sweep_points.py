@@ -7,9 +7,9 @@ from typing import Any
 
 from results import result, row
 
-from slotlookup.bench.results import RoleResult, Timing
-from slotlookup.bench.statistics import Interval, median_interval
-from slotlookup.bench.sweep import SweepOptions
+from slotlookup.bench.results.model import RoleResult, Timing
+from slotlookup.bench.results.statistics import Interval, median_interval
+from slotlookup.bench.sweep.points import SweepOptions
 
 MODE = "throughput_hot"
 ROUNDS = 7

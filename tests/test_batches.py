@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slotlookup.host import Host, ksm, userfault
-from slotlookup.host.reclaim import Watermarks
-from slotlookup.host.vmas import File
 from slotlookup.memslots import LOG_DIRTY_PAGES, READONLY
+from slotlookup.model.host import Host, ksm, userfault
+from slotlookup.model.host.reclaim import Watermarks
+from slotlookup.model.host.vmas import File
+from slotlookup.model.vm import Vm
 from slotlookup.registry import make_strategy
-from slotlookup.vm import Vm
 
 PAGES = 600
 ALL = (0, 1 << 12, 2 << 12, 3 << 12)

@@ -16,9 +16,9 @@ from checking import BASELINE, CONFIG, call, code, edit, gfn_of, settle, update
 
 from slotlookup import registry
 from slotlookup.address import HOLE
-from slotlookup.bench.baseline import read_baseline, to_text
-from slotlookup.bench.gate import Verdict, allowed, judge
-from slotlookup.settings import Tolerance
+from slotlookup.bench.gate.baseline import read_baseline, to_text
+from slotlookup.bench.gate.judge import Verdict, allowed, judge
+from slotlookup.config.settings import Tolerance
 from slotlookup.structure import Costs, Family, Preset, PythonStructure, RangeIndex
 from slotlookup.trace import Trace, gfn_events, write_trace
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from checking import BASELINE, CONFIG, call, code, edit, gfn_of, settle, update
 
-from slotlookup.bench import time_gates
-from slotlookup.bench.gate import Verdict
-from slotlookup.bench.statistics import Interval
-from slotlookup.bench.time_gates import judge_time
-from slotlookup.bench.timing import Samples
+from slotlookup.bench.gate import time as time_gates
+from slotlookup.bench.gate.judge import Verdict
+from slotlookup.bench.gate.time import judge_time
+from slotlookup.bench.measure.timing import Samples
+from slotlookup.bench.results.statistics import Interval
 
 GATE = '[[check.times]]\nstrategy = "rbtree"\nagainst = "linear"\nworkload = "small"\npercent = 10\n'
 KEY = "rbtree against linear, gfn throughput_hot"

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from results import gfn, result, row, timing
 
 from slotlookup.bench.commands.compare import command
-from slotlookup.bench.compare import Change, Shift, TimeChange, blocks_apart, compare
-from slotlookup.bench.results import RoleResult, RunResult, StrategyResult, Timing, to_json
-from slotlookup.bench.statistics import Interval
+from slotlookup.bench.results.compare import Change, Shift, TimeChange, blocks_apart, compare
+from slotlookup.bench.results.model import RoleResult, RunResult, StrategyResult, Timing, to_json
+from slotlookup.bench.results.statistics import Interval
 from slotlookup.errors import Incomparable, InputFileError, UsageError
 
 LATER = "2026-03-02T10:00:00.000Z"

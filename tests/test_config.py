@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slotlookup.config import load_config
+from slotlookup.config.load import load_config
 from slotlookup.errors import ConfigError
 
 

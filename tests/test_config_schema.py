@@ -12,12 +12,13 @@ import pytest
 from click.testing import CliRunner
 from source_tree import ROOT
 
-from slotlookup import settings
-from slotlookup.bench import results, runner
 from slotlookup.bench.commands.config import command
-from slotlookup.config import load_config
+from slotlookup.bench.measure import runner
+from slotlookup.bench.results import model as results
+from slotlookup.config import settings
+from slotlookup.config.load import load_config
+from slotlookup.config.settings import config_schema
 from slotlookup.errors import ConfigError
-from slotlookup.settings import config_schema
 
 PUBLISHED = ROOT / "slotlookup" / "schemas" / "config.schema.json"
 

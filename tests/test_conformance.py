@@ -24,12 +24,10 @@ from source_tree import ROOT
 from specs import every_spec, maker
 
 import slotlookup.strategies
-from slotlookup import conformance, registry
+from slotlookup import registry
 from slotlookup.address import PAGE_SIZE
-from slotlookup.errors import BrokenStrategy
-from slotlookup.strategy import Capabilities, Counters, Strategy
-from slotlookup.structure import Family
-from slotlookup.tandem import (
+from slotlookup.conformance import checks as conformance
+from slotlookup.conformance.tandem import (
     Disagreement,
     Operation,
     Tandem,
@@ -43,6 +41,9 @@ from slotlookup.tandem import (
     play,
     workout,
 )
+from slotlookup.errors import BrokenStrategy
+from slotlookup.strategy import Capabilities, Counters, Strategy
+from slotlookup.structure import Family
 
 SPECS = every_spec()
 
@@ -69,7 +70,7 @@ def test_what_is_found_is_tested() -> None:
     parsed = {spec: registry.parse_spec(spec) for spec in SPECS}
     in_gfn, in_hva = {s.gfn for s in parsed.values()}, {s.hva for s in parsed.values()}
     # Beside the structures: the one that finds nothing, and the rivals that benchmarks compare with.
-    rivals = {path.stem.replace("_", "-") for path in (ROOT / "bench" / "native").glob("*.cpp")}
+    rivals = {path.stem.replace("_", "-") for path in (ROOT / "bench" / "native" / "rivals").glob("*.cpp")}
     linked = {name for name, _, _ in native.structures()} - {"empty"} - rivals
     variants = {f"{s.hva}+unaliased" for s in parsed.values() if s.unaliased}
     declared = {name for name, s in registry.structures().items() if s.family is Family.NATIVE}

@@ -26,8 +26,8 @@ import pytest
 from specs import native_specs
 
 from slotlookup import registry
+from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import ChangeKind, Memslot, SlotChange, make_memslot
-from slotlookup.native_strategy import NativeStrategy
 from slotlookup.strategy import Counters
 from slotlookup.stream import GfnStream, HvaStream, Timeline, change_table, creation_table, one_segment
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 import pytest
 from test_counts import S0, S1, S2, Counts, apply, counting, slot, taken
 
+from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import ChangeKind, Memslot, make_memslot
-from slotlookup.native_strategy import NativeStrategy
 
 FLAGGED = make_memslot(1, 8 << 12, 4 << 12, S1.userspace_addr, 1)
 FAR = slot(3, 100, 4)

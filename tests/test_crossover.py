@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweep_points import MODE, point, role
 
-from slotlookup.bench.crossover import Crossing, Standing, crossings, reigns, side, standing, tell
-from slotlookup.bench.curves import panels
-from slotlookup.bench.statistics import Interval
+from slotlookup.bench.results.statistics import Interval
+from slotlookup.bench.sweep.crossover import Crossing, Standing, crossings, reigns, side, standing, tell
+from slotlookup.bench.sweep.curves import panels
 
 
 def within(median: float, factor: float = 1.0) -> Interval:

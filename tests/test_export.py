@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from results import gfn, result, row, timing
 
-from slotlookup.bench import export
 from slotlookup.bench.cli import cli
 from slotlookup.bench.commands.export import command
-from slotlookup.bench.results import RunResult, to_json
+from slotlookup.bench.results import export
+from slotlookup.bench.results.model import RunResult, to_json
 from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import make_memslot
 from slotlookup.trace import Trace, gfn_events, write_trace

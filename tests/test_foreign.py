@@ -13,10 +13,11 @@ from foreign_sources import CC, HOSTILE, RUSTC, compile_c
 from source_tree import ROOT
 from specs import maker
 
-from slotlookup import conformance, foreign
-from slotlookup.bench import runner as bench_runner
 from slotlookup.bench.cli import cli
+from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.conformance import checks as conformance
 from slotlookup.errors import EXIT_FAILED, DeadStrategy, SpecError
+from slotlookup.foreign import parent as foreign
 from slotlookup.memslots import make_memslot
 from slotlookup.registry import make_strategy, parse_spec
 from slotlookup.stream import GfnStream, Timeline, change_table, creation_table, one_segment

@@ -9,7 +9,7 @@ from fuzz_importers import CORPUS, check, choices, recordings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slotlookup.ownership import Chosen
+from slotlookup.recordings.ownership import Chosen
 
 
 @pytest.mark.parametrize("name", sorted(CORPUS))

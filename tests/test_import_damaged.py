@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from test_import_recordings import CALL, DATA, SLOTS, STRACE, row, written
 
 from slotlookup.errors import InputFileError
-from slotlookup.importing import Source, open_source
 from slotlookup.memslots import Memslots
-from slotlookup.recordings import import_files
+from slotlookup.recordings.importing import Source, open_source
+from slotlookup.recordings.recordings import import_files
 from slotlookup.registry import importers
 
 OVER = CALL.replace("Slot#0", "Slot#1")

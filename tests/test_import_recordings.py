@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from slotlookup.errors import InputFileError
-from slotlookup.importing import lay_out_hvas
 from slotlookup.memslots import ChangeKind, Memslot, Memslots
-from slotlookup.recordings import import_files, read_recording
+from slotlookup.recordings.importing import lay_out_hvas
+from slotlookup.recordings.recordings import import_files, read_recording
 from slotlookup.trace import EventKind, read_trace, write_trace
 
 DATA = Path(__file__).parent / "data"

@@ -36,8 +36,8 @@ from slotlookup.bench.kernel.layout import (
 from slotlookup.bench.kernel.measure import DEVICE, recorded_path
 from slotlookup.bench.kernel.worker import Block, Worker
 from slotlookup.errors import BrokenStrategy, InputFileError, SlotlookupError, UsageError
+from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import Memslot
-from slotlookup.native_strategy import NativeStrategy
 from slotlookup.oracle import expected_gfns, expected_hvas
 from slotlookup.registry import make_strategy
 from slotlookup.stream import GfnStream, HvaStream, Timeline, change_at, one_segment

@@ -11,8 +11,8 @@ import pytest
 from test_import_recordings import DATA, SLOTS, written
 
 from slotlookup.errors import InputFileError, UsageError
-from slotlookup.importing import Recording, open_source
-from slotlookup.recordings import import_files, read_recording
+from slotlookup.recordings.importing import Recording, open_source
+from slotlookup.recordings.recordings import import_files, read_recording
 from slotlookup.trace import EventKind, read_trace, write_trace
 
 OPERATIONS = DATA / "mm-operations.trace.xz"
@@ -247,7 +247,7 @@ def test_blocks_are_whole_lines(tmp_path: Path, size: int) -> None:
 
 
 def test_choosing_needs_a_recording_of_a_machine(tmp_path: Path) -> None:
-    from slotlookup.ownership import Chosen
+    from slotlookup.recordings.ownership import Chosen
 
     with pytest.raises(UsageError, match="--pid"):
         import_files([written(tmp_path, "s", SLOTS)], chosen=Chosen(frozenset([1])))

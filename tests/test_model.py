@@ -23,12 +23,12 @@ from model_world import (
     check_written_pages_stay,
 )
 
-from slotlookup.host import Host
 from slotlookup.memslots import READONLY
-from slotlookup.mmu.settings import find_paging
-from slotlookup.notifier import EVERYTHING, InvalidateState, Retry
+from slotlookup.model.host import Host
+from slotlookup.model.mmu.settings import find_paging
+from slotlookup.model.notifier import EVERYTHING, InvalidateState, Retry
+from slotlookup.model.vm import Vm
 from slotlookup.registry import make_strategy
-from slotlookup.vm import Vm
 
 PAGINGS = ["ept", "ept-no-ad", "ept-2008", "shadow"]
 

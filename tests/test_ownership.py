@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from test_import_recordings import CALL, SLOTS, STRACE, written
 
 from slotlookup.errors import InputFileError
-from slotlookup.importing import open_source
-from slotlookup.ownership import Chosen, Ranges
-from slotlookup.recordings import Summary, import_files
+from slotlookup.recordings.importing import open_source
+from slotlookup.recordings.ownership import Chosen, Ranges
+from slotlookup.recordings.recordings import Summary, import_files
 from slotlookup.registry import importers
 from slotlookup.trace import Trace
 

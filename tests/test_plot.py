@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from results import MACHINE
 from sweep_points import MODE, options, point, role
 
-from slotlookup.bench.plot import check_plot_path, draw, spread
+from slotlookup.bench.sweep.plot import check_plot_path, draw, spread
 from slotlookup.errors import UsageError
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -22,12 +22,12 @@ import pytest
 from click.testing import CliRunner, Result
 from test_import_recordings import DATA, SLOTS, written
 
-from slotlookup.bench import tracefs
 from slotlookup.bench.commands import record
-from slotlookup.bench.instance_guard import remove_instance
-from slotlookup.bench.live import Running
-from slotlookup.bench.live_slots import slots_of, with_its_slots
-from slotlookup.bench.qmp import monitor
+from slotlookup.bench.record import tracefs
+from slotlookup.bench.record.guard import remove_instance
+from slotlookup.bench.record.live import Running
+from slotlookup.bench.record.live_slots import slots_of, with_its_slots
+from slotlookup.bench.record.qmp import monitor
 from slotlookup.errors import InputFileError, SlotlookupError, UsageError
 from slotlookup.trace import EventKind, read_trace
 

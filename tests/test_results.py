@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from results import gfn, result, row, timing
 
-from slotlookup.bench import machine
-from slotlookup.bench import runner as bench_runner
 from slotlookup.bench.cli import cli
-from slotlookup.bench.load import OtherSchemaVersion, load_result
-from slotlookup.bench.results import to_json
-from slotlookup.bench.subjects import GfnTask
+from slotlookup.bench.measure import machine
+from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.bench.measure.tasks import GfnTask
+from slotlookup.bench.results.load import OtherSchemaVersion, load_result
+from slotlookup.bench.results.model import to_json
 from slotlookup.errors import BrokenStrategy, InputFileError
 from slotlookup.memslots import make_memslot
 from slotlookup.strategy import Strategy

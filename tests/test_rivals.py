@@ -13,14 +13,14 @@ from click.testing import CliRunner, Result
 
 from slotlookup import registry, structure
 from slotlookup.address import ADDRESS_LIMIT
-from slotlookup.bench import runner as bench_runner
 from slotlookup.bench.cli import cli
+from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.conformance.tandem import Tandem, create
 from slotlookup.errors import BeyondLimit, BrokenStrategy, SpecError
 from slotlookup.memslots import ChangeKind, Memslot, SlotChange, make_memslot
 from slotlookup.strategy import Counters
 from slotlookup.stream import creation_table
 from slotlookup.structure import Family, PythonStructure, RangeIndex
-from slotlookup.tandem import Tandem, create
 from slotlookup.trace import Trace, gfn_events, write_trace
 
 RIVALS = ("py-ncls", "py-superintervals")

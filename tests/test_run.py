@@ -13,13 +13,13 @@ from click.testing import CliRunner, Result
 
 from slotlookup import registry
 from slotlookup.address import HOLE
-from slotlookup.bench import runner as bench_runner
-from slotlookup.bench import timing
 from slotlookup.bench.cli import cli
-from slotlookup.bench.subjects import GfnTask
-from slotlookup.bench.timing import time_task
+from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.bench.measure import timing
+from slotlookup.bench.measure.tasks import GfnTask
+from slotlookup.bench.measure.timing import time_task
+from slotlookup.families.native import HOT, Mode, NativeStrategy
 from slotlookup.memslots import make_memslot
-from slotlookup.native_strategy import HOT, Mode, NativeStrategy
 from slotlookup.questions import questions_of
 from slotlookup.stream import GfnStream
 from slotlookup.structure import Costs, PythonStructure, RangeIndex

@@ -11,15 +11,15 @@ import pytest
 
 from slotlookup.address import HOLE
 from slotlookup.errors import UsageError
-from slotlookup.host import bits, userfault
-from slotlookup.host.space import AddressSpace
 from slotlookup.memslots import ChangeKind
-from slotlookup.mmu.reference import ReferenceStrategy
+from slotlookup.model.host import bits, userfault
+from slotlookup.model.host.space import AddressSpace
+from slotlookup.model.mmu.reference import ReferenceStrategy
+from slotlookup.model.scenario import Scenario
+from slotlookup.model.vm import Vm
 from slotlookup.oracle import expected_gfns, expected_hvas
 from slotlookup.registry import find_workload
-from slotlookup.scenario import Scenario
 from slotlookup.trace import EventKind, Events, Trace
-from slotlookup.vm import Vm
 
 Ints = npt.NDArray[np.int64]
 PAGE = 4096

@@ -16,12 +16,12 @@ from planted_bugs import EndBelongs, FirstMatchOnly, KeepsDeleted, KeepsMoved, L
 from slotlookup.bench.cli import cli
 from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.memslots import USER_SLOTS
-from slotlookup.mmu.reference import ReferenceStrategy
+from slotlookup.model.mmu.reference import ReferenceStrategy
+from slotlookup.model.scenario import Scenario
+from slotlookup.model.vm import Vm
 from slotlookup.registry import find_workload, make_strategy, missing, strategy_names, workloads
-from slotlookup.scenario import Scenario
 from slotlookup.strategy import Strategy
 from slotlookup.trace import EventKind
-from slotlookup.vm import Vm
 
 SCENARIOS = sorted(name for name, workload in workloads().items() if isinstance(workload, Scenario))
 MEMORY = (2 << 20) + 4096

@@ -7,8 +7,8 @@ from specs import every_spec
 
 from slotlookup import registry
 from slotlookup.errors import EXIT_USAGE, SpecError, UsageError
-from slotlookup.native_strategy import NativeStrategy
-from slotlookup.python_strategy import PythonStrategy
+from slotlookup.families.native import NativeStrategy
+from slotlookup.families.python import PythonStrategy
 from slotlookup.registry import make_strategy, parse_spec
 from slotlookup.spec import StrategySpec
 from slotlookup.structure import Costs, Family, Preset

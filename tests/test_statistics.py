@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slotlookup.bench.statistics import median, median_interval, ratio_interval, sign_test_rank
+from slotlookup.bench.results.statistics import median, median_interval, ratio_interval, sign_test_rank
 
 
 @pytest.mark.parametrize(

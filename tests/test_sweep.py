@@ -12,12 +12,12 @@ from click.testing import CliRunner, Result
 from results import MACHINE
 from sweep_points import options, point, role
 
-from slotlookup.bench import runner as bench_runner
-from slotlookup.bench import sweep as bench_sweep
-from slotlookup.bench import sweep_file
 from slotlookup.bench.commands import sweep as sweep_command
-from slotlookup.bench.load import load_result
-from slotlookup.bench.results import SCHEMA_VERSION as RUN_SCHEMA_VERSION
+from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.bench.results.load import load_result
+from slotlookup.bench.results.model import SCHEMA_VERSION as RUN_SCHEMA_VERSION
+from slotlookup.bench.sweep import file as sweep_file
+from slotlookup.bench.sweep import points as bench_sweep
 from slotlookup.errors import InputFileError
 from slotlookup.memslots import USER_SLOTS
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from slotlookup.errors import UsageError
+from slotlookup.model.scenario import Scenario, cache_folder
 from slotlookup.registry import workloads
-from slotlookup.scenario import Scenario, cache_folder
 
 SCENARIOS = {name: workload for name, workload in workloads().items() if isinstance(workload, Scenario)}
 EVENTS = 2_000

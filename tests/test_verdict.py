@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from slotlookup.bench.results import RoleResult, RunResult, StrategyResult, Timing
-from slotlookup.bench.statistics import Interval, median_interval, ratio_interval
-from slotlookup.bench.verdict import closing_sentence, noise, significant
+from slotlookup.bench.results.model import RoleResult, RunResult, StrategyResult, Timing
+from slotlookup.bench.results.statistics import Interval, median_interval, ratio_interval
+from slotlookup.bench.results.verdict import closing_sentence, noise, significant
 
 # Twelve rounds on a machine that slows down half way: everything drifts alike, so pairs stay comparable.
 DRIFT = [1.0, 1.01, 0.99, 1.0, 1.02, 1.0, 2.0, 2.02, 1.98, 2.0, 2.04, 2.0]

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from slotlookup.importing import Recording
+from slotlookup.recordings.importing import Recording
 
 from ._trace_lines import Told
 

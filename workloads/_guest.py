@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from slotlookup.address import PAGE_SHIFT
 from slotlookup.errors import UsageError
-from slotlookup.host import Host
-from slotlookup.scenario import Size
-from slotlookup.vm import Vm
+from slotlookup.model.host import Host
+from slotlookup.model.scenario import Size
+from slotlookup.model.vm import Vm
 
 Ints = npt.NDArray[np.int64]
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlookup.address import PAGE_SHIFT
-from slotlookup.host import Host
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import BATCH, GAP_PAGES, set_slots
 

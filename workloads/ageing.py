@@ -6,11 +6,11 @@ again: questions by hva bring lookups by gfn.
 
 from __future__ import annotations
 
-from slotlookup.host import Host
-from slotlookup.host.ageing import damon_check, damon_prepare, idle_scan
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host
+from slotlookup.model.host.ageing import damon_check, damon_prepare, idle_scan
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import BATCH, VCPUS, lay_out, near_and_far, vcpus, writes
 

@@ -7,10 +7,10 @@ MADV_DONTNEED. Free page reporting drops whole ranges, with MADV_FREE every othe
 from __future__ import annotations
 
 from slotlookup.address import PAGE_SHIFT
-from slotlookup.host import Host
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import BATCH, BLOCK, VCPUS, lay_out, vcpus, writes
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from slotlookup.host import Host
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import BATCH, GAP_PAGES, VCPUS, Guest, lay_out, near_and_far, vcpus, writes
 

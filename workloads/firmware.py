@@ -15,11 +15,11 @@ import numpy as np
 
 from slotlookup.address import PAGE_SHIFT
 from slotlookup.errors import UsageError
-from slotlookup.host import Host
 from slotlookup.memslots import LOG_DIRTY_PAGES, READONLY
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import VCPUS, require_memory, vcpus, writes
 

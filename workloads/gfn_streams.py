@@ -15,7 +15,7 @@ import re
 import numpy as np
 
 from slotlookup.address import GFN_LIMIT
-from slotlookup.importing import Importer, Recording, Source
+from slotlookup.recordings.importing import Importer, Recording, Source
 from slotlookup.trace import gfn_events
 
 _TOUCH = re.compile(r"(\d{1,18}) ([0-9a-f]{1,16}) ([rwu])", re.ASCII)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from slotlookup.address import PAGE_SHIFT
-from slotlookup.host import Host
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import VCPUS, vcpus, writes
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from slotlookup.address import GFN_LIMIT
 from slotlookup.errors import InputFileError
-from slotlookup.importing import Importer, Origins, Recording, Source, Thread
+from slotlookup.recordings.importing import Importer, Origins, Recording, Source, Thread
 from slotlookup.trace import EventKind, Events, empty_events
 
 from ._faults import faults

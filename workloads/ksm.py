@@ -7,10 +7,10 @@ to a merged page copies it. Every few rounds a stretch is given up for merging, 
 from __future__ import annotations
 
 from slotlookup.address import PAGE_SIZE
-from slotlookup.host import Host, ksm
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host, ksm
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import VCPUS, lay_out, require_memory, vcpus, writes
 

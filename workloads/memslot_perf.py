@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
 from slotlookup.errors import UsageError
-from slotlookup.host import Host
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 Ints = npt.NDArray[np.int64]
 

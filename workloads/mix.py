@@ -11,12 +11,12 @@ from collections.abc import Callable
 import numpy as np
 
 from slotlookup.address import PAGE_SHIFT
-from slotlookup.host import Host, ksm, thp
-from slotlookup.host.ageing import damon_check, damon_prepare, idle_scan
 from slotlookup.memslots import LOG_DIRTY_PAGES
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host, ksm, thp
+from slotlookup.model.host.ageing import damon_check, damon_prepare, idle_scan
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import VCPUS, Guest, lay_out, near_and_far, vcpus, writes
 

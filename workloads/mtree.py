@@ -20,8 +20,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from slotlookup.address import PAGE_SIZE
-from slotlookup.importing import Importer, Recording, SlotRow, Source, lay_out_hvas, slot_table
 from slotlookup.memslots import READONLY
+from slotlookup.recordings.importing import Importer, Recording, SlotRow, Source, lay_out_hvas, slot_table
 
 _RANGE = r"([0-9a-f]{16})-([0-9a-f]{16}) \(prio -?\d+, (nv-)?(ram|rom|romd|ramd|i/o|container)\): "
 _OWNER = r"(?: +(?:owner|parent):\S*(?:\{[^}]*\})?)*"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from slotlookup.address import PAGE_SHIFT
-from slotlookup.host import Host, userfault
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host, userfault
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import VCPUS, lay_out, vcpus, writes
 

@@ -7,11 +7,11 @@ cancelled, and the next one begins.
 
 from __future__ import annotations
 
-from slotlookup.host import Host
 from slotlookup.memslots import LOG_DIRTY_PAGES
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import VCPUS, Guest, lay_out, near_and_far, vcpus, writes
 

@@ -13,8 +13,8 @@ import re
 
 import numpy as np
 
-from slotlookup.importing import Importer, Recording, Source
 from slotlookup.memslots import READONLY
+from slotlookup.recordings.importing import Importer, Recording, Source
 from slotlookup.trace import slot_events
 
 _EVENT = "kvm_set_user_memory"

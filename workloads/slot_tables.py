@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from slotlookup.importing import Importer, Recording, SlotRow, Source, lay_out_hvas, slot_table
 from slotlookup.memslots import READONLY
+from slotlookup.recordings.importing import Importer, Recording, SlotRow, Source, lay_out_hvas, slot_table
 
 SLOTS_HEADER = "slot,gpa,size,hva,flags"
 RANGES_HEADER = "slot,gpa,size,kind,block,block_offset"

@@ -6,10 +6,10 @@ lookups, since its own copy of the page overtakes the fault, with a visit of tha
 
 from __future__ import annotations
 
-from slotlookup.host import Host
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import BATCH, VCPUS, lay_out, near_and_far, vcpus, writes
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from slotlookup.host import Host
-from slotlookup.host.ageing import damon_check, damon_prepare
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host
+from slotlookup.model.host.ageing import damon_check, damon_prepare
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import VCPUS, lay_out, near_and_far, vcpus, writes
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from slotlookup.importing import Importer, Recording, Source
+from slotlookup.recordings.importing import Importer, Recording, Source
 from slotlookup.trace import slot_events
 
 _PREFIX = re.compile(

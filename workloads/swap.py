@@ -7,11 +7,11 @@ push it out. Reclaim asks for the age of each page that it looks at and unmaps w
 
 from __future__ import annotations
 
-from slotlookup.host import Host
-from slotlookup.mmu.settings import Paging, YoungPolicy, find_paging
-from slotlookup.scenario import Scenario, Size
+from slotlookup.model.host import Host
+from slotlookup.model.mmu.settings import Paging, YoungPolicy, find_paging
+from slotlookup.model.scenario import Scenario, Size
+from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.vm import Vm
 
 from ._guest import BATCH, VCPUS, lay_out, near_and_far, require_memory, vcpus, writes
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import click
 
-from slotlookup.config import Config, load_config, names_a_file
+from slotlookup.config.load import Config, load_config, names_a_file
+from slotlookup.config.settings import CheckWorkload, TimeGate
 from slotlookup.errors import BrokenStrategy, ConfigError, Incomparable, SlotlookupError, UsageError
 from slotlookup.registry import family_of, strategy_names, unknown
-from slotlookup.settings import CheckWorkload, TimeGate
 from slotlookup.structure import Family
 
-from ..baseline import Baseline, TimeFigure, line_numbers, read_baseline, to_text, write_baseline
-from ..counting import Counted, Suite, SuiteWorkload, count
-from ..gate import Outcome, Problem, compare
-from ..time_gates import TimeMeasurement, compare_times, keep_or_renew, key_of, measure
+from ..gate.baseline import Baseline, TimeFigure, line_numbers, read_baseline, to_text, write_baseline
+from ..gate.judge import Outcome, Problem, compare
+from ..gate.time import TimeMeasurement, compare_times, keep_or_renew, key_of, measure
+from ..measure.counting import Counted, Suite, SuiteWorkload, count
 from .run import load_trace, most_slots
 
 FORMATS = ("table", "json", "github", "markdown", "junit")
@@ -222,9 +222,9 @@ def _update(
 
 def show(outcome: Outcome, form: str, path: Path, held: Baseline | None, *, update: bool) -> None:
     """Print the outcome. Whatever goes to stdout is of the format asked for; the rest goes to stderr."""
-    from ..ci_formats import append_summary, github, junit, within_repository
     from ..console import output
-    from ..gate_formats import markdown, print_table, sentences, to_json
+    from ..gate.ci_formats import append_summary, github, junit, within_repository
+    from ..gate.formats import markdown, print_table, sentences, to_json
 
     if form == "table":
         print_table(outcome, output())

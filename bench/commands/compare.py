@@ -11,11 +11,11 @@ import click
 
 from slotlookup.errors import Incomparable, UsageError
 
-from ..compare import EFFECT, Change, Comparison, Shift, StrategyChange, compare
-from ..export import escape, markdown_table, with_span
-from ..load import OtherSchemaVersion, load_result
-from ..results import ROLES, RunResult
-from ..verdict import MODE, TITLES, significant
+from ..results.compare import EFFECT, Change, Comparison, Shift, StrategyChange, compare
+from ..results.export import escape, markdown_table, with_span
+from ..results.load import OtherSchemaVersion, load_result
+from ..results.model import ROLES, RunResult
+from ..results.verdict import MODE, TITLES, significant
 
 COUNT_HEADINGS = ("role", "strategy", "figure", "OLD", "NEW", "change", "")
 TIME_HEADINGS = ("strategy", "timing", "figure", "OLD", "NEW", "NEW/OLD", "")

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from slotlookup.config import load_config
-from slotlookup.settings import config_schema, without_nulls
+from slotlookup.config.load import load_config
+from slotlookup.config.settings import config_schema, without_nulls
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

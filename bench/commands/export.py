@@ -8,10 +8,10 @@ import click
 
 from slotlookup.errors import UsageError
 
-from ..export import check_export_path, write_export
-from ..load import load_result
-from ..results import write_text
-from ..side_by_side import to_side_by_side
+from ..results.export import check_export_path, write_export
+from ..results.load import load_result
+from ..results.model import write_text
+from ..results.side_by_side import to_side_by_side
 
 
 @click.command()

@@ -8,8 +8,8 @@ import click
 
 from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import Memslots
-from slotlookup.ownership import Chosen
-from slotlookup.recordings import Summary, import_files
+from slotlookup.recordings.ownership import Chosen
+from slotlookup.recordings.recordings import Summary, import_files
 from slotlookup.trace import write_trace
 from slotlookup.writing import must_be_writable, replacing
 

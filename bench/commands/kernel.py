@@ -12,9 +12,9 @@ from slotlookup.writing import must_be_writable
 
 from ..kernel.figures import read_measurement, to_json
 from ..kernel.measure import DEVICE, EFFORTS, QUICK_SLOTS, measure, recorded_path
-from ..plot import check_plot_path
-from ..results import write_text
-from ..sweep import parse_slots
+from ..results.model import write_text
+from ..sweep.plot import check_plot_path
+from ..sweep.points import parse_slots
 
 
 @click.command()

@@ -10,8 +10,8 @@ import click
 
 from slotlookup.address import PAGE_SHIFT
 from slotlookup.memslots import USER_SLOTS, make_memslot
+from slotlookup.model.scenario import Scenario
 from slotlookup.registry import make_strategy, missing, parse_spec, presets, strategy_names, structures, workloads
-from slotlookup.scenario import Scenario
 from slotlookup.spec import StrategySpec
 from slotlookup.stream import creation_table
 from slotlookup.structure import ROLES, NativeStructure, Preset, Structure

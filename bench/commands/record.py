@@ -13,17 +13,17 @@ from pathlib import Path
 import click
 
 from slotlookup.errors import InputFileError, UsageError
-from slotlookup.importing import LARGEST_TEXT, Recording
-from slotlookup.ownership import Chosen
-from slotlookup.recordings import put_together, read_recording
+from slotlookup.recordings.importing import LARGEST_TEXT, Recording
+from slotlookup.recordings.ownership import Chosen
+from slotlookup.recordings.recordings import put_together, read_recording
 from slotlookup.trace import write_trace
 from slotlookup.writing import must_be_writable
 
-from ..live import Command, Running, Stop, follow
-from ..live_slots import slot_changes, slots_of, with_its_slots
 from ..options import Seconds, check_name
-from ..qmp import monitor
-from ..tracefs import Instance, find_tracefs, instance, monotonic_offset
+from ..record.live import Command, Running, Stop, follow
+from ..record.live_slots import slot_changes, slots_of, with_its_slots
+from ..record.qmp import monitor
+from ..record.tracefs import Instance, find_tracefs, instance, monotonic_offset
 
 KVM = Path("/dev/kvm")
 DEMO_SECONDS = 2.0
@@ -166,7 +166,7 @@ def _command(
 
 
 def _demo(recorder: Instance, events: Path, seconds: float, stop: Stop) -> Running | Command:
-    script = Path(__file__).parents[1] / "demo_guest.py"
+    script = Path(__file__).parents[1] / "record" / "demo_guest.py"
     with recorder.marker() as marks:
         arguments = [sys.executable, "-I", str(script), str(marks), str(seconds)]
         _tell("recording a guest that touches memory while its host takes some away", seconds)

@@ -9,19 +9,19 @@ from pathlib import Path
 import click
 
 from slotlookup.address import ADDRESS_LIMIT
-from slotlookup.config import load_config
+from slotlookup.config.load import load_config
 from slotlookup.errors import EXIT_FAILED, SpecError, UsageError
-from slotlookup.foreign import set_patience
+from slotlookup.foreign.parent import set_patience
 from slotlookup.memslots import Memslot
+from slotlookup.model.scenario import Scenario
 from slotlookup.registry import find_workload, make_strategy, missing, strategy_names, workloads
-from slotlookup.scenario import Scenario
 from slotlookup.structure import Family
 from slotlookup.trace import Trace, read_trace
 
-from ..export import check_export_path, write_export
+from ..measure.runner import REFERENCES, RunOptions, run
 from ..options import Seconds
-from ..results import to_json, write_text
-from ..runner import REFERENCES, RunOptions, run
+from ..results.export import check_export_path, write_export
+from ..results.model import to_json, write_text
 
 EFFORT = {"quick": 0.15, "rigorous": 5.0}
 """Shares of the default time for timing."""
@@ -146,7 +146,7 @@ def command(
     if as_json:
         click.echo(to_json(result), nl=False)
     else:
-        from ..tables import print_run
+        from ..results.tables import print_run
 
         console = output()
         print_run(result, console)

@@ -12,15 +12,16 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from slotlookup.config import load_config
+from slotlookup.config.load import load_config
 from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.registry import family_of, parse_spec, strategy_names
 from slotlookup.structure import Family
 
-from .. import sweep, sweep_file
-from ..machine import describe_machine
-from ..results import COUNTS, ROLES, TIMES
-from ..sweep import Point, SweepOptions
+from ..measure.machine import describe_machine
+from ..results.model import COUNTS, ROLES, TIMES
+from ..sweep import file as sweep_file
+from ..sweep import points as sweep
+from ..sweep.points import Point, SweepOptions
 
 
 @click.command()
@@ -116,7 +117,7 @@ def command(
     points = sweep.chosen(points, counts)
     _present(options, machine, points, as_json)
     if plot_file is not None:
-        from ..plot import draw
+        from ..sweep.plot import draw
 
         draw(options, machine, points, metric, plot_role, plot_file)
         if not as_json:
@@ -159,7 +160,7 @@ def _plot_metric(plot_file: Path | None, metric: str | None, options: SweepOptio
     if metric == "ns" and options.counts_only:
         raise UsageError(f"--plot-metric ns: nothing is timed with --counts-only; take one of {', '.join(COUNTS)}")
     if plot_file is not None:
-        from ..plot import check_plot_path
+        from ..sweep.plot import check_plot_path
 
         check_plot_path(plot_file)
     if metric is None:
@@ -206,6 +207,6 @@ def _present(options: SweepOptions, machine: Mapping[str, Any], points: Mapping[
         click.echo(sweep.to_json(options, machine, points), nl=False)
         return
     from ..console import output
-    from ..sweep_tables import print_sweep
+    from ..sweep.tables import print_sweep
 
     print_sweep(options, machine, points, "compares" if options.counts_only else options.timing, output())

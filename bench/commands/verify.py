@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from slotlookup.conformance import run
+from slotlookup.conformance.checks import run
 from slotlookup.errors import EXIT_FAILED
-from slotlookup.foreign import set_patience
+from slotlookup.foreign.parent import set_patience
 from slotlookup.registry import make_strategy
 
 from ..options import Seconds

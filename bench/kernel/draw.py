@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from slotlookup.writing import replacing
 
-from ..plot import COLOURS, LINES, MARKERS, check_plot_path
-from ..statistics import median_interval
+from ..results.statistics import median_interval
+from ..sweep.plot import COLOURS, LINES, MARKERS, check_plot_path
 from .figures import HOWS, Lookups, Measurement
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from slotlookup.errors import InputFileError
 
-from ..statistics import Interval, median, median_interval, ratio_interval
+from ..results.statistics import Interval, median, median_interval, ratio_interval
 
 SCHEMA_VERSION: Literal[1] = 1
 GOAL = 1.5

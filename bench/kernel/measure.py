@@ -15,9 +15,9 @@ import _slotlookup_native as native
 
 from slotlookup.errors import SlotlookupError, UsageError
 
-from ..crossover import count_of_slots
-from ..machine import describe_machine
-from ..runner import Report
+from ..measure.machine import describe_machine
+from ..measure.runner import Report
+from ..sweep.crossover import count_of_slots
 from .figures import SCHEMA_VERSION, Baselines, Changes, Lookups, Measurement, Point, Series
 from .layout import PATTERNS, Pattern
 from .worker import DISPLACED, PLACEMENT, SEED, STRATEGY, Block, serve

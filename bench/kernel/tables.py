@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..statistics import Interval, median, median_interval
-from ..verdict import significant
+from ..results.statistics import Interval, median, median_interval
+from ..results.verdict import significant
 from .figures import GOAL, HOWS, Lookups, Marginal, Measurement, Row, row_of, rows
 
 WORDS = {"within": "", "beyond": "beyond", "open": "near", "equal": "same", "too small": "small"}

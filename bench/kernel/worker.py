@@ -19,8 +19,8 @@ import numpy as np
 
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
 from slotlookup.errors import BrokenStrategy
+from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import LOG_DIRTY_PAGES
-from slotlookup.native_strategy import NativeStrategy
 from slotlookup.registry import make_strategy
 from slotlookup.stream import Words
 

@@ -15,10 +15,10 @@ from slotlookup.questions import questions_of
 from slotlookup.registry import find_workload, presets, structures
 from slotlookup.structure import NativeStructure
 
-from ..runner import NATIVE_SECONDS
-from ..statistics import ratio_interval
-from ..subjects import GfnTask, HvaTask, Task
-from ..timing import time_task
+from ..measure.runner import NATIVE_SECONDS
+from ..measure.tasks import GfnTask, HvaTask, Task
+from ..measure.timing import time_task
+from ..results.statistics import ratio_interval
 
 STRATEGIES = [name for name, s in structures().items() if isinstance(s, NativeStructure)] + list(presets())
 REPEATS = 5

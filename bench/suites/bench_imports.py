@@ -22,7 +22,7 @@ HVA = 0x7F0000000000
 
 _SCRIPT = """
 import resource, sys
-from slotlookup.recordings import import_files
+from slotlookup.recordings.recordings import import_files
 from slotlookup.trace import write_trace
 
 trace, summary = import_files(sys.argv[1:3])

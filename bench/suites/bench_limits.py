@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import USER_SLOTS, make_memslot
-from slotlookup.native_strategy import NativeStrategy
-from slotlookup.recordings import import_files
+from slotlookup.recordings.recordings import import_files
 from slotlookup.registry import make_strategy, presets, structures
 from slotlookup.spec import StrategySpec
 from slotlookup.stream import GfnStream, Timeline, creation_table, one_segment

@@ -17,9 +17,9 @@ MILLION_EVENTS_SECONDS = 2.0
 _CLOSED_LOOP = """
 import json, resource, time
 import numpy as np
-from slotlookup.host import Host
+from slotlookup.model.host import Host
 from slotlookup.registry import make_strategy
-from slotlookup.vm import Vm
+from slotlookup.model.vm import Vm
 
 host = Host(9 << 30)
 vm = Vm(make_strategy("kvm-5.17"), host, vcpus=4, limit=0)
@@ -48,7 +48,7 @@ print(json.dumps({"rate": count / seconds, "peak": peak, "filled": (1 << 21) / f
 
 _MILLION_EVENTS = """
 import json, time
-from slotlookup.mmu.reference import ReferenceStrategy
+from slotlookup.model.mmu.reference import ReferenceStrategy
 from slotlookup.registry import find_workload
 
 begin = time.perf_counter()

@@ -15,15 +15,15 @@ from typing import Any
 import _slotlookup_native as native
 import pytest
 
-from slotlookup.native_strategy import NativeStrategy
+from slotlookup.families.native import NativeStrategy
 from slotlookup.questions import questions_of
 from slotlookup.registry import find_workload, structures
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
 
-from ..statistics import ratio_interval
-from ..subjects import GfnTask, HvaTask, Task
-from ..timing import time_task
+from ..measure.tasks import GfnTask, HvaTask, Task
+from ..measure.timing import time_task
+from ..results.statistics import ratio_interval
 
 LIMIT = 1.3
 EVENTS = 100_000

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from slotlookup.native_strategy import NativeStrategy
+from slotlookup.families.native import NativeStrategy
 from slotlookup.questions import Questions, questions_of
 from slotlookup.registry import find_workload, make_strategy, presets, structures
 from slotlookup.structure import NativeStructure

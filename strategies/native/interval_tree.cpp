@@ -2,7 +2,7 @@
 // See strategies/interval_tree.py.
 #include <algorithm>
 
-#include "slotlookup/native/rb.hpp"
+#include "strategies/native/rb.hpp"
 
 namespace slotlookup {
 namespace {

@@ -1,5 +1,5 @@
 // rbtree: a red-black tree by start address. See strategies/rbtree.py.
-#include "slotlookup/native/rb.hpp"
+#include "strategies/native/rb.hpp"
 
 namespace slotlookup {
 namespace {

@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "slotlookup/native/kvm_vm.hpp"
+#include "bench/native/kvm_vm.hpp"
 
 namespace slotlookup {
 

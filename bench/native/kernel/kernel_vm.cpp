@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "bench/native/kernel/advice.hpp"
+#include "bench/native/kvm_vm.hpp"
 #include "slotlookup/native/bindings.hpp"
-#include "slotlookup/native/kvm_vm.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;

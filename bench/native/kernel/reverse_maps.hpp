@@ -13,7 +13,7 @@
 #include <optional>
 #include <vector>
 
-#include "slotlookup/native/kvm_vm.hpp"
+#include "bench/native/kvm_vm.hpp"
 #include "slotlookup/native/slot.hpp"
 
 namespace slotlookup {

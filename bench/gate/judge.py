@@ -1,0 +1,238 @@
+"""The gate's judgement: new figures beside those of the baseline, and what follows from them.
+
+Counts gate exactly, but for tolerances that were asked for. What cannot be compared is a problem with a name, never a
+figure left out: a strategy or workload on one side only, another seed, other questions, a count that is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from fractions import Fraction
+
+from slotlookup.config.settings import Tolerance
+from slotlookup.errors import EXIT_FAILED, EXIT_INCOMPARABLE
+
+from ..measure.counting import Counted, Fault
+from ..results.model import COUNTS
+from ..results.statistics import Interval
+from .baseline import Baseline, Figures, WorkloadFigures, time_key
+
+EXIT_REGRESSION = 3
+
+
+class Verdict(StrEnum):
+    """What became of a figure."""
+
+    SAME = "same"
+    CHEAPER = "cheaper"
+    TOLERATED = "tolerated"
+    NOISY = "too noisy to tell"
+    REGRESSION = "regression"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure, then and now: a total of a count, or a ratio of times, which has an interval and whom it is against."""
+
+    workload: str
+    strategy: str
+    role: str
+    metric: str
+    baseline: float
+    now: float
+    tolerance: float
+    verdict: Verdict
+    operations: int | None = None
+    against: str | None = None
+    interval: Interval | None = None
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where the baseline holds the figure, as `line_numbers` keys it."""
+        if self.against is None:
+            return self.workload, self.strategy, self.role
+        return self.workload, time_key(self.strategy, self.against, self.role, self.metric)
+
+    @property
+    def change(self) -> float | None:
+        """In percent of the baseline's figure; None where that is 0 and the new one is not."""
+        if self.now == self.baseline:
+            return 0.0
+        return float((self.now - self.baseline) / self.baseline * 100) if self.baseline else None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that cannot be compared, and where it belongs as far as that can be told."""
+
+    message: str
+    workload: str | None = None
+    strategy: str | None = None
+    role: str | None = None
+
+
+@dataclass
+class Outcome:
+    """All that a check found.
+
+    `groups` are the (workload, strategy, role) that were counted, `alike` the workloads that are the baseline's.
+    """
+
+    baseline: str
+    groups: list[tuple[str, str, str]] = field(default_factory=list)
+    alike: set[str] = field(default_factory=set)
+    rows: list[Row] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def of(self, *verdicts: Verdict) -> list[Row]:
+        """The rows with one of these verdicts."""
+        return [row for row in self.rows if row.verdict in verdicts]
+
+    @property
+    def exit_code(self) -> int:
+        """1 for wrong answers, else 3 for a regression, else 4 for what cannot be compared, else 0."""
+        if self.faults:
+            return EXIT_FAILED
+        if self.of(Verdict.REGRESSION):
+            return EXIT_REGRESSION
+        return EXIT_INCOMPARABLE if self.problems else 0
+
+    @property
+    def verdict(self) -> str:
+        """The exit code as a word."""
+        return {0: "passed", 1: "wrong answers", 3: "regression", 4: "not comparable"}[self.exit_code]
+
+
+def allowed(tolerances: Sequence[Tolerance], workload: str, strategy: str, role: str, metric: str) -> float:
+    """The rise in percent that passes: that of the last tolerance that matches, else 0."""
+    for tolerance in reversed(tolerances):
+        if (
+            fnmatchcase(strategy, tolerance.strategy)
+            and fnmatchcase(workload, tolerance.workload)
+            and tolerance.role in (None, role)
+            and tolerance.metric in (None, metric)
+        ):
+            return tolerance.percent
+    return 0.0
+
+
+def judge(baseline: int, now: int, tolerance: float) -> Verdict:
+    """What became of a total. `tolerance` is in percent."""
+    if now == baseline:
+        return Verdict.SAME
+    if now < baseline:
+        return Verdict.CHEAPER
+    # In fractions, as 5 % of 20 must be 1 and not nearly 1.
+    within = now * 100 <= baseline * (100 + Fraction(str(tolerance)))
+    return Verdict.TOLERATED if within else Verdict.REGRESSION
+
+
+def compare(
+    counted: Counted, placement: str, baseline: Baseline, tolerances: Sequence[Tolerance], path: str
+) -> Outcome:
+    """Every figure beside the baseline's. `path` is what the baseline is called."""
+    outcome = Outcome(path, faults=list(counted.faults))
+    for title, figures in counted.workloads.items():
+        outcome.groups += [(title, s, role) for s, roles in figures.strategies.items() for role in roles]
+    if baseline.placement != placement:
+        words = f"slots were placed {baseline.placement} in the baseline and are placed {placement} now"
+        outcome.problems.append(Problem(words))
+        return outcome
+    for title in counted.workloads:
+        if title not in baseline.workloads:
+            outcome.problems.append(Problem(f"workload '{title}' is not in the baseline", title))
+    for title in baseline.workloads:
+        if title not in counted.workloads:
+            outcome.problems.append(
+                Problem(f"workload '{title}' is in the baseline but is not checked any more", title)
+            )
+    both = {title: held for title, held in baseline.workloads.items() if title in counted.workloads}
+    void = {(fault.workload, fault.strategy) for fault in counted.faults}
+    for problem in _strategies_apart(counted, both, void):
+        outcome.problems.append(problem)
+    for title, held in both.items():
+        new = counted.workloads[title]
+        differences = list(_differences(held, new))
+        if differences:
+            outcome.problems.append(Problem(f"workload '{title}' is another: {'; '.join(differences)}", title))
+            continue
+        outcome.alike.add(title)
+        for strategy in held.strategies.keys() & new.strategies.keys():
+            _compare_strategy(outcome, title, strategy, held, new, tolerances)
+    outcome.rows.sort(key=lambda row: (row.workload, row.strategy, row.role, COUNTS.index(row.metric)))
+    return outcome
+
+
+def _differences(held: WorkloadFigures, new: WorkloadFigures) -> Iterator[str]:
+    for key in ("name", "slots", "events", "seed", "fingerprint", "questions"):
+        then, now = getattr(held, key), getattr(new, key)
+        if then != now:
+            yield f"{key} was {then} in the baseline and is {now} now"
+
+
+def _strategies_apart(
+    counted: Counted, both: dict[str, WorkloadFigures], void: set[tuple[str, str]]
+) -> Iterator[Problem]:
+    """Strategies that one side lacks: told once where it is so on every workload, else by workload."""
+    new, gone = "is not in the baseline", "is in the baseline but is not checked any more"
+    apart: dict[tuple[str, str], list[str]] = {}
+    for title, held in both.items():
+        now = counted.workloads[title].strategies
+        for strategy in now.keys() - held.strategies.keys():
+            apart.setdefault((strategy, new), []).append(title)
+        for strategy in held.strategies.keys() - now.keys():
+            if (title, strategy) not in void:
+                apart.setdefault((strategy, gone), []).append(title)
+    for (strategy, what), titles in sorted(apart.items()):
+        if len(titles) == len(both):
+            yield Problem(f"strategy '{strategy}' {what}", strategy=strategy)
+        else:
+            for title in titles:
+                yield Problem(f"strategy '{strategy}' {what} for workload '{title}'", title, strategy)
+
+
+def _compare_strategy(
+    outcome: Outcome,
+    title: str,
+    strategy: str,
+    held: WorkloadFigures,
+    new: WorkloadFigures,
+    tolerances: Sequence[Tolerance],
+) -> None:
+    then, now = held.strategies[strategy], new.strategies[strategy]
+    for role in sorted(then.keys() | now.keys()):
+        where = f"{role} of strategy '{strategy}' on workload '{title}'"
+
+        def lacks(what: str, role: str = role) -> None:
+            outcome.problems.append(Problem(what, title, strategy, role))
+
+        if role not in then:
+            lacks(f"the baseline lacks {where}")
+        elif role not in now:
+            lacks(f"{where} is in the baseline but is not counted any more")
+        elif then[role].operations != now[role].operations:
+            words = f"{then[role].operations} operations in the baseline and {now[role].operations} now"
+            lacks(f"{where}: {words}")
+        else:
+            for metric in COUNTS:
+                a, b = _total(then[role], metric), _total(now[role], metric)
+                if a is not None and b is not None:
+                    tolerance = allowed(tolerances, title, strategy, role, metric)
+                    verdict = judge(a, b, tolerance)
+                    outcome.rows.append(
+                        Row(title, strategy, role, metric, a, b, tolerance, verdict, now[role].operations)
+                    )
+                elif b is not None:
+                    lacks(f"the baseline lacks {metric} for {where}")
+                elif a is not None:
+                    lacks(f"{metric} for {where} is in the baseline but is not counted any more")
+
+
+def _total(figures: Figures, metric: str) -> int | None:
+    value: int | None = getattr(figures, metric)
+    return value

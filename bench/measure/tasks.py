@@ -1,0 +1,243 @@
+"""One strategy at one role's questions: how it is checked, counted and timed, whatever its family.
+
+A subject's answers are compared with the oracle in full, by the instance that is timed and by the one that counts; and
+each timed block returns a checksum that must be that of the right answers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from time import perf_counter_ns
+
+import numpy as np
+
+from slotlookup.errors import BrokenStrategy
+from slotlookup.families.native import Mode
+from slotlookup.oracle import expected_gfns, expected_hvas
+from slotlookup.questions import Questions
+from slotlookup.registry import make_strategy
+from slotlookup.strategy import SelfTimed, Strategy
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_at, one_segment
+from slotlookup.stream import Timeline as StreamTimeline
+
+from ..results.model import COUNTS, TIMES, RoleResult
+
+EDGES_LOOKED_AT = 2_048
+"""After slot changes the edges of at most so many slots are looked up: a scan for each of n slots costs n squared."""
+
+
+class Task(ABC):
+    """A role's questions with their right answers, common to all strategies."""
+
+    role: str
+    modes: tuple[str, ...] = TIMES
+    """The timings that make sense in this role."""
+    operations: int
+    sliceable: bool
+    """Whether any stretch of the operations can be asked on its own; if not, all of them, in order."""
+    restarts: bool
+    """Whether the operations leave other slots behind, so that each pass needs a strategy made anew."""
+
+    def __init__(self, questions: Questions, placement: str) -> None:
+        """`placement` is where native strategies' slots lie in memory, drawn from seed 0 where it is scattered."""
+        self.questions = questions
+        self.placement = placement
+
+    @abstractmethod
+    def verify(self, strategy: Strategy) -> None:
+        """Put every question to a freshly loaded strategy. Raises BrokenStrategy at the first wrong answer."""
+
+    @abstractmethod
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
+        """Nanoseconds for operations [begin, end), which Python strategies always do hot.
+
+        Raises BrokenStrategy where the answers' checksum is wrong.
+        """
+
+    def load(self, text: str, *, counted: bool = False) -> Strategy:
+        """A new strategy that holds the starting slots."""
+        strategy = make_strategy(text, counted=counted, placement=self.placement)
+        strategy.load_table(self.questions.start)
+        return strategy
+
+    def count(self, text: str) -> RoleResult:
+        """Counts an operation of a counting instance, whose answers are verified too."""
+        strategy = self.load(text, counted=True)
+        strategy.reset_counters()
+        self.verify(strategy)
+        return self._result(strategy)
+
+    def _result(self, strategy: Strategy) -> RoleResult:
+        counters = strategy.counters()
+        means = {name: getattr(counters, name) for name in COUNTS}
+        result = RoleResult(self.operations)
+        for name, total in means.items():
+            setattr(result, name, None if total is None else total / self.operations)
+        return result
+
+
+def _first_difference(strategy: Strategy, what: str, got: Numbers, expected: Numbers, asked: Words) -> None:
+    if len(got) != len(expected):
+        raise BrokenStrategy(f"{strategy.name}: {len(got)} answers to {len(expected)} {what}")
+    wrong = np.flatnonzero(got != expected)
+    if len(wrong):
+        i = int(wrong[0])
+        raise BrokenStrategy(
+            f"{strategy.name}: {what} {i} ({int(asked[i]):#x}): answered slot {int(got[i])}, right is "
+            f"{int(expected[i])}; {len(wrong):,} of {len(expected):,} are wrong"
+        )
+
+
+class GfnTask(Task):
+    """gfn lookups."""
+
+    role = "gfn"
+
+    def __init__(self, questions: Questions, limit: int, placement: str = "packed") -> None:
+        super().__init__(questions, placement)
+        self.stream = questions.gfn.part(0, limit)
+        self.operations = len(self.stream)
+        self.sliceable = self.stream.timeline.static
+        self.restarts = not self.sliceable
+        self.expected = expected_gfns(questions.start_slots, self.stream)
+        self._sums = np.concatenate([[0], np.cumsum(self.expected.astype(np.int64) + 1)])
+
+    def verify(self, strategy: Strategy) -> None:
+        got = strategy.answer_gfns(self.stream)
+        _first_difference(strategy, "gfn lookup", got, self.expected, self.stream.gfns)
+
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
+        stream = self.stream.part(begin, end)
+        if isinstance(strategy, SelfTimed):
+            ns, checksum = strategy.replay_gfns(stream, mode)
+        else:
+            started = perf_counter_ns()
+            answers = strategy.answer_gfns(stream)
+            ns = perf_counter_ns() - started
+            checksum = int((answers.astype(np.int64) + 1).sum())
+        _require_checksum(strategy, "gfn lookups", checksum, int(self._sums[end] - self._sums[begin]))
+        return ns
+
+
+class HvaTask(Task):
+    """hva visits."""
+
+    role = "hva"
+
+    def __init__(self, questions: Questions, limit: int, placement: str = "packed") -> None:
+        super().__init__(questions, placement)
+        self.stream = questions.hva.part(0, limit)
+        self.operations = len(self.stream)
+        self.sliceable = self.stream.timeline.static
+        self.restarts = not self.sliceable
+        self.expected = expected_hvas(questions.start_slots, self.stream)
+        ends = np.concatenate([[0], np.cumsum(self.expected.counts)]).astype(np.int64)
+        self._sums = np.concatenate([[0], np.cumsum(self.expected.numbers.astype(np.int64) + 1)])[ends]
+
+    def verify(self, strategy: Strategy) -> None:
+        got = strategy.answer_hvas(self.stream).ordered()
+        if not np.array_equal(got.counts, self.expected.counts):
+            i = int(np.flatnonzero(got.counts != self.expected.counts)[0])
+            raise BrokenStrategy(
+                f"{strategy.name}: hva visit {i} ({int(self.stream.starts[i]):#x} to {int(self.stream.ends[i]):#x}): "
+                f"met {int(got.counts[i])} slots, right is {int(self.expected.counts[i])}"
+            )
+        question = np.repeat(self.stream.starts, got.counts.astype(np.int64))
+        _first_difference(strategy, "slot of an hva visit", got.numbers, self.expected.numbers, question)
+
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
+        stream = self.stream.part(begin, end)
+        if isinstance(strategy, SelfTimed):
+            ns, checksum = strategy.replay_hvas(stream, mode)
+        else:
+            started = perf_counter_ns()
+            answers = strategy.answer_hvas(stream)
+            ns = perf_counter_ns() - started
+            checksum = int((answers.numbers.astype(np.int64) + 1).sum())
+        _require_checksum(strategy, "hva visits", checksum, int(self._sums[end] - self._sums[begin]))
+        return ns
+
+
+class UpdateTask(Task):
+    """Slot changes. After them, slots' edges are looked up, so that a lost slot cannot pass.
+
+    All slots' where they are few; of many, those created last and an even choice of the others.
+    """
+
+    role = "update"
+    # A change returns nothing that the next could wait for.
+    modes = ("throughput_hot", "throughput_cold")
+
+    def __init__(self, questions: Questions, limit: int, placement: str = "packed") -> None:
+        super().__init__(questions, placement)
+        self.changes = questions.update[:limit]
+        self.operations = len(self.changes)
+        self.sliceable = False
+        self.restarts = not (questions.update_is_closed and limit >= len(questions.update))
+        held = {slot.number: slot for slot in questions.start_slots}
+        for row in range(len(self.changes)):
+            change = change_at(self.changes, row)
+            if change.kind == change.kind.DELETE:
+                del held[change.slot.number]
+            else:
+                held[change.slot.number] = change.slot
+        slots = list(held.values())
+        self._held = len(slots)
+        half = max(min(EDGES_LOOKED_AT, limit) // 2, 1)
+        older = slots[:-half]
+        looked_at = older[:: -(-len(older) // half) or 1] + slots[-half:]
+        nothing = np.zeros((0, 6), dtype=np.uint64)
+        edges: list[tuple[int, int]] = []
+        for slot in looked_at:
+            edges += [
+                (slot.as_id, gfn) for gfn in (max(slot.base_gfn - 1, 0), slot.base_gfn, slot.end_gfn - 1, slot.end_gfn)
+            ]
+        edges.sort()
+        self._probes: list[tuple[GfnStream, Numbers]] = []
+        for as_id in sorted({a for a, _ in edges}):
+            gfns = np.array([g for a, g in edges if a == as_id], dtype=np.uint64)
+            stream = GfnStream(gfns, StreamTimeline(one_segment(len(gfns), as_id), nothing))
+            self._probes.append((stream, expected_gfns(slots, stream)))
+        starts = np.array([slot.userspace_addr for slot in looked_at], dtype=np.uint64)
+        ends = np.array([slot.userspace_end for slot in looked_at], dtype=np.uint64)
+        self._visits = HvaStream(starts, ends, StreamTimeline(one_segment(len(starts)), nothing))
+        self._met: HvaAnswers = expected_hvas(slots, self._visits)
+
+    def verify(self, strategy: Strategy) -> None:
+        strategy.apply_table(self.changes)
+        self._look_at_edges(strategy)
+
+    def count(self, text: str) -> RoleResult:
+        strategy = self.load(text, counted=True)
+        strategy.reset_counters()
+        strategy.apply_table(self.changes)
+        result = self._result(strategy)
+        self._look_at_edges(strategy)
+        return result
+
+    def _look_at_edges(self, strategy: Strategy) -> None:
+        strategy.check()
+        if len(strategy) != self._held:
+            raise BrokenStrategy(f"{strategy.name}: holds {len(strategy)} slots after the changes, not {self._held}")
+        for stream, expected in self._probes:
+            got = strategy.answer_gfns(stream)
+            _first_difference(strategy, "gfn lookup after the changes", got, expected, stream.gfns)
+        met = strategy.answer_hvas(self._visits).ordered()
+        if not (np.array_equal(met.counts, self._met.counts) and np.array_equal(met.numbers, self._met.numbers)):
+            raise BrokenStrategy(f"{strategy.name}: hva visits after the changes meet other slots than there are")
+
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
+        changes = self.changes[begin:end]
+        if isinstance(strategy, SelfTimed):
+            return strategy.replay_changes(changes, mode)
+        accepted = [change_at(changes, row) for row in range(len(changes))]
+        started = perf_counter_ns()
+        for change in accepted:
+            strategy.apply(change)
+        return perf_counter_ns() - started
+
+
+def _require_checksum(strategy: Strategy, what: str, got: int, expected: int) -> None:
+    # An empty strategy stands in for the loop's own cost and finds nothing, as it should.
+    if got != (0 if strategy.name == "empty" else expected):
+        raise BrokenStrategy(f"{strategy.name}: {what} in a timed block answered otherwise than when verified")

@@ -1,0 +1,148 @@
+"""Timing: strategies take turns in rotated blocks of equal work, so that what the machine does hits all alike.
+
+In each round every strategy does the same block of operations; the order rotates and reverses between rounds. A block's
+length is calibrated; a piece of it runs before the clock starts, so that throughput is hot. Samples of one round are
+pairs, and ratios are taken pair by pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from slotlookup.errors import BrokenStrategy
+from slotlookup.families.native import HOT, Mode
+from slotlookup.strategy import Strategy
+
+from .tasks import Task
+
+BLOCK_NS = 200_000
+"""The slowest strategy's shortest block: long against a clock read (25 ns) and an interrupt (microseconds)."""
+LONGEST_BLOCK_NS = 20_000_000
+CALIBRATION_OPERATIONS = 4_000
+CONTROL = "(control)"
+"""The reference a second time: how far its ratio strays from 1 is how far apart the machine puts equals."""
+EMPTY = "empty"
+"""The native structure that finds nothing: what it costs is the loop's own cost."""
+ROUNDS = 21
+LEAST_ROUNDS = 7
+MOST_ROUNDS = 101
+
+Make = Callable[[str], Strategy]
+Progress = Callable[[float], None]
+
+
+@dataclass(slots=True)
+class _Runner:
+    """One strategy in the rotation."""
+
+    text: str
+    make: Make
+    restarts: bool
+    strategy: Strategy | None = None
+    fault: str | None = None
+
+    def ready(self) -> Strategy:
+        if self.strategy is None or self.restarts:
+            self.strategy = self.make(self.text)
+        return self.strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Nanoseconds an operation, by strategy, one a round; faults by strategy."""
+
+    ns: dict[str, list[float]]
+    faults: dict[str, str]
+
+
+def native_mode(name: str, displaced: int) -> Mode:
+    """The native replay mode of a timing's name; `displaced` bytes are walked between operations where it is cold."""
+    kind, _, caches = name.partition("_")
+    return Mode(kind, displaced if caches == "cold" else 0)
+
+
+def time_task(
+    task: Task, texts: Sequence[str], make: Make, budget: float, progress: Progress, mode: Mode = HOT
+) -> Samples:
+    """Time `texts` on a task for about `budget` seconds. `progress` is told the share done, 0 to 1."""
+    started = monotonic()
+    runners = [_Runner(text, make, task.restarts) for text in texts]
+    cost: dict[str, float] = {}
+    probe = min(CALIBRATION_OPERATIONS, task.operations) if task.sliceable else task.operations
+    for runner in runners:
+        with _Guard(runner):
+            cost[runner.text] = max(task.time(runner.ready(), 0, probe, mode), 1) / probe
+    faults = {r.text: r.fault for r in runners if r.fault}
+    runners = [runner for runner in runners if runner.fault is None]
+    if not runners:
+        return Samples({}, faults)
+    block = _calibrate(task, [cost[runner.text] for runner in runners], budget)
+    ns: dict[str, list[float]] = {runner.text: [] for runner in runners}
+    for round_ in range(MOST_ROUNDS):
+        begin = round_ * block.length % (task.operations - block.length + 1)
+        for runner in _turns(runners, round_):
+            if runner.fault is None:
+                with _Guard(runner):
+                    ns[runner.text].append(_time_block(task, runner, block, begin, mode))
+        spent = monotonic() - started
+        progress(min(spent / budget, 1.0) if budget else 1.0)
+        if round_ + 1 >= LEAST_ROUNDS and spent >= budget:
+            break
+    faults.update({r.text: r.fault for r in runners if r.fault})
+    return Samples({text: values for text, values in ns.items() if text not in faults}, faults)
+
+
+def _turns(runners: list[_Runner], round_: int) -> list[_Runner]:
+    """The order of a round: rotated, and every other round backwards, so that nobody always follows the same other.
+
+    Who comes later finds the block's questions in a nearer cache; a mere rotation keeps neighbours neighbours.
+    """
+    turn = round_ // 2 % len(runners)
+    order = runners[turn:] + runners[:turn]
+    return order[::-1] if round_ % 2 else order
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """`length` operations, `passes` times over."""
+
+    length: int
+    passes: int
+
+
+def _calibrate(task: Task, cost: Sequence[float], budget: float) -> _Block:
+    """A block that fits the budget ROUNDS times over for all strategies, but is never too short to be timed."""
+    longest = min(budget * 1e9 / ROUNDS / sum(cost), LONGEST_BLOCK_NS / max(cost))
+    wanted = max(longest, BLOCK_NS / max(cost))
+    if task.sliceable:
+        return _Block(max(1, min(task.operations, int(wanted))), 1)
+    return _Block(task.operations, max(1, int(wanted / task.operations)))
+
+
+def _time_block(task: Task, runner: _Runner, block: _Block, begin: int, mode: Mode) -> float:
+    """Nanoseconds an operation, after a piece of the same work has warmed the caches up."""
+    end = begin + block.length
+    if task.sliceable:
+        task.time(runner.ready(), begin, begin + max(block.length // 8, 1), mode)
+    elif not task.restarts:
+        task.time(runner.ready(), begin, end, mode)
+    total = sum(task.time(runner.ready(), begin, end, mode) for _ in range(block.passes))
+    return max(total, 1) / (block.length * block.passes)
+
+
+class _Guard:
+    """Turns a wrong answer into the runner's fault, so that the others go on."""
+
+    def __init__(self, runner: _Runner) -> None:
+        self._runner = runner
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, BrokenStrategy | AssertionError):
+            self._runner.fault = str(error)
+            return True
+        return False

@@ -1,0 +1,153 @@
+"""Recording a VM that runs: the processes that are recorded, and the text that their events are read into."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from slotlookup.errors import UsageError
+from slotlookup.recordings.importing import LARGEST_TEXT
+
+from .tracefs import AT_ONCE, Instance, started
+
+TICK = 0.05
+"""Seconds between looks at what is recorded."""
+RESERVE = 1 << 28
+"""Bytes of text that may be in the kernel's buffers when the recording ends for its length."""
+PATIENCE = 5.0
+"""Seconds that a command has to end once asked."""
+
+
+class Stop:
+    """Set by the first SIGINT, SIGTERM or SIGHUP while `watching`, which ends a recording in good order."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.full = False
+        """Whether the recording ended because it was as long as it may be."""
+
+    def _ask(self, number: int, _: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Catch the signals for the length of the block; a second one interrupts as ever."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {n: signal.signal(n, self._ask) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process started, and those that they did, as far as they live."""
+    found: list[int] = []
+    for task in _listed(Path(f"/proc/{pid}/task")):
+        with suppress(OSError):
+            for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
+                found += [int(child), *descendants(int(child))]
+    return found
+
+
+def threads(pid: int) -> list[int]:
+    """The threads of a process; none where there is no such process."""
+    return [int(name) for name in _listed(Path(f"/proc/{pid}/task"))]
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []
+
+
+class Running:
+    """A process that was running before. `pids` are its own and its threads' ids."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._started = started(pid)
+        if self._started is None:
+            raise UsageError(f"there is no process {pid}")
+        self.pids = {pid}
+
+    def look(self) -> bool:
+        """Whether it still runs; takes note of its threads."""
+        self.pids.update(threads(self.pid))
+        return started(self.pid) == self._started
+
+    def end(self) -> None:
+        """Leave it alone."""
+
+
+class Command:
+    """A command of ours. `pids` are its processes' ids. Raises UsageError where it cannot be started."""
+
+    def __init__(self, arguments: Sequence[str], keep: Sequence[int] = (), quiet: bool = False) -> None:
+        try:
+            self.process = subprocess.Popen(
+                arguments, pass_fds=keep, stdout=subprocess.PIPE if quiet else None, text=True
+            )
+        except OSError as error:
+            raise UsageError(f"{arguments[0]} cannot be started: {error.strerror or error}") from None
+        self.pids = {self.process.pid}
+
+    def look(self) -> bool:
+        """Whether it still runs; takes note of its processes."""
+        self.pids.update(descendants(self.process.pid))
+        return self.process.poll() is None
+
+    def end(self) -> None:
+        """Ask it and its processes to end, and make them after a while."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.process.poll() is not None:
+                return
+            # strace blocks signals, and ends with what it follows.
+            for pid in descendants(self.process.pid) or [self.process.pid]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(PATIENCE)
+        self.process.kill()
+        self.process.wait()
+
+
+def follow(
+    instance: Instance, text: Path, start: Callable[[], Running | Command], seconds: float | None, stop: Stop
+) -> Running | Command:
+    """Record into the file `text` until the process that `start` gives ends, time is up, or `stop` is asked.
+
+    It ends as well when the text is as long as the import takes.
+
+    The process is left as it is where it was running before, and ended where it is a command of ours.
+    """
+    with text.open("xb") as file, instance.text() as recorded:
+        instance.start()
+        process = start()
+        try:
+            end = None if seconds is None else time.monotonic() + seconds
+            while process.look() and not stop.asked and (end is None or time.monotonic() < end):
+                if file.tell() > LARGEST_TEXT - RESERVE:
+                    stop.full = True
+                    break
+                if not recorded.copy(file):
+                    time.sleep(TICK)
+        finally:
+            process.end()
+        instance.stop()
+        while file.tell() < LARGEST_TEXT - AT_ONCE and recorded.copy(file):
+            pass
+    return process

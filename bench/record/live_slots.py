@@ -1,0 +1,67 @@
+"""Where the slots of a VM that runs come from: QEMU's own trace, strace, or QEMU's monitor."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from slotlookup.address import Hva
+from slotlookup.errors import UsageError
+from slotlookup.memslots import Memslot
+from slotlookup.recordings.importing import Recording
+from slotlookup.recordings.recordings import read_recording
+
+from .qmp import Monitor
+
+_QEMU = ("qemu-system-", "qemu-kvm")
+PAGE = 4096
+
+
+def with_its_slots(command: Sequence[str], told: Path) -> list[str]:
+    """A command that starts a VM, so that its slot changes are told in the file `told`.
+
+    QEMU tells them itself. Of anything else the ioctls are followed, which slows down every exit to it. Raises
+    UsageError where that cannot be.
+    """
+    if Path(command[0]).name.startswith(_QEMU):
+        return [*command, "-trace", f"enable=kvm_set_user_memory,file={told}", "-msg", "timestamp=on"]
+    strace = shutil.which("strace")
+    if strace is None:
+        raise UsageError(
+            f"the slots of {command[0]} are followed with strace, which is not installed; install it, or give --slots"
+        )
+    return [strace, "-f", "-ttt", "-X", "verbose", "-e", "trace=ioctl", "-o", str(told), "--", *command]
+
+
+def slot_changes(told: Path, offset: int) -> Recording:
+    """The slot changes that a command told of, their times less `offset` ns. Raises InputFileError."""
+    recording = read_recording(told)
+    if recording.times is not None:
+        recording.times = recording.times - offset
+    return recording
+
+
+def slots_of(monitor: Monitor, scratch: Path) -> Recording:
+    """The slots of a running QEMU: its memory map, each range with the host address that it has.
+
+    `scratch` is a file that is written. Raises UsageError.
+    """
+    scratch.write_text(monitor.human("info mtree -f").replace("\r\n", "\n"))
+    recording = read_recording(scratch)
+    assert recording.table is not None
+    recording.table = tuple(_placed(monitor, slot) for slot in recording.table)
+    recording.hva_recorded = True
+    recording.form = "info mtree -f and gpa2hva"
+    recording.remarks = [remark for remark in recording.remarks if "made up" not in remark]
+    return recording
+
+
+def _placed(monitor: Monitor, slot: Memslot) -> Memslot:
+    """A slot at the host address that QEMU gives."""
+    hva = monitor.hva_of(slot.gpa)
+    last = monitor.hva_of(slot.gpa + slot.size - PAGE)
+    if last != hva + slot.size - PAGE:
+        raise UsageError(f"{monitor.path}: [{slot.gpa:#x}, {slot.gpa + slot.size:#x}) is not in one piece in QEMU")
+    return replace(slot, userspace_addr=Hva(hva))

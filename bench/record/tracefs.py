@@ -1,0 +1,216 @@
+"""An instance of tracefs of our own: KVM's events are recorded there and nothing else on the machine is changed.
+
+The instance is called `slotlookup-PID-START-SPACE`: the time at which the process started, in the kernel's ticks, and
+the namespace that its id is of, so that a container leaves alone what another one records. It is removed when the block
+that uses it ends, by another process when this one dies in it (`guard.py`), and failing that by the next
+recording, which removes instances whose process is no more.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from slotlookup.errors import UsageError
+
+from .guard import remove_instance
+
+MOUNTS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+LOCKDOWN = Path("/sys/kernel/security/lockdown")
+EVENTS = {
+    "kvm/kvm_unmap_hva_range": True,
+    "kvm/kvm_age_hva": False,
+    "kvm/kvm_test_age_hva": False,
+    "kvm/kvm_set_spte_hva": False,
+    "kvm/kvm_page_fault": True,
+    "kvmmmu/kvm_mmu_spte_requested": False,
+}
+"""What is recorded, and whether a kernel without it is of no use. Which of the last two tell faults is found later."""
+CLOCK = "mono"
+PIECE = 1 << 16
+AT_ONCE = 1 << 20
+"""Bytes after which to look at something else, as a busy VM's events never end."""
+_NAME = re.compile(r"slotlookup-(\d{1,10})-(\d{1,20})-(\d{1,20})")
+
+
+def find_tracefs() -> Path:
+    """Where tracefs is mounted. Raises UsageError with the remedy where it is not, or may not be used."""
+    if sys.platform != "linux":
+        raise UsageError("recording needs Linux, whose kernel tells what KVM does; record there and import the file")
+    for place in MOUNTS:
+        try:
+            if (place / "instances").is_dir():
+                return place
+        except PermissionError:
+            continue
+    if os.geteuid() != 0:
+        raise UsageError("recording needs root, who alone may use tracefs; run it with sudo")
+    raise UsageError(f"tracefs is not mounted; mount it: mount -t tracefs nodev {MOUNTS[0]}")
+
+
+def started(pid: int) -> int | None:
+    """When a process started, in ticks since boot; None where there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name, in parentheses, may hold anything; the start is the twentieth field after it.
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def name_of(pid: int) -> str:
+    """What the instance of a process that lives is called."""
+    return f"slotlookup-{pid}-{started(pid)}-{_space()}"
+
+
+def _space() -> int:
+    return Path("/proc/self/ns/pid").stat().st_ino
+
+
+def remove_stale(tracefs: Path) -> list[str]:
+    """Remove instances of ours whose process is no more. Their names."""
+    removed = []
+    for instance in sorted((tracefs / "instances").iterdir()):
+        match = _NAME.fullmatch(instance.name)
+        if match is None or int(match[3]) != _space() or started(int(match[1])) == int(match[2]):
+            continue
+        if remove_instance(instance):
+            removed.append(instance.name)
+    return removed
+
+
+class Instance:
+    """The instance, ready to record. `lacking` are the events that this kernel does not have."""
+
+    def __init__(self, path: Path, buffer_kb: int) -> None:
+        self.path = path
+        self.lacking = [event for event in EVENTS if not (path / "events" / event).is_dir()]
+        if not (path / "events" / "kvm").is_dir():
+            raise UsageError("this kernel has no events of KVM; load the module (modprobe kvm), or enable KVM in it")
+        for event in self.lacking:
+            if EVENTS[event]:
+                raise UsageError(f"this kernel's KVM has no event {event}; record on Linux 5.0 or later")
+        self._set("tracing_on", "0")
+        self._set("trace_clock", CLOCK)
+        self._set("buffer_size_kb", str(buffer_kb))
+        if (path / "options" / "record-tgid").exists():
+            self._set("options/record-tgid", "1")
+        for event in EVENTS:
+            if event not in self.lacking:
+                self._set(f"events/{event}/enable", "1")
+
+    def _set(self, name: str, value: str) -> None:
+        try:
+            (self.path / name).write_text(value)
+        except OSError as error:
+            raise UsageError(f"tracefs refuses {value} for {name}: {error.strerror or error}; {_why(error)}") from None
+
+    def start(self) -> None:
+        """Begin to record."""
+        self._set("tracing_on", "1")
+
+    def stop(self) -> None:
+        """Record no more; what was recorded stays to be read."""
+        self._set("tracing_on", "0")
+
+    @contextmanager
+    def text(self) -> Iterator[Text]:
+        """What is recorded, to be read as it comes."""
+        fd = os.open(self.path / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            yield Text(fd)
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def marker(self) -> Iterator[int]:
+        """A file descriptor whose writes become marks in the recording."""
+        fd = os.open(self.path / "trace_marker", os.O_WRONLY)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+
+class Text:
+    """The recording as text, each line once."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def copy(self, file: BinaryIO) -> int:
+        """Append to `file` what there is, up to a limit: the number of bytes."""
+        copied = 0
+        while copied < AT_ONCE:
+            try:
+                piece = os.read(self._fd, PIECE)
+            except BlockingIOError:
+                return copied
+            except OSError as error:
+                if error.errno == errno.EINTR:
+                    continue
+                raise
+            if not piece:
+                return copied
+            file.write(piece)
+            copied += len(piece)
+        return copied
+
+
+def _why(error: OSError) -> str:
+    """The likely reason of a refusal, and the remedy."""
+    try:
+        lockdown = re.search(r"\[(\w+)\]", LOCKDOWN.read_text())
+    except OSError:
+        lockdown = None
+    if lockdown is not None and lockdown[1] != "none":
+        return f"the kernel is locked down ({lockdown[1]}); boot with lockdown off, or record elsewhere"
+    if error.errno in (errno.EACCES, errno.EPERM) and os.geteuid() != 0:
+        return "recording needs root; run it with sudo"
+    if error.errno == errno.ENOMEM:
+        return "give a smaller --buffer"
+    return "outside of a container, root can record"
+
+
+@contextmanager
+def instance(buffer_kb: int) -> Iterator[Instance]:
+    """An instance for the length of the block. Raises UsageError, with the remedy, where that cannot be."""
+    tracefs = find_tracefs()
+    remove_stale(tracefs)
+    path = tracefs / "instances" / name_of(os.getpid())
+    guard = subprocess.Popen(
+        [sys.executable, "-I", "-S", Path(__file__).with_name("guard.py"), path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # Ctrl-C at the terminal is for us alone.
+        start_new_session=True,
+        cwd="/",
+    )
+    assert guard.stdin is not None
+    try:
+        try:
+            path.mkdir()
+        except OSError as error:
+            raise UsageError(f"tracefs lets no instance be made: {error.strerror or error}; {_why(error)}") from None
+        try:
+            yield Instance(path, buffer_kb)
+        finally:
+            if not remove_instance(path):
+                raise UsageError(f"{path} cannot be removed; remove it: rmdir {path}")
+    finally:
+        guard.stdin.close()
+        guard.wait()
+
+
+def monotonic_offset() -> int:
+    """Nanoseconds by which the time of day is ahead of the clock that the instance records with."""
+    return time.time_ns() - time.monotonic_ns()

@@ -1,0 +1,402 @@
+"""Two saved results of the same questions: what changed, and what of it can be said with certainty.
+
+Counts are exact, so any difference is a change. Times of two runs are not paired as those within one run are: the
+machine may have been another one in all but name. So a time is called faster or slower only where the two intervals
+lie apart, and most blocks with them, and the medians differ by a stated share and by more than identical work did
+within either run. The reference ran beside every strategy in either run, so the ratio to it cancels what slowed a whole
+run down: it decides where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from slotlookup.errors import Incomparable
+from slotlookup.structure import Family
+
+from .model import COUNTS, ROLES, SCHEMA_VERSION, TIMES, RoleResult, RunResult, StrategyResult
+from .statistics import Interval
+
+EFFECT = 0.05
+"""The least share by which medians of two runs must differ to be called different, unless the caller says otherwise."""
+TAIL = 0.1
+"""The share of blocks at either end that may overlap with the other run's.
+
+An interval tells how well a run knows its own median. A machine in use moves between states, and two runs meet them in
+other proportions: of identical code the intervals alone told one ratio in twelve apart, with this one in 160.
+"""
+MACHINE_KEYS = {
+    "cpu": "CPU",
+    "architecture": "architecture",
+    "caches": "caches",
+    "virtualised": "virtualisation",
+    "kernel": "kernel",
+    "mitigations": "mitigations",
+    "governor": "governor",
+    "boost": "boost",
+    "compiler": "compiler",
+    "flags": "flags",
+}
+"""What times depend on besides the questions and the code under test; `python` too, for Python strategies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something of the surroundings that is not the same in both."""
+
+    what: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.what} ({_brief(self.old)}, then {_brief(self.new)})"
+
+    def as_json(self) -> dict[str, Any]:
+        """`what`, `old`, `new`."""
+        return {"what": self.what, "old": self.old, "new": self.new}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An exact figure in both results; None where it is not known."""
+
+    old: float | None
+    new: float | None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the two differ in the least."""
+        return self.old != self.new
+
+    @property
+    def difference(self) -> float | None:
+        """The new figure less the old, where both are known."""
+        return None if self.old is None or self.new is None else self.new - self.old
+
+    @property
+    def relative(self) -> float | None:
+        """The difference as a share of the old figure; None from 0 or where one is not known."""
+        return None if self.difference is None or not self.old else self.difference / self.old
+
+    def as_json(self) -> dict[str, float | None]:
+        """Both figures, the difference and its share."""
+        return {"old": self.old, "new": self.new, "difference": self.difference, "relative": self.relative}
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A measured figure in both results.
+
+    `least` is the share by which medians must differ to be called different, `blocks_apart` whether all but the tails
+    of the blocks, in ns, lie on different sides.
+    """
+
+    old: Interval
+    new: Interval
+    least: float
+    blocks_apart: bool = True
+
+    @property
+    def ratio(self) -> float | None:
+        """The new median over the old; None where noise made either negative."""
+        return self.new.median / self.old.median if self.old.median > 0 and self.new.median > 0 else None
+
+    @property
+    def verdict(self) -> str | None:
+        """`faster` or `slower`, where intervals and blocks lie apart and medians far enough; or nothing is said."""
+        if (
+            self.ratio is None
+            or not self.blocks_apart
+            or None in (self.old.low, self.old.high, self.new.low, self.new.high)
+        ):
+            return None
+        assert self.old.low is not None and self.old.high is not None
+        assert self.new.low is not None and self.new.high is not None
+        if self.new.low > self.old.high and self.ratio >= 1 + self.least:
+            return "slower"
+        if self.new.high < self.old.low and self.old.median / self.new.median >= 1 + self.least:
+            return "faster"
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """Both intervals, the ratio of their medians, what tells them apart, and whether it does."""
+        return {
+            "old": self.old.as_json(),
+            "new": self.new.as_json(),
+            "ratio": self.ratio,
+            "least": self.least,
+            "blocks_apart": self.blocks_apart,
+            "verdict": self.verdict,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TimeChange:
+    """A timing in both results, in nanoseconds and as a ratio to the reference (None for the reference itself)."""
+
+    ns: Shift
+    to_reference: Shift | None
+
+    @property
+    def verdict(self) -> str | None:
+        """By the ratio to the reference where there is one, by nanoseconds otherwise."""
+        return (self.to_reference or self.ns).verdict
+
+    def as_json(self) -> dict[str, Any]:
+        """Both shifts and the verdict."""
+        reference = None if self.to_reference is None else self.to_reference.as_json()
+        return {"ns": self.ns.as_json(), "to_reference": reference, "verdict": self.verdict}
+
+
+@dataclass(slots=True)
+class RoleChange:
+    """A strategy in one role. Where the numbers of operations differ, nothing is compared."""
+
+    operations: tuple[int, int]
+    counts: dict[str, Change] = field(default_factory=dict)
+    ns: dict[str, TimeChange] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts by name, null where the operations differ; timings by name, null where not compared."""
+        return {
+            "operations": {"old": self.operations[0], "new": self.operations[1]},
+            "counts": {name: self.counts[name].as_json() if name in self.counts else None for name in COUNTS},
+            "ns": {mode: self.ns[mode].as_json() if mode in self.ns else None for mode in TIMES},
+        }
+
+
+@dataclass(slots=True)
+class StrategyChange:
+    """A strategy. `state` is compared, added, removed, void in OLD, void in NEW or void in both."""
+
+    strategy: str
+    family: str
+    state: str
+    spec: tuple[str | None, str | None]
+    bytes_per_slot: Change | None = None
+    roles: dict[str, RoleChange] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """All keys; null where nothing was compared."""
+        return {
+            "strategy": self.strategy,
+            "family": self.family,
+            "state": self.state,
+            "spec": {"old": self.spec[0], "new": self.spec[1]},
+            "bytes_per_slot": None if self.bytes_per_slot is None else self.bytes_per_slot.as_json(),
+            "ops": {role: self.roles[role].as_json() if role in self.roles else None for role in ROLES},
+        }
+
+
+@dataclass(slots=True)
+class Comparison:
+    """All that changed. `times_left_out` says, by family, what makes times incomparable; empty where nothing does."""
+
+    old: RunResult
+    new: RunResult
+    effect: float
+    times_left_out: dict[str, list[Difference]]
+    strategies: list[StrategyChange]
+    remarks: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The published form."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "old": self.old.machine,
+            "new": self.new.machine,
+            "workload": self.new.workload,
+            "effect": self.effect,
+            "paired": False,
+            "times_left_out": {
+                family: [difference.as_json() for difference in differences]
+                for family, differences in self.times_left_out.items()
+            },
+            "remarks": self.remarks,
+            "strategies": [strategy.as_json() for strategy in self.strategies],
+        }
+
+
+def compare(old: RunResult, new: RunResult, effect: float = EFFECT) -> Comparison:
+    """Set two results side by side. `effect` is the least share by which times must differ to be called different.
+
+    Raises Incomparable, naming what differs, where the two did not ask the same questions in the same way, or where
+    they are one and the same run.
+    """
+    _require_comparable(old, new)
+    left_out = _machine_differences(old, new)
+    before, after = ({row.strategy: row for row in run.results} for run in (old, new))
+    changes = [
+        _compare_rows(before.get(name), after.get(name), old, new, effect, left_out)
+        for name in dict.fromkeys([*after, *before])
+    ]
+    return Comparison(old, new, effect, left_out, changes, _remarks(old, new, changes))
+
+
+def _require_comparable(old: RunResult, new: RunResult) -> None:
+    if old.as_json() == new.as_json():
+        raise Incomparable(f"OLD and NEW hold the same run, of {new.machine['date']}: one is a copy of the other")
+    asked = [
+        Difference("the seed", old.workload["seed"], new.workload["seed"]),
+        Difference("the displaced bytes", old.options["displaced"], new.options["displaced"]),
+        Difference("the placement", old.options["placement"], new.options["placement"]),
+        Difference("the reference", old.references, new.references),
+    ]
+    asked += [
+        Difference(f"where the {role} questions come from", old.workload["origin"][role], new.workload["origin"][role])
+        for role in ROLES
+    ]
+    differ = [str(difference) for difference in asked if difference.old != difference.new]
+    if old.workload["fingerprint"] != new.workload["fingerprint"]:
+        differ.insert(0, str(Difference("the workload's fingerprint", _named(old), _named(new))))
+    if differ:
+        raise Incomparable(f"OLD and NEW cannot be compared; they differ in {', '.join(differ)}")
+
+
+def _named(run: RunResult) -> str:
+    """The fingerprint decides, and not the name; but the name says more."""
+    return f"{run.workload['fingerprint']} of {run.workload['name']}"
+
+
+def _machine_differences(old: RunResult, new: RunResult) -> dict[str, list[Difference]]:
+    def differ(keys: dict[str, str]) -> list[Difference]:
+        pairs = [Difference(name, old.machine.get(key), new.machine.get(key)) for key, name in keys.items()]
+        return [pair for pair in pairs if pair.old != pair.new]
+
+    found = {
+        str(Family.NATIVE): differ(MACHINE_KEYS),
+        str(Family.PYTHON): differ({**MACHINE_KEYS, "python": "Python"}),
+    }
+    return {family: differences for family, differences in found.items() if differences}
+
+
+def _compare_rows(
+    old: StrategyResult | None,
+    new: StrategyResult | None,
+    old_run: RunResult,
+    new_run: RunResult,
+    effect: float,
+    left_out: dict[str, list[Difference]],
+) -> StrategyChange:
+    row = new or old
+    assert row is not None
+    state = _state(old, new)
+    change = StrategyChange(
+        row.strategy, row.family, state, (old.spec if old is not None else None, new.spec if new is not None else None)
+    )
+    if old is None or new is None or state != "compared":
+        return change
+    change.bytes_per_slot = Change(old.bytes_per_slot, new.bytes_per_slot)
+    for role in ROLES:
+        if role not in old.roles or role not in new.roles:
+            continue
+        before, after = old.roles[role], new.roles[role]
+        compared = change.roles[role] = RoleChange((before.operations, after.operations))
+        if before.operations != after.operations:
+            continue
+        compared.counts = {name: Change(getattr(before, name), getattr(after, name)) for name in COUNTS}
+        if row.family not in left_out:
+            is_reference = row.strategy == new_run.references[row.family]
+            for mode in TIMES:
+                if mode in before.ns and mode in after.ns:
+                    least = max([effect, *(_noise(run, row.family, role, mode) for run in (old_run, new_run))])
+                    compared.ns[mode] = _compare_times(before, after, mode, least, is_reference)
+    return change
+
+
+def _noise(run: RunResult, family: str, role: str, mode: str) -> float:
+    """By what share identical work came out apart within a run; 0 where that is not known, as for Python strategies."""
+    control = run.control.get(role, {}).get(mode) if family == Family.NATIVE else None
+    if control is None:
+        return 0.0
+    return max(max(end, 1 / end) - 1 for end in (control.low, control.median, control.high) if end is not None)
+
+
+def _state(old: StrategyResult | None, new: StrategyResult | None) -> str:
+    if old is None or new is None:
+        return "added" if old is None else "removed"
+    where = {(False, True): "OLD", (True, False): "NEW", (False, False): "both"}.get((old.verified, new.verified))
+    return "compared" if where is None else f"void in {where}"
+
+
+def _compare_times(before: RoleResult, after: RoleResult, mode: str, least: float, is_reference: bool) -> TimeChange:
+    old, new = before.ns[mode], after.ns[mode]
+    apart = blocks_apart(old.samples, new.samples)
+    ratio = None
+    if not is_reference and old.ratio is not None and new.ratio is not None:
+        ratio = Shift(old.ratio, new.ratio, least, apart)
+    return TimeChange(Shift(old.interval, new.interval, least, apart), ratio)
+
+
+def blocks_apart(old: Sequence[float], new: Sequence[float]) -> bool:
+    """Whether one run's samples lie wholly on one side of the other's, a tenth at either end of each left out."""
+    (old_low, old_high), (new_low, new_high) = (_middle(samples) for samples in (old, new))
+    return old_high < new_low or new_high < old_low
+
+
+def _middle(samples: Sequence[float]) -> tuple[float, float]:
+    ordered = sorted(samples)
+    left_out = int(len(ordered) * TAIL)
+    return ordered[left_out], ordered[-1 - left_out]
+
+
+def _remarks(old: RunResult, new: RunResult, changes: list[StrategyChange]) -> list[str]:
+    """What the reader of the figures must know besides."""
+    lines: list[str] = []
+    if str(old.machine["date"]) > str(new.machine["date"]):  # ISO 8601 in one time zone sorts as time does
+        lines.append("OLD was measured after NEW")
+    for label, run in (("OLD", old), ("NEW", new)):
+        if run.options["counts_only"]:
+            lines.append(f"{label} was run with --counts-only and has no times")
+        load, cpus = run.machine.get("load"), run.machine.get("cpus")
+        if isinstance(load, list) and isinstance(cpus, int) and load[0] > cpus and not run.options["counts_only"]:
+            lines.append(f"{label} was measured under a load of {load[0]} on {cpus} CPUs; times are doubtful")
+    versions = Difference("slotlookup", old.machine.get("slotlookup"), new.machine.get("slotlookup"))
+    packages = [
+        Difference(name, before, after)
+        for name in sorted({*_packages(old), *_packages(new)})
+        if (before := _packages(old).get(name)) != (after := _packages(new).get(name))
+    ]
+    lines += [f"another version of {d}" for d in (versions, *packages) if d.old != d.new]
+    for change in changes:
+        name = change.strategy
+        if None not in change.spec and change.spec[0] != change.spec[1]:
+            lines.append(f"{name} is not what it was: {change.spec[0]}, then {change.spec[1]}")
+        for role, compared in change.roles.items():
+            if compared.operations[0] != compared.operations[1]:
+                asked, then = compared.operations
+                lines.append(f"{name} answered {asked:,} {role} operations, then {then:,}; not compared")
+        if name == new.references.get(change.family):
+            lines += _reference_remarks(change)
+    return lines
+
+
+def _reference_remarks(change: StrategyChange) -> list[str]:
+    """Ratios to a reference that is not what it was have moved with it."""
+    lines: list[str] = []
+    for role, compared in change.roles.items():
+        if any(count.changed for count in compared.counts.values()):
+            lines.append(f"{change.strategy}, the reference, does other work in {role}; ratios to it moved with it")
+        moved = [f"{mode} {time.ns.ratio:.2f}" for mode, time in compared.ns.items() if time.ns.verdict is not None]
+        if moved:
+            lines.append(
+                f"{change.strategy}, the reference, took other times in {role} ({', '.join(moved)} of what it took): "
+                "the machine's state or the reference changed"
+            )
+    return lines
+
+
+def _packages(run: RunResult) -> dict[str, str]:
+    packages = run.machine.get("packages")
+    return packages if isinstance(packages, dict) else {}
+
+
+def _brief(value: object) -> str:
+    """A value for a message: a mapping's parts, or the text."""
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {part}" for key, part in value.items()) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "not known" if value is None else str(value)

@@ -1,0 +1,68 @@
+"""Several results in one Markdown table a role: a strategy a row, a result a column, hot and cold in one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from slotlookup.structure import Family
+
+from .export import escape, markdown_table
+from .model import COUNTS, ROLES, RoleResult, RunResult
+from .verdict import TITLES, significant
+
+_Cell = Callable[[RoleResult], str]
+
+
+def to_side_by_side(runs: Sequence[RunResult]) -> str:
+    """The tables of all `runs`: times and counts by role and family, which are never ranked together.
+
+    A cell of times is `hot / cold` in ns, one of counts `slots examined / compares / hops / lines`; a strategy that a
+    result lacks, or whose answers were wrong in it, says so there.
+    """
+    parts = [_machines(runs)]
+    for role in ROLES:
+        for family in Family:
+            names = [row.strategy for run in runs for row in run.results if row.family == family]
+            rows = list(dict.fromkeys(names))
+            if rows:
+                parts.append(f"**{TITLES[role]}**, {family}: ns hot / cold\n")
+                parts.append(_table(runs, rows, role, _times))
+                parts.append(f"**{TITLES[role]}**, {family}: slots examined / compares / hops / lines\n")
+                parts.append(_table(runs, rows, role, _counts))
+    return "\n".join(parts)
+
+
+def _machines(runs: Sequence[RunResult]) -> str:
+    """Where and when, each machine once, and how many bytes a cold operation found displaced."""
+    lines = []
+    for run in runs:
+        machine = run.machine
+        line = f"{machine['cpu']}, Linux {machine['kernel']}, {machine['compiler']}"
+        lines.append(escape(f"{line}; cold: {run.options['displaced']:,} bytes walked between operations"))
+    return "".join(f"{line}.\n" for line in dict.fromkeys(lines))
+
+
+def _table(runs: Sequence[RunResult], names: Sequence[str], role: str, cell: _Cell) -> str:
+    headings = ["strategy", *(f"{run.workload['name']}, {run.workload['slots']:,}" for run in runs)]
+    table: list[list[str]] = []
+    for name in names:
+        cells = [name]
+        for run in runs:
+            row = next((row for row in run.results if row.strategy == name), None)
+            if row is None:
+                cells.append("not run")
+            elif not row.verified:
+                cells.append("void")
+            else:
+                cells.append(cell(row.roles[role]) if role in row.roles else "n/a")
+        table.append(cells)
+    return markdown_table(headings, table)
+
+
+def _times(result: RoleResult) -> str:
+    modes = ("throughput_hot", "throughput_cold")
+    return " / ".join(significant(result.ns[m].interval.median) if m in result.ns else "n/a" for m in modes)
+
+
+def _counts(result: RoleResult) -> str:
+    return " / ".join(significant(getattr(result, name)) for name in COUNTS)

@@ -1,0 +1,137 @@
+"""A sweep's figures as curves: one a strategy, over slot counts, with the paired ratios that any two of them have.
+
+Curves are read from the published form of runs, so a point that was kept in a file and one just measured are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+from slotlookup.structure import Family
+
+from ..results.model import COUNTS, ROLES
+from ..results.statistics import Interval, ratio_interval
+from .crossover import Crossing, Standing, crossings, standing
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One strategy at one slot count: nanoseconds with one sample a round, or an exact count without samples."""
+
+    interval: Interval
+    samples: tuple[float, ...] = ()
+
+    @property
+    def value(self) -> float:
+        """The median, or the count."""
+        return self.interval.median
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One role in one family by one metric (a name of COUNTS or TIMES).
+
+    `figures` has one element a slot count, None where the row is void or not known; `noise` is by what share identical
+    work came out apart at each slot count, 0 where nothing was timed or no control took part.
+    """
+
+    family: str
+    role: str
+    metric: str
+    slots: tuple[int, ...]
+    figures: Mapping[str, tuple[Figure | None, ...]]
+    noise: tuple[float, ...]
+    origin: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether the figures are counts, which have no noise."""
+        return self.metric in COUNTS
+
+    def ratio(self, point: int, a: str, b: str) -> Interval | None:
+        """What `a` costs in terms of `b` at one slot count: at 95 %, and wider by what identical work differed by.
+
+        None where the two cannot be compared there.
+        """
+        one, other = self.figures[a][point], self.figures[b][point]
+        if one is None or other is None:
+            return None
+        if self.exact:
+            exact = one.value / other.value if other.value else math.inf if one.value else 1.0
+            return Interval(exact, exact, exact)
+        if len(one.samples) != len(other.samples) or min(*one.samples, *other.samples) <= 0:
+            return None  # cold timings are net of the walk, and may come out below zero on a noisy machine
+        found = ratio_interval(one.samples, other.samples)
+        if found.low is None or found.high is None:
+            return found
+        apart = 1 + self.noise[point]
+        return Interval(found.median, found.low / apart, found.high * apart)
+
+    def standings(self) -> list[Standing]:
+        """Who is cheapest at each slot count at which anything is known."""
+        found: list[Standing] = []
+        for point, slots in enumerate(self.slots):
+            values = {name: figure.value for name, row in self.figures.items() if (figure := row[point]) is not None}
+            if values:
+                found.append(standing(slots, values, partial(self.ratio, point)))
+        return found
+
+    def crossovers(self) -> list[Crossing]:
+        """Every change of rank between two strategies, pair by pair."""
+        found: list[Crossing] = []
+        for a, b in combinations(self.figures, 2):
+            found += crossings(a, b, self.slots, [self.ratio(point, a, b) for point in range(len(self.slots))])
+        return found
+
+
+def panels(points: Mapping[int, Mapping[str, Any]], metric: str) -> Iterator[Panel]:
+    """The panels by `metric`, native ones first, of runs in their published form by slot count.
+
+    Those without any figure are left out. Raises KeyError, TypeError or ValueError where a run is not in that form.
+    """
+    slots = tuple(sorted(points))
+    runs = [points[n] for n in slots]
+    for family in (Family.NATIVE, Family.PYTHON):
+        names = dict.fromkeys(row["strategy"] for run in runs for row in run["results"] if row["family"] == family)
+        for role in ROLES:
+            figures = {name: tuple(_figure(run, name, role, metric) for run in runs) for name in names}
+            if not any(figure for row in figures.values() for figure in row):
+                continue
+            noise = tuple(_noise(run, role, metric) if family is Family.NATIVE else 0.0 for run in runs)
+            origins = dict.fromkeys(str(run["workload"]["origin"][role]) for run in runs)
+            yield Panel(str(family), role, metric, slots, figures, noise, "; ".join(origins))
+
+
+def _figure(run: Mapping[str, Any], name: str, role: str, metric: str) -> Figure | None:
+    for row in run["results"]:
+        if row["strategy"] == name and row["ops"][role] is not None:
+            return _read_figure(row["ops"][role], metric)
+    return None
+
+
+def _read_figure(ops: Mapping[str, Any], metric: str) -> Figure | None:
+    if metric in COUNTS:
+        count = ops[metric]
+        return None if count is None else Figure(Interval(float(count), float(count), float(count)))
+    timing = ops["ns"][metric]
+    return None if timing is None else Figure(_interval(timing), tuple(float(sample) for sample in timing["samples"]))
+
+
+def _interval(saved: Mapping[str, Any]) -> Interval:
+    low, high = saved["low"], saved["high"]
+    return Interval(float(saved["median"]), None if low is None else float(low), None if high is None else float(high))
+
+
+def _noise(run: Mapping[str, Any], role: str, metric: str) -> float:
+    """By what share identical work came out apart: the far end of the control's interval."""
+    control = run["control"].get(role, {}).get(metric)
+    if control is None:
+        return 0.0
+    interval = _interval(control)
+    ends: Sequence[float] = [e for e in (interval.low, interval.median, interval.high) if e is not None]
+    return max(math.exp(abs(math.log(end))) - 1 for end in ends)

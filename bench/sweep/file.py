@@ -1,0 +1,192 @@
+"""Where a sweep is kept while it goes on: one line of JSON about the sweep, then one line a point.
+
+    {"sweep": 1, "options": {...}, "slots": [1, 2, 4], "machine": {...}}
+    {"slots": 1, "result": {a run in its published form}}
+
+A line is written at once when its point is done, so that whatever ends the process loses at most the point in progress.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slotlookup.errors import InputFileError
+from slotlookup.registry import parse_spec
+from slotlookup.writing import replacing
+
+from ..results.model import COUNTS, TIMES
+from ..results.model import SCHEMA_VERSION as RUN_SCHEMA_VERSION
+from .curves import panels
+from .points import EFFORTS, Point, SweepOptions
+
+FILE_VERSION = 1
+TRANSIENT = ("date", "load")
+"""What a machine tells that may differ within one sweep."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """What a file holds. `remark` is what its reader must be told, `whole` the bytes up to the last whole line."""
+
+    options: SweepOptions
+    slots: tuple[int, ...]
+    machine: dict[str, Any]
+    points: dict[int, Point]
+    remark: str
+    whole: int
+
+
+def begin(path: Path, options: SweepOptions, slots: Sequence[int], machine: Mapping[str, object]) -> None:
+    """Start a file. Raises InputFileError where there is one already, or it cannot be written."""
+    if path.is_file() and path.stat().st_size:
+        raise InputFileError(
+            path, None, "there is such a file already; continue a sweep with --resume, or save to another"
+        )
+    first = {"sweep": FILE_VERSION, "options": options.as_json(), "slots": list(slots), "machine": dict(machine)}
+    with replacing(path) as file:
+        file.write(_line(first))
+
+
+def append(path: Path, slots: int, point: Point) -> None:
+    """Add a point: one write, which is on the disk when this returns. Raises InputFileError where that fails."""
+    line = _line({"slots": slots, "result": point})
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        try:
+            while line:
+                line = line[os.write(descriptor, line) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise InputFileError(path, None, f"cannot be written: {error.strerror or error}") from None
+
+
+def _line(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, allow_nan=False).encode() + b"\n"
+
+
+def read(path: Path) -> Kept:
+    """What the file holds. A last line that was cut off is left out, which the remark says.
+
+    Raises InputFileError, with the line, where the file cannot be read or anything else in it is not a sweep's.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputFileError(path, None, "no such file; begin a sweep with --save") from None
+    except OSError as error:
+        raise InputFileError(path, None, f"cannot be read: {error.strerror or error}") from None
+    lines = data.splitlines(keepends=True)
+    documents = [_parse(line) for line in lines]
+    remark, whole = "", len(data)
+    if len(lines) > 1 and (documents[-1] is None or not lines[-1].endswith(b"\n")):
+        remark = f"{path}:{len(lines)}: the last line is cut off; its point is measured again"
+        whole -= len(lines.pop())
+        documents.pop()
+    kept = Kept(*_read_first(path, documents[0] if documents else None), points={}, remark=remark, whole=whole)
+    for number, document in enumerate(documents[1:], 2):
+        slots, point = _read_point(path, number, document, kept.options)
+        kept.points[slots] = point
+    return kept
+
+
+def cut(path: Path, kept: Kept) -> None:
+    """Take a cut-off last line away, so that the next point does not continue it."""
+    try:
+        if kept.remark:
+            os.truncate(path, kept.whole)
+    except OSError as error:
+        raise InputFileError(path, None, f"cannot be written: {error.strerror or error}") from None
+
+
+def _parse(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read_first(path: Path, first: Any) -> tuple[SweepOptions, tuple[int, ...], dict[str, Any]]:
+    if not isinstance(first, dict) or "sweep" not in first:
+        raise InputFileError(path, 1, "not a sweep that was saved; begin one with --save")
+    if first["sweep"] != FILE_VERSION:
+        raise InputFileError(
+            path,
+            1,
+            f"sweep file version {first['sweep']}; this slotlookup reads {FILE_VERSION}: begin anew with --save",
+        )
+    try:
+        options = SweepOptions(**first["options"])
+        slots = tuple(int(n) for n in first["slots"])
+        if options.effort not in EFFORTS or options.timing not in TIMES or not isinstance(options.strategies, dict):
+            raise ValueError
+        return options, slots, dict(first["machine"])
+    except (KeyError, TypeError, ValueError):
+        raise InputFileError(path, 1, "the line about the sweep is damaged; begin anew with --save") from None
+
+
+def _read_point(path: Path, number: int, document: Any, options: SweepOptions) -> tuple[int, Point]:
+    try:
+        slots, point = int(document["slots"]), document["result"]
+        version = point["schema_version"]
+        if version == RUN_SCHEMA_VERSION:
+            # Whatever is made of a point later is read once here, so that damage is told with its line.
+            for metric in (options.timing, *COUNTS):
+                list(panels({slots: point}, metric))
+            if point["workload"]["slots"] != slots or not isinstance(point["workload"]["fingerprint"], str):
+                raise ValueError
+            if {row["strategy"] for row in point["results"] if isinstance(row["verified"], bool)} != set(
+                options.strategies
+            ):
+                raise ValueError
+            return slots, point
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputFileError(
+            path, number, "not a point of a sweep; delete the line to have it measured again"
+        ) from None
+    raise InputFileError(
+        path, number, f"result schema {version}; this slotlookup reads {RUN_SCHEMA_VERSION}: begin anew with --save"
+    )
+
+
+def check_same(path: Path, kept: Kept, asked: Mapping[str, Any], machine: Mapping[str, object]) -> None:
+    """Raise InputFileError where an option given now, or the machine, differs from what the file was measured with.
+
+    `asked` holds, by name of SweepOptions, what was given on the command line.
+    """
+    for name, spec in kept.options.strategies.items():
+        if str(parse_spec(name)) != spec:
+            raise InputFileError(
+                path, None, f"strategy '{name}' was {spec} and is {parse_spec(name)} now; begin anew with --save"
+            )
+    held = kept.options.as_json()
+    for name, value in asked.items():
+        if held[name] != value:
+            raise InputFileError(
+                path,
+                None,
+                f"this sweep has {name} {_short(held[name])}, not {_short(value)}; leave that out, or begin another "
+                "with --save",
+            )
+    for name in dict.fromkeys([*kept.machine, *machine]):
+        was, now = kept.machine.get(name), json.loads(json.dumps(machine.get(name)))
+        if name not in TRANSIENT and was != now:
+            raise InputFileError(
+                path,
+                None,
+                f"measured on another machine: {name} was {_short(was)} and is {_short(now)}; begin anew with --save",
+            )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return (
+            ", ".join(f"{key}" if isinstance(item, str) else f"{key}={item}" for key, item in value.items()) or "none"
+        )
+    return "unknown" if value is None else str(value)

@@ -1,0 +1,246 @@
+"""A sweep: one workload at many slot counts, each a run of its own.
+
+Each point is a full run: every answer checked, every operation counted, strategies timed in turns. A point is held in
+the published form of a run, whether it was measured just now or kept in a file.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from slotlookup.errors import InputFileError, SlotlookupError, UsageError
+from slotlookup.memslots import USER_SLOTS
+from slotlookup.registry import find_workload, workloads
+from slotlookup.trace import Trace
+from slotlookup.workload import Origin
+
+from ..measure.runner import NATIVE_SECONDS, Report, RunOptions, run
+from ..results.model import COUNTS
+from .crossover import count_of_slots
+from .curves import panels
+
+SCHEMA_VERSION = 1
+"""Of `sweep --json`. The runs within have their own."""
+DEFAULT_WORKLOAD = "synthetic-uniform"
+DEFAULT_SLOTS = (*(1 << i for i in range(15)), USER_SLOTS)
+QUICK_SLOTS = DEFAULT_SLOTS[:13]
+"""Up to 4,096: filling arrays beyond takes longer than all else together."""
+LEAST_EVENTS = 5_000
+
+Point = dict[str, Any]
+"""A run in its published form."""
+Keep = Callable[[int, Point], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long a point may take: `seconds` of timing a role, and slots times events to keep to."""
+
+    seconds: float
+    scanned: int
+    most_events: int
+
+
+EFFORTS = {
+    "quick": Effort(0.4, 40_000_000, 40_000),
+    "default": Effort(1.5, 400_000_000, 100_000),
+    "rigorous": Effort(6.0, 1_600_000_000, 400_000),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    """What all points of a sweep have in common; `strategies` are names with their specs, `timing` is one of TIMES."""
+
+    workload: str
+    seed: int
+    strategies: Mapping[str, str]
+    effort: str
+    counts_only: bool
+    timing: str
+    displaced: int
+    placement: str
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def check_sizable(name: str) -> None:
+    """Raise UsageError where the workload does not exist or has a size of its own."""
+    known = workloads()
+    able = next(
+        workload.name for workload in known.values() if workload.sizable and workload.origin is Origin.SYNTHETIC
+    )
+    remedy = f"sweep one that `slotlookup workloads` lists with any, such as {able}"
+    if name.endswith(".parquet") or "/" in name:
+        raise UsageError(f"{name}: a trace has the slots it has and cannot be swept; {remedy}")
+    if not find_workload(name).sizable:
+        raise UsageError(f"workload '{name}' has {known[name].slots} slots and no other number; {remedy}")
+
+
+def make_point_trace(options: SweepOptions, slots: int) -> Trace:
+    """The trace of one point. Events are fewer where slots are many, so that a linear scan stays affordable."""
+    effort = EFFORTS[options.effort]
+    events = max(LEAST_EVENTS, min(effort.most_events, effort.scanned // slots))
+    return find_workload(options.workload).build(slots=slots, events=events, seed=options.seed)
+
+
+def measure(options: SweepOptions, slots: int, report: Report) -> Point:
+    """One point: a run with `slots` slots."""
+    report("building the workload", 0.0)
+    trace = make_point_trace(options, slots)
+    workload: dict[str, object] = {
+        "name": trace.name,
+        "slots": slots,
+        "events": len(trace.events),
+        "seed": options.seed,
+        "fingerprint": trace.fingerprint,
+    }
+    how = RunOptions(
+        options.counts_only,
+        options.seed,
+        EFFORTS[options.effort].seconds / NATIVE_SECONDS,
+        options.displaced,
+        options.placement,
+    )
+    result = run(trace, workload, list(options.strategies), how, report, (options.timing,))
+    result.options = {key: value for key, value in asdict(how).items() if key != "seed"}
+    return result.as_json()
+
+
+def sweep(options: SweepOptions, wanted: Sequence[int], points: dict[int, Point], keep: Keep, report: Report) -> None:
+    """Measure what is `wanted` and not yet in `points`, one after another, few slots first.
+
+    Each point is put into `points` and handed to `keep` when it is done. KeyboardInterrupt loses the one in progress.
+    """
+    missing = [n for n in wanted if n not in points]
+    for done, slots in enumerate(missing):
+
+        def tell(what: str, part: float, done: int = done, slots: int = slots) -> None:
+            report(f"{count_of_slots(slots)}: {what}", (done + part) / len(missing))
+
+        points[slots] = measure(options, slots, tell)
+        keep(slots, points[slots])
+
+
+def sweep_in_parallel(
+    options: SweepOptions, wanted: Sequence[int], points: dict[int, Point], keep: Keep, report: Report, jobs: int
+) -> None:
+    """The same with `jobs` processes, for counts alone, which neighbours cannot disturb.
+
+    Raises SlotlookupError where a point failed or its process was killed; the others' points are kept.
+    """
+    assert options.counts_only, "times are never taken in parallel"
+    missing = [n for n in wanted if n not in points]
+    # Forked, a process would inherit the thread that draws the progress bar.
+    context = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
+    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    whole = False
+    try:
+        # The largest first, or the last process would finish long after the others.
+        futures = {executor.submit(_count, options, n): n for n in sorted(missing, reverse=True)}
+        for done, future in enumerate(as_completed(futures), 1):
+            slots, outcome = futures[future], future.result()
+            if isinstance(outcome, str):
+                raise UsageError(outcome)
+            points[slots] = outcome
+            keep(slots, outcome)
+            report(f"{count_of_slots(slots)}: counted", done / len(missing))
+        whole = True
+    except BrokenProcessPool:
+        raise SlotlookupError(
+            "a process that counted was killed (out of memory?); continue with fewer --jobs"
+        ) from None
+    finally:
+        executor.shutdown(wait=whole, cancel_futures=True)
+        if not whole:
+            for child in set(multiprocessing.active_children()) - before:
+                child.terminate()
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _count(options: SweepOptions, slots: int) -> Point | str:
+    """A point, or what was wrong: errors with several arguments do not come through a pipe."""
+    try:
+        return measure(options, slots, lambda what, part: None)
+    except SlotlookupError as error:
+        return str(error)
+
+
+def check_points(options: SweepOptions, points: Mapping[int, Point], source: str) -> None:
+    """Raise InputFileError where points kept in the file `source` cannot be those of `options`."""
+    for slots, point in sorted(points.items()):
+        trace = make_point_trace(options, slots)
+        if point["workload"]["fingerprint"] != trace.fingerprint:
+            raise InputFileError(
+                source,
+                None,
+                f"workload '{options.workload}' with {count_of_slots(slots)} is no longer what it was then; "
+                "begin anew with --save",
+            )
+
+
+def faults(points: Mapping[int, Point]) -> dict[str, tuple[int, str]]:
+    """The void strategies, each with the fewest slots at which it is void, and its fault there."""
+    found: dict[str, tuple[int, str]] = {}
+    for slots, point in sorted(points.items()):
+        for row in point["results"]:
+            if not row["verified"]:
+                found.setdefault(row["strategy"], (slots, str(row["fault"])))
+    return found
+
+
+def as_json(options: SweepOptions, machine: Mapping[str, object], points: Mapping[int, Point]) -> dict[str, Any]:
+    """The published form: every run, who is cheapest at each slot count, and the crossovers, by every metric."""
+    metrics = COUNTS if options.counts_only else (options.timing, *COUNTS)
+    cheapest: list[dict[str, Any]] = []
+    crossovers: list[dict[str, Any]] = []
+    for panel in (panel for metric in metrics for panel in panels(points, metric)):
+        place = {"family": panel.family, "role": panel.role, "metric": panel.metric}
+        cheapest += [{**place, **asdict(standing)} for standing in panel.standings()]
+        crossovers += [{**place, "exact": panel.exact, **asdict(crossing)} for crossing in panel.crossovers()]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "machine": dict(machine),
+        "options": options.as_json(),
+        "slots": sorted(points),
+        "points": [points[n] for n in sorted(points)],
+        "cheapest": cheapest,
+        "crossovers": crossovers,
+    }
+
+
+def to_json(options: SweepOptions, machine: Mapping[str, object], points: Mapping[int, Point]) -> str:
+    """The JSON text of a sweep."""
+    return json.dumps(as_json(options, machine, points), indent=2, allow_nan=False) + "\n"
+
+
+def parse_slots(text: str) -> tuple[int, ...]:
+    """Slot counts from "1,2,4", each once and ascending. Raises UsageError."""
+    found: set[int] = set()
+    for part in text.split(","):
+        try:
+            slots = int(part)
+        except ValueError:
+            raise UsageError(f"--slots: '{part.strip()}' is no number; write --slots 1,2,4") from None
+        if not 1 <= slots <= USER_SLOTS:
+            raise UsageError(f"--slots: {slots:,} is not within 1 to {USER_SLOTS:,}, what a VM can have")
+        found.add(slots)
+    return tuple(sorted(found))
+
+
+def chosen(points: Mapping[int, Point], wanted: Iterable[int]) -> dict[int, Point]:
+    """The points that were asked for; a file may hold others."""
+    return {n: points[n] for n in sorted(wanted)}

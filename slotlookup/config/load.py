@@ -1,0 +1,214 @@
+"""Configuration: `slotlookup.toml`, or `[tool.slotlookup]` in `pyproject.toml`.
+
+Flag beats environment (`SLOTLOOKUP_*`) beats file beats default. A wrong key, value or name is one line with the key's
+path. `slotlookup.config.settings` tells the keys.
+"""
+
+from __future__ import annotations
+
+import os
+import reprlib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from slotlookup.config.settings import CheckSettings
+from slotlookup.config.settings import Settings as Settings
+from slotlookup.errors import ConfigError, UsageError
+
+FILE_NAME = "slotlookup.toml"
+ENVIRONMENT_PREFIX = "SLOTLOOKUP_"
+DEFAULT = "default"
+
+# Errors of our own say what is there, and so do these; the others want to be told what was given.
+_SELF_EXPLAINING = {"missing", "same_title", "same_strategy", "no_latency"}
+_KINDS = {"tuple_type": "should be an array", "model_type": "should be a table", "dict_type": "should be a table"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings in force, and for each where it came from: a file, an environment variable or `default`.
+
+    `source` is keyed by dotted key (`seed`, `check`, `check.baseline`). Paths that the settings hold are relative to
+    `directory`: that of the file in force, or the current one where there is none.
+    """
+
+    settings: Settings
+    source: Mapping[str, str]
+    directory: Path
+
+    def error(self, key: str, message: str) -> ConfigError:
+        """What is wrong with a setting, in words that begin with its place and its dotted key."""
+        return ConfigError(f"{_place(self.source, key)}: {key}: {message}")
+
+
+def _place(source: Mapping[str, str], key: str) -> str:
+    """Where a dotted key, or the nearest table around it, was set."""
+    while key not in source and "." in key:
+        key = key.rpartition(".")[0]
+    return source.get(key, DEFAULT)
+
+
+def _from_file(directory: Path) -> tuple[dict[str, Any], str, Path]:
+    """The settings table nearest to `directory`, upwards; what to call the file that holds it; and its folder."""
+    for folder in (directory, *directory.parents):
+        own = folder / FILE_NAME
+        if own.is_file():
+            return _parse(own), str(own), folder
+        project = folder / "pyproject.toml"
+        if project.is_file():
+            tool = _parse(project).get("tool", {})
+            if isinstance(tool, dict) and "slotlookup" in tool:
+                if not isinstance(tool["slotlookup"], dict):
+                    raise ConfigError(f"{project}: tool.slotlookup is not a table")
+                return tool["slotlookup"], f"{project} [tool.slotlookup]", folder
+    return {}, "", directory
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The top-level keys that are set by variables; tables are set in files."""
+    variables = {ENVIRONMENT_PREFIX + name.upper(): name for name in Settings.model_fields if name != "check"}
+    values: dict[str, Any] = {}
+    source: dict[str, str] = {}
+    for variable, text in environment.items():
+        if variable in variables:
+            name = variables[variable]
+            values[name] = _converted(name, text)
+            source[name] = variable
+        elif variable == f"{ENVIRONMENT_PREFIX}CHECK":
+            raise ConfigError(f"{variable}: check is a table; set its keys in a file")
+        elif variable.startswith(ENVIRONMENT_PREFIX):
+            # Variables of other tools may begin alike, so only what is nearly one of ours is called a mistake.
+            near = get_close_matches(variable, list(variables), n=1, cutoff=0.85)
+            if near:
+                raise ConfigError(f"{variable}: no setting is called that; did you mean {near[0]}?")
+    return values, source
+
+
+def _converted(name: str, text: str) -> Any:
+    """A variable's text as the type of its key; left as it is where it does not fit, for validation to complain."""
+    if name == "strategies":
+        # Specs contain commas, so a list is separated by semicolons.
+        return [part.strip() for part in text.split(";") if part.strip()]
+    kind = {"seed": int, "displaced": int, "budget": float, "patience": float}.get(name, str)
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def load_config(directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """The configuration in force in `directory` (default: the current one). Raises ConfigError.
+
+    Names of strategies and workloads are looked up, so that a wrong one is found here, whoever would have used it.
+    """
+    table, file, folder = _from_file((directory or Path.cwd()).resolve())
+    values, source = _from_environment(os.environ if environment is None else environment)
+    for name in Settings.model_fields:
+        source.setdefault(name, file if name in table else DEFAULT)
+    inner = table.get("check")
+    for name in CheckSettings.model_fields:
+        source[f"check.{name}"] = file if isinstance(inner, Mapping) and name in inner else DEFAULT
+    try:
+        settings = Settings.model_validate({**table, **values})
+    except ValidationError as error:
+        raise ConfigError(_explain(error.errors(include_url=False)[0], source, file)) from None
+    config = Config(settings, source, folder)
+    _require_names(config)
+    return config
+
+
+def _explain(error: ErrorDetails, source: Mapping[str, str], file: str) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    place = _place(source, key)
+    if error["type"] == "extra_forbidden":
+        # Only a file can hold a key that nobody knows.
+        last, known = str(error["loc"][-1]), _keys_beside(error["loc"])
+        near = get_close_matches(last, known, n=1)
+        path = key.removesuffix(last)
+        hint = f"did you mean '{path}{near[0]}'?" if near else f"there are: {', '.join(known)}"
+        return f"{file}: no setting is called '{key}'; {hint}"
+    if error["type"] == "missing":
+        return f"{place}: {key}: is needed here"
+    message = _KINDS.get(error["type"]) or f"{error['msg'][:1].lower()}{error['msg'][1:]}"
+    if error["type"] in _SELF_EXPLAINING:
+        return f"{place}: {key}: {message}"
+    if error["type"] == "literal_error" and isinstance(error["input"], str):
+        choices = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        near = get_close_matches(error["input"], choices, n=1)
+        message += f" (did you mean '{near[0]}'?)" if near else ""
+    return f"{place}: {key}: {message}, not {reprlib.repr(error['input'])}"
+
+
+def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys of the table that holds the last part of `loc`."""
+    table: type[BaseModel] = Settings
+    for part in loc[:-1]:
+        if isinstance(part, str):
+            table = _table_in(table.model_fields[part].annotation) or table
+    return list(table.model_fields)
+
+
+def _table_in(annotation: Any) -> type[BaseModel] | None:
+    """The table that a key holds, or that the elements of its array are."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _table_in(inner))), None)
+
+
+def names_a_file(workload: str) -> bool:
+    """Whether a workload is given as a file, not by name."""
+    return workload.endswith(".parquet") or "/" in workload
+
+
+def _require_names(config: Config) -> None:
+    """Raise ConfigError where a setting that was set names a strategy or workload that does not exist."""
+    from slotlookup.registry import find_workload, mentions_a_file, parse_spec, workloads
+
+    for key, name in _workload_names(config.settings):
+        if _place(config.source, key) != DEFAULT and name not in workloads() and not names_a_file(name):
+            try:
+                find_workload(name)
+            except UsageError as error:
+                # A file of that name beside us is taken by whoever replays it.
+                if not Path(name).exists():
+                    raise config.error(key, str(error)) from None
+    for key, text in _strategy_names(config.settings):
+        if not mentions_a_file(text):  # which may lie elsewhere, as seen from here; whoever uses it will see
+            try:
+                parse_spec(text)
+            except UsageError as error:
+                raise config.error(key, str(error)) from None
+
+
+def _workload_names(settings: Settings) -> Iterator[tuple[str, str]]:
+    yield "workload", settings.workload
+    for i, workload in enumerate(settings.check.workloads):
+        yield f"check.workloads.{i}.name", workload.name
+
+
+def _strategy_names(settings: Settings) -> Iterator[tuple[str, str]]:
+    for i, text in enumerate(settings.strategies):
+        yield f"strategies.{i}", text
+    for i, text in enumerate(settings.check.strategies or ()):
+        yield f"check.strategies.{i}", text
+    for i, gate in enumerate(settings.check.times):
+        yield f"check.times.{i}.strategy", gate.strategy
+        yield f"check.times.{i}.against", gate.against

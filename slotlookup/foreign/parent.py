@@ -1,0 +1,403 @@
+"""Structures from files: shared libraries that speak slotlookup.h, and Python classes, each in a process of its own.
+
+A structure that crashes, ends its process, does not answer or writes where it must not takes nothing else with it: the
+process (`slotlookup.foreign.child`) is ended and DeadStrategy says what happened where. Questions are sent once;
+replays are timed over there, without Python between operations where the structure is native.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import pickle
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import monotonic
+from typing import IO, Any, NoReturn
+
+import _slotlookup_native as native
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.errors import BrokenStrategy, DeadStrategy
+from slotlookup.families.native import HOT, Mode
+from slotlookup.memslots import SlotChange
+from slotlookup.spec import StrategySpec
+from slotlookup.strategy import Capabilities, Counters, SelfTimed
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Timeline, Words, change_table
+from slotlookup.structure import Family, FileStructure
+
+STARTING_SECONDS = 120.0
+"""How long an interpreter may take to start, however busy the machine."""
+KEPT_PROCESSES = 8
+"""Processes that stay for strategies to come; one that is in use stays anyway."""
+SHARED_BYTES = 1 << 16
+"""Arrays from this size on are sent once and kept over there."""
+KEPT_ARRAYS = 64
+BEAT_AT = 24
+"""Where Python structures write that they have got on; the words before are those of ForeignWatch in the C++ core."""
+WATCHED_BYTES = BEAT_AT + 8
+
+_CHILD = "import sys; sys.path[:] = {path!r}; from slotlookup.foreign.child import main; main({channel}, {page})"
+
+_patience: float | None = None
+
+
+def include_dir() -> Path:
+    """The folder of slotlookup.h, for the compiler's -I."""
+    return Path(__file__).parents[1] / "include"
+
+
+def set_patience(seconds: float | None) -> None:
+    """How long a structure may take for one answer before it is given up; None for what is configured."""
+    global _patience
+    _patience = seconds
+
+
+def patience() -> float:
+    """Seconds that a structure may take for one answer."""
+    if _patience is not None:
+        return _patience
+    from slotlookup.config.load import load_config
+
+    return load_config().settings.patience
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an array that is kept over there."""
+
+    key: int
+    offset: int
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a strategy is made from, over there."""
+
+    name: str
+    spec: StrategySpec
+    native: bool
+    counted: bool
+    placement: str
+    seed: int
+
+
+class Host:
+    """The process that structures from files run in, seen from here. `fault` says why it is no more."""
+
+    def __init__(self, label: str, files: Sequence[FileStructure]) -> None:
+        """Start the process and load `files`. Raises DeadStrategy; `label` is what messages call it all."""
+        self.label = label
+        self.fault: str | None = None
+        self.titles: list[str] = []
+        self.overhead: tuple[float, float] | None = None
+        self._files = tuple(files)
+        self._patience = patience()
+        self._sent: dict[int, npt.NDArray[Any]] = {}
+        self._dropped: list[int] = []
+        self._put_off: list[tuple[str, tuple[Any, ...]]] = []
+        self._made = 0
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        page = os.memfd_create("slotlookup")
+        os.ftruncate(page, mmap.PAGESIZE)
+        self._page = mmap.mmap(page, mmap.PAGESIZE)
+        ours, theirs = socket.socketpair()
+        code = _CHILD.format(path=sys.path, channel=theirs.fileno(), page=page)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", code],
+                pass_fds=(theirs.fileno(), page),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._said,
+            )
+        finally:
+            theirs.close()
+            os.close(page)
+        self._connection = Connection(ours.detach())
+        self._end = weakref.finalize(self, _end, os.getpid(), self._process, self._connection, self._said)
+        self._receive(STARTING_SECONDS)
+        files_there = [(file.name, str(file.path.resolve()), file.class_name) for file in self._files]
+        self.titles = self.request("open", files_there)
+
+    def make(self, recipe: Recipe) -> int:
+        """A strategy over there, from the next request on; what it is called in requests."""
+        self._made += 1
+        self.put_off("make", self._made, recipe)
+        return self._made
+
+    def put_off(self, method: str, made: int, *arguments: Any) -> None:
+        """Ask for something without an answer, together with the next request, whose fault its own then is."""
+        if self.fault is not None:
+            raise DeadStrategy(self.fault)
+        self._put_off.append((method, (made, *arguments)))
+
+    def drop(self, made: int) -> None:
+        """A strategy that is needed no longer; told with the next request."""
+        self._put_off = [(method, arguments) for method, arguments in self._put_off if arguments[0] != made]
+        self._dropped.append(made)
+
+    def measure_overhead(self) -> None:
+        """What an empty structure costs over there: nanoseconds a lookup and a visit."""
+        if self.overhead is None:
+            lookup, visit = self.request("overhead")
+            self.overhead = (lookup, visit)
+
+    def pack(self, array: npt.NDArray[Any]) -> npt.NDArray[Any] | Piece:
+        """An array as it is sent: small ones themselves, others as a part of what has been sent before."""
+        if array.nbytes < SHARED_BYTES:
+            return np.ascontiguousarray(array)
+        whole = array.base if isinstance(array.base, np.ndarray) else array
+        if not (whole.flags.c_contiguous and array.flags.c_contiguous):
+            return np.ascontiguousarray(array)
+        key = id(whole)  # stays its own for as long as `_sent` holds the array
+        if key not in self._sent:
+            if len(self._sent) >= KEPT_ARRAYS:
+                oldest = next(iter(self._sent))
+                self.request("forget", oldest)
+                del self._sent[oldest]
+            with tempfile.NamedTemporaryFile(prefix="slotlookup-") as file:
+                whole.tofile(file)
+                file.flush()
+                self.request("keep", key, file.name)
+            self._sent[key] = whole
+        return Piece(key, array.ctypes.data - whole.ctypes.data, array.dtype.str, array.shape)
+
+    def request(self, method: str, *arguments: Any) -> Any:
+        """Ask for something and wait for the answer. Raises BrokenStrategy, DeadStrategy where that was the end."""
+        if self.fault is not None:
+            raise DeadStrategy(self.fault)
+        calls = [*self._put_off, (method, arguments)]
+        dropped, self._dropped, self._put_off = self._dropped, [], []
+        try:
+            self._connection.send_bytes(pickle.dumps((calls, dropped)))
+        except OSError:
+            self._gone()
+        return self._receive(self._patience)
+
+    def _receive(self, seconds: float) -> Any:
+        seen, since = self._page[:WATCHED_BYTES], monotonic()
+        try:
+            while not self._connection.poll(min(0.1, seconds / 4)):
+                now = self._page[:WATCHED_BYTES]
+                if now != seen:
+                    seen, since = now, monotonic()
+                elif monotonic() - since > seconds:
+                    self._die(f"{self._where()[0]} gave no answer for {seconds:g} seconds{self._where()[1]}")
+            reply = json.loads(self._connection.recv_bytes())
+            arrays = [
+                np.frombuffer(self._connection.recv_bytes(), dtype=dtype).copy() for dtype in reply.get("arrays", ())
+            ]
+            fault, dead = reply.get("fault"), reply.get("dead", False)
+            value = reply.get("value")
+        except (EOFError, OSError):
+            self._gone()
+        except (AttributeError, TypeError, ValueError):
+            self._die(f"{self.label} garbled what its process says{self._where()[1]}")
+        if fault is None:
+            return arrays or value
+        if dead:
+            self._die(str(fault))
+        raise BrokenStrategy(str(fault))
+
+    def _where(self) -> tuple[str, str]:
+        """The file at work, and in which function with which arguments, as far as that is known."""
+        where, first, second = struct.unpack("3Q", self._page[:BEAT_AT])
+        library, function = divmod(where, 256)
+        functions = native.foreign_functions()
+        if not 0 < function < len(functions) or library >= len(self._files):
+            return self.label, ""
+        name = self._files[library].name
+        arguments = {"find": (first,), "visit": (first, second), "insert": (first, second), "remove": (first, second)}
+        given = ", ".join(f"{value:#x}" for value in arguments.get(functions[function], ()))
+        if functions[function] == "loading":
+            return name, " while it was loaded"
+        return name, f" in {functions[function]}({given})" if given else f" in {functions[function]}"
+
+    def _gone(self) -> NoReturn:
+        """The process has ended by itself, or has closed the channel."""
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._die(f"{self.label} closed the channel that its process answers by{self._where()[1]}")
+        name, where = self._where()
+        if code >= 0:
+            self._die(f"{name} ended its process with exit({code}){where}{self._last_words()}")
+        try:
+            signal_name = signal.Signals(-code).name
+        except ValueError:
+            signal_name = f"signal {-code}"
+        self._die(f"{name} crashed with {signal_name}{where}{self._last_words()}")
+
+    def _last_words(self) -> str:
+        self._said.seek(0, os.SEEK_END)
+        self._said.seek(max(0, self._said.tell() - 4096))
+        lines = [line.strip() for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
+        if not lines:
+            return ""
+        return ", saying: " + "".join(c if c.isprintable() else " " for c in lines[-1])[:200]
+
+    def _die(self, fault: str) -> NoReturn:
+        self.fault = fault
+        self._end()
+        self._sent.clear()
+        raise DeadStrategy(fault)
+
+
+def _end(owner: int, process: subprocess.Popen[bytes], connection: Connection, said: IO[bytes]) -> None:
+    if os.getpid() != owner:
+        return  # a copy of ours that was forked off must not end what is ours
+    process.kill()
+    process.wait()
+    connection.close()
+    said.close()
+
+
+_hosts: dict[tuple[object, ...], Host] = {}
+
+
+def _host(label: str, files: Sequence[FileStructure]) -> Host:
+    """The process for a strategy: that of the last of the same spec and files, if it still runs, or a new one."""
+    stats = [file.path.stat() for file in files]
+    key = (
+        os.getpid(),
+        label,
+        *((str(f.path.resolve()), s.st_mtime_ns, s.st_size) for f, s in zip(files, stats, strict=True)),
+    )
+    host = _hosts.pop(key, None)
+    if host is None or host.fault is not None:
+        host = Host(label, files)
+    _hosts[key] = host  # the latest last
+    while len(_hosts) > KEPT_PROCESSES:
+        del _hosts[next(iter(_hosts))]
+    return host
+
+
+class ForeignStrategy(SelfTimed):
+    """A strategy of which at least one structure comes from a file. Its process starts with the first request."""
+
+    def __init__(
+        self,
+        name: str,
+        spec: StrategySpec,
+        files: Sequence[FileStructure],
+        *,
+        counted: bool = False,
+        placement: str = "packed",
+        seed: int = 0,
+    ) -> None:
+        """`files` are the structures that come from files, each once."""
+        self.name = name
+        self.spec = str(spec)
+        family = files[0].family
+        self._native = family is Family.NATIVE
+        self.note = "through the C ABI, in a process of its own" if self._native else "in a process of its own"
+        self._counts = ("compares",) if family is Family.PYTHON else ()
+        self.capabilities = Capabilities(family, spec.update, kernel=False, simd=False, counts=self._counts)
+        self._counted = counted
+        self._recipe = Recipe(name, spec, self._native, counted, placement, seed)
+        self._files = tuple(files)
+        self._started: tuple[Host, int] | None = None
+
+    def _at_work(self) -> tuple[Host, int]:
+        if self._started is None:
+            host = _host(self.spec, self._files)
+            made = host.make(self._recipe)
+            weakref.finalize(self, host.drop, made)
+            self._started = (host, made)
+            if self._native:
+                self.note = f"{' and '.join(host.titles)}, {self.note}"
+            self._tell_overhead()
+        return self._started
+
+    def _tell_overhead(self) -> None:
+        host = self._started[0] if self._started else None
+        if host is not None and host.overhead is not None and "empty" not in self.note:
+            lookup, visit = host.overhead
+            self.note += f", where an empty structure costs {lookup:.2g} ns a lookup and {visit:.2g} ns a visit"
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        host, made = self._at_work()
+        return host.request(method, made, *arguments)
+
+    def stage(self, change: SlotChange) -> None:
+        self._ask("stage", change_table([change]))
+
+    def publish(self) -> None:
+        self._ask("publish")
+
+    def apply(self, change: SlotChange) -> None:
+        self._ask("apply_table", change_table([change]))
+
+    def apply_table(self, changes: Words) -> None:
+        host, _ = self._at_work()
+        self._ask("apply_table", host.pack(changes))
+
+    def load_table(self, changes: Words) -> None:
+        host, made = self._at_work()
+        host.put_off("load_table", made, host.pack(changes))
+
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+        return int(self._ask("lookup_gfn", gfn, as_id, vcpu))
+
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        return list(self._ask("visit_hva", start, end))
+
+    def _packed(self, line: Timeline, *arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any] | Piece]:
+        host, _ = self._at_work()
+        return [host.pack(array) for array in (*arrays, line.segments, line.changes)]
+
+    def answer_gfns(self, stream: GfnStream) -> Numbers:
+        (numbers,) = self._ask("answer_gfns", *self._packed(stream.timeline, stream.gfns, stream.vcpus))
+        return np.asarray(numbers, dtype=np.int32)
+
+    def answer_hvas(self, stream: HvaStream) -> HvaAnswers:
+        return HvaAnswers(*self._ask("answer_hvas", *self._packed(stream.timeline, stream.starts, stream.ends)))
+
+    def replay_gfns(self, stream: GfnStream, mode: Mode = HOT) -> tuple[int, int]:
+        return self._replay("replay_gfns", mode, *self._packed(stream.timeline, stream.gfns, stream.vcpus))
+
+    def replay_hvas(self, stream: HvaStream, mode: Mode = HOT) -> tuple[int, int]:
+        return self._replay("replay_hvas", mode, *self._packed(stream.timeline, stream.starts, stream.ends))
+
+    def replay_changes(self, changes: Words, mode: Mode = HOT) -> int:
+        host, _ = self._at_work()
+        return self._replay("replay_changes", mode, host.pack(changes))[0]
+
+    def _replay(self, method: str, mode: Mode, *arrays: object) -> tuple[int, int]:
+        host, _ = self._at_work()
+        if self._native:
+            host.measure_overhead()
+        nanoseconds, checksum = self._ask(method, mode.kind, mode.displaced, *arrays)
+        return nanoseconds, checksum
+
+    def counters(self) -> Counters:
+        if not (self._counted and self._counts):
+            return Counters(None, None, None, None)
+        return Counters(*self._ask("counters"))
+
+    def reset_counters(self) -> None:
+        self._ask("reset_counters")
+
+    def check(self) -> None:
+        self._ask("check")
+
+    def bytes(self) -> int | None:
+        size = self._ask("bytes")
+        return None if size is None else int(size)
+
+    def __len__(self) -> int:
+        return int(self._ask("slots"))

@@ -1,0 +1,231 @@
+"""What a hypervisor's get_user_pages does: find or make the frame behind an hva, for many pages at once.
+
+Most faults are of a kind that concerns its own page only; `classify` tells which, `resolve` carries out any number of
+them. The rest (HARD: huge pages, files, userfaultfd's write protection) go one at a time through `fix`, which may
+itself invalidate, and are then asked again.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.model.host import bits
+from slotlookup.model.host.space import AddressSpace
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+class Kind(IntEnum):
+    """What a fault at a page will take. From ZERO_FILL to COPY a frame is allocated."""
+
+    READY = 0
+    NUMA = 1
+    ZERO_PAGE = 2
+    REUSE = 3
+    """A write to a page that turns out to be nobody else's."""
+    SWAP_CACHED = 4
+    ZERO_FILL = 5
+    UFFD_COPY = 6
+    SWAP_READ = 7
+    COPY = 8
+    """A write to the zero page, or to a page that is shared: announced to the notifiers before it is carried out."""
+    HARD = 9
+    BAD = 10
+
+
+def allocates(kinds: npt.NDArray[np.uint8]) -> Bools:
+    """Which faults of `classify` allocate a frame."""
+    return np.asarray((kinds >= Kind.ZERO_FILL) & (kinds <= Kind.COPY))
+
+
+def classify(mm: AddressSpace, index: Ints, writes: Bools) -> npt.NDArray[np.uint8]:
+    """The Kind of an access to each page table index. uint8[n]."""
+    pte, vma = mm.pages.pte[index], mm.pages.vma[index]
+    allowed = (vma & bits.VM_READ != 0) & (~writes | (vma & bits.VM_WRITE != 0))
+    present = pte & bits.PRESENT != 0
+    enough = present & (~writes | (pte & bits.WRITE != 0))
+    hinted = pte & bits.NUMA != 0
+    shared = present & ~enough & (pte & (bits.NUMA | bits.HUGE | bits.UFFD_WP) == 0)
+    swapped = pte & (bits.SWAP | bits.UFFD_WP) == bits.SWAP
+    easy = (pte == 0) & (vma & (bits.VM_SHARED | bits.VM_HUGEPAGE) == 0)
+    missing = vma & bits.VM_UFFD_MISSING != 0
+    kinds = np.full(len(index), Kind.HARD, dtype=np.uint8)
+    kinds[enough] = Kind.READY
+    kinds[enough & hinted] = Kind.NUMA
+    kinds[easy & ~writes] = Kind.ZERO_PAGE
+    kinds[easy & writes] = Kind.ZERO_FILL
+    kinds[(pte == 0) & (vma & bits.VM_SHARED == 0) & missing] = Kind.UFFD_COPY
+    if swapped.any():
+        frame = mm.frames.swap_frame[mm.pages.num[index[swapped]]]
+        # What a child still holds is brought in first, and copied then.
+        shared_too = (frame >= 0) & (mm.frames.refs[frame] > 0) & writes[swapped]
+        known = np.where(frame >= 0, Kind.SWAP_CACHED, Kind.SWAP_READ)
+        kinds[swapped] = np.where(shared_too, Kind.HARD, known)
+    if shared.any():
+        alone = mm.exclusive(mm.pages.num[index[shared]].astype(np.int64)) | (vma[shared] & bits.VM_SHARED != 0)
+        kinds[shared] = np.where(alone, Kind.REUSE, Kind.COPY)
+    kinds[~allowed] = Kind.BAD
+    return kinds
+
+
+def resolve(mm: AddressSpace, index: Ints, writes: Bools, kinds: npt.NDArray[np.uint8]) -> tuple[Ints, Bools]:
+    """Carry out faults at distinct pages, none HARD or BAD: each page's frame, and whether it may be written.
+
+    Those of kind COPY are announced already.
+    Raises OutOfHostMemory where frames are lacking.
+    """
+    pages, frames, counters = mm.pages, mm.frames, mm.counters
+    number = np.bincount(kinds, minlength=len(Kind)).tolist()
+    if number[Kind.READY] < len(index):
+        listed = kinds >= Kind.SWAP_CACHED
+        new = allocates(kinds)
+        where = index[new]
+        old = pages.num[where].astype(np.int64)
+        read, copied = kinds[new] == Kind.SWAP_READ, kinds[new] == Kind.COPY
+        pfns = frames.alloc(len(where))
+        frames.content[pfns[copied]] = frames.content[old[copied]]
+        frames.put(old[copied])
+        frames.put_slots(old[read])
+        pages.num[where] = pfns
+        kept = pages.pte[where] & (bits.SOFT_DIRTY)
+        fresh = np.where(read, kept, bits.DIRTY | bits.SOFT_DIRTY).astype(np.uint16)
+        pages.pte[where] = fresh | np.uint16(bits.PRESENT | bits.DIRTY)
+        cached = index[kinds == Kind.SWAP_CACHED]
+        if len(cached):
+            found = frames.swap_frame[pages.num[cached]].astype(np.int64)
+            frames.leave_swap_cache(found)
+            frames.refs[found] += 1
+            pages.num[cached] = found
+            pages.pte[cached] = pages.pte[cached] & np.uint16(bits.SOFT_DIRTY) | np.uint16(bits.PRESENT | bits.DIRTY)
+        zero = index[kinds == Kind.ZERO_PAGE]
+        pages.num[zero] = bits.ZERO_PFN
+        pages.pte[zero] = bits.PRESENT
+        pages.pte[index[kinds == Kind.NUMA]] &= ~np.uint16(bits.NUMA)
+        reused = index[kinds == Kind.REUSE]
+        pages.pte[reused] |= bits.WRITE
+        frames.flags[pages.num[reused]] &= ~np.uint8(bits.FORKED)
+        mapped = index[listed]
+        owned = pages.num[mapped].astype(np.int64)
+        frames.owner[owned] = mapped
+        may_write = pages.vma[mapped] & bits.VM_WRITE != 0
+        may_write[may_write] = mm.exclusive(owned[may_write])
+        pages.pte[mapped[may_write]] |= bits.WRITE
+        frames.list_on(owned, "inactive")
+        counters.minor += len(index) - number[Kind.READY] - number[Kind.SWAP_READ]
+        counters.major += number[Kind.SWAP_READ]
+        counters.zero_fills += number[Kind.ZERO_FILL]
+        counters.zero_page += number[Kind.ZERO_PAGE]
+        counters.swap_cache_hits += number[Kind.SWAP_CACHED]
+        counters.uffd_missing += number[Kind.UFFD_COPY]
+        counters.numa_hints += number[Kind.NUMA]
+        counters.reused += number[Kind.REUSE]
+        counters.cow += number[Kind.COPY]
+    pages.pte[index] |= bits.YOUNG
+    pfn = pages.num[index].astype(np.int64)
+    written = index[writes]
+    pages.pte[written] |= bits.DIRTY | bits.SOFT_DIRTY
+    frames.flags[pfn[writes]] |= bits.FRAME_DIRTY
+    frames.content[pfn[writes]] = 0
+    return pfn, np.asarray(pages.pte[index] & bits.WRITE != 0)
+
+
+def fix(mm: AddressSpace, page: int, write: bool) -> None:
+    """Do what stands in the way of a HARD fault at an hva page; the caller classifies again afterwards."""
+    pages, frames, counters = mm.pages, mm.frames, mm.counters
+    index = pages.find_one(0, page)
+    pte, vma = int(pages.pte[index]), int(pages.vma[index])
+    counters.minor += 1
+    if pte == 0 and vma & bits.VM_SHARED:
+        _map_file_page(mm, page, index)
+    elif pte == 0:
+        if not _fill_huge(mm, page, index):
+            one, way = np.array([index]), np.array([True])
+            resolve(mm, one, way, np.array([Kind.ZERO_FILL], dtype=np.uint8))
+            counters.minor -= 1
+    elif pte & bits.SWAP:
+        one, way = np.array([index]), np.array([False])
+        cached = frames.swap_frame[pages.num[index]] >= 0
+        counters.minor -= 1
+        resolve(mm, one, way, np.array([Kind.SWAP_CACHED if cached else Kind.SWAP_READ], dtype=np.uint8))
+        if pte & bits.UFFD_WP:
+            pages.pte[index] = pages.pte[index] & ~np.uint16(bits.WRITE) | bits.UFFD_WP
+    elif pte & bits.NUMA:
+        whole = np.array([index])
+        if pte & bits.HUGE:
+            span = 512 * 512 if pte & bits.GIANT else 512
+            whole = pages.indices(0, page & -span, (page & -span) + span)
+        pages.pte[whole] &= ~np.uint16(bits.NUMA)
+        counters.numa_hints += 1
+    elif pte & bits.UFFD_WP:
+        # The monitor saves the page and gives the right to write back (UFFDIO_WRITEPROTECT of one page).
+        mm.notifiers.invalidate_pages(np.array([page]))
+        pages.pte[index] &= ~np.uint16(bits.UFFD_WP)
+        counters.uffd_wp += 1
+    elif write:
+        _write_huge(mm, page, index)
+
+
+def get_page(mm: AddressSpace, page: int, write: bool) -> tuple[Ints, Bools] | None:
+    """One access to an hva page, whatever it takes: its frame and whether it may be written, None where it may not."""
+    index, way = np.array([mm.pages.find_one(0, page)]), np.array([write])
+    kind = classify(mm, index, way)
+    while kind[0] == Kind.HARD:
+        fix(mm, page, write)
+        kind = classify(mm, index, way)
+    if kind[0] == Kind.BAD:
+        mm.counters.bad += 1
+        return None
+    if kind[0] == Kind.COPY:
+        mm.notifiers.invalidate_pages(np.array([page]), change_pte=True)
+    return resolve(mm, index, way, kind)
+
+
+def _write_huge(mm: AddressSpace, page: int, index: int) -> None:
+    """A write to a huge page that is mapped without the right to: taken over where nobody shares it, else split."""
+    span = 512 * 512 if mm.is_giant(page) else 512
+    whole = mm.pages.indices(0, page & -span, (page & -span) + span)
+    if mm.exclusive(mm.pages.num[whole].astype(np.int64)).all():
+        mm.pages.pte[whole] |= bits.WRITE
+        mm.counters.reused += 1
+    else:
+        mm.split_huge(page)
+
+
+def _map_file_page(mm: AddressSpace, page: int, index: int) -> None:
+    vma = mm.vmas.at(page << 12)
+    assert vma is not None and vma.file is not None
+    at = vma.file_page(page)
+    if vma.file.pfns[at] < 0:
+        vma.file.pfns[at] = mm.frames.alloc(1)[0]
+        mm.counters.zero_fills += 1
+    pfn = int(vma.file.pfns[at])
+    mm.frames.refs[pfn] += 1
+    mm.frames.owner[pfn] = index
+    mm.pages.num[index] = pfn
+    mm.pages.pte[index] = bits.PRESENT | (bits.WRITE if vma.bits & bits.VM_WRITE else 0)
+
+
+def _fill_huge(mm: AddressSpace, page: int, index: int) -> bool:
+    """Fill the 2 MiB (1 GiB in hugetlbfs) around a page at once, where its mapping reaches that far and is empty."""
+    vma = mm.vmas.at(page << 12)
+    assert vma is not None
+    span = 512 * 512 if vma.giant else 512
+    start = (page & -span) << 12
+    if start < vma.start or start + (span << 12) > vma.end:
+        return False
+    whole = mm.pages.indices(0, page & -span, (page & -span) + span)
+    if mm.pages.pte[whole].any() or (not vma.giant and mm.frames.free < span + mm.frames.total // 32):
+        return False
+    pfns = mm.frames.alloc(span)
+    mm.pages.num[whole] = pfns
+    made = bits.PRESENT | bits.DIRTY | bits.SOFT_DIRTY | bits.HUGE | (bits.WRITE if vma.bits & bits.VM_WRITE else 0)
+    mm.pages.pte[whole] = made | (bits.GIANT if vma.giant else 0)
+    mm.frames.owner[pfns] = whole
+    if not vma.giant:
+        mm.frames.list_on(pfns, "inactive")
+    mm.counters.zero_fills += span
+    return True

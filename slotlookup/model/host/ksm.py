@@ -1,0 +1,101 @@
+"""Kernel samepage merging: pages of equal content come to share one frame, write-protected, until one is written.
+
+As ksmd does it: a page whose content is seen for the first time waits; the second page of that content becomes the
+merged frame and the first joins it; later ones join until a frame has as many sharers as are allowed, whereupon another
+begins. A page that joins is announced twice (write protection, then replacement), one that becomes the frame once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.address import PAGE_SHIFT
+from slotlookup.model.host import bits
+from slotlookup.model.host.faults import get_page
+from slotlookup.model.host.space import AddressSpace
+
+Ints = npt.NDArray[np.int64]
+
+MAX_PAGE_SHARING = 256
+"""/sys/kernel/mm/ksm/max_page_sharing."""
+
+
+def set_content(mm: AddressSpace, hva: int, contents: npt.ArrayLike) -> None:
+    """Say what the pages from `hva` on hold, one int32 a page: equal where contents are equal, 0 for nothing known.
+
+    The host writes it, so that pages come into being that were not there. A later write makes a page unlike any other.
+    """
+    values = np.atleast_1d(np.asarray(contents, dtype=np.int32))
+    for at, value in enumerate(values.tolist()):
+        got = get_page(mm, (hva >> PAGE_SHIFT) + at, write=True)
+        if got is not None:
+            mm.frames.content[got[0]] = value
+    mm.notifiers.forget_writes((hva >> PAGE_SHIFT) + np.arange(len(values), dtype=np.int64))
+
+
+def scan(mm: AddressSpace, hva: int, npages: int) -> int:
+    """Let ksmd pass once over the mergeable pages among `npages` from `hva` on; how many pages were merged."""
+    frames, pages = mm.frames, mm.pages
+    first = hva >> PAGE_SHIFT
+    index = pages.indices(0, first, first + npages)
+    index = index[(pages.vma[index] & bits.VM_MERGEABLE != 0) & (pages.pte[index] & bits.PRESENT != 0)]
+    index = index[(pages.num[index] != bits.ZERO_PFN) & (pages.pte[index] & bits.HUGE == 0)]
+    waiting: dict[int, int] = {}
+    merged = 0
+    for entry in index.tolist():
+        pfn = int(pages.num[entry])
+        if frames.flags[pfn] & bits.KSM:
+            continue
+        content = int(frames.content[pfn])
+        if content == 0:
+            continue
+        if (target := mm.stable.get(content)) is not None and _takes_more(mm, target, content):
+            merged += _join(mm, entry, content, target)
+        elif content in waiting and int(frames.content[pages.num[waiting[content]]]) == content:
+            _found(mm, entry)
+            if int(frames.content[pfn]) == content:
+                frames.flags[pfn] |= bits.KSM
+                frames.unlist(np.array([pfn]))
+                mm.stable[content] = pfn
+                merged += 1 + _join(mm, waiting.pop(content), content, pfn)
+        else:
+            waiting[content] = entry
+    mm.counters.merged += merged
+    return merged
+
+
+def unmerge(mm: AddressSpace, hva: int, size: int) -> None:
+    """MADV_UNMERGEABLE: every merged page of the range gets a frame of its own again."""
+    index = mm.pages.indices(0, hva >> PAGE_SHIFT, (hva + size) >> PAGE_SHIFT)
+    index = index[mm.pages.pte[index] & bits.PRESENT != 0]
+    index = index[mm.frames.flags[mm.pages.num[index]] & bits.KSM != 0]
+    for page in mm.pages.page_of(index).tolist():
+        get_page(mm, page, write=True)
+        mm.counters.unmerged += 1
+    mm.set_vma_bits(hva, size, 0, bits.VM_MERGEABLE)
+
+
+def _takes_more(mm: AddressSpace, pfn: int, content: int) -> bool:
+    frames = mm.frames
+    alive = bool(frames.flags[pfn] & bits.KSM) and int(frames.content[pfn]) == content
+    return alive and int(frames.refs[pfn]) < MAX_PAGE_SHARING
+
+
+def _found(mm: AddressSpace, entry: int) -> None:
+    """write_protect_page: announced, since the guest may be writing; what it wrote is known afterwards."""
+    mm.notifiers.invalidate_pages(mm.pages.page_of(np.array([entry])))
+    mm.pages.pte[entry] &= ~np.uint16(bits.WRITE)
+
+
+def _join(mm: AddressSpace, entry: int, content: int, target: int) -> int:
+    """Let a page share the merged frame, if it still has that content; 1 where it does."""
+    _found(mm, entry)
+    old = mm.pages.num[entry : entry + 1].astype(np.int64)
+    if int(mm.frames.content[old[0]]) != content:
+        return 0
+    mm.notifiers.invalidate_pages(mm.pages.page_of(np.array([entry])), change_pte=True)
+    mm.frames.refs[target] += 1
+    mm.frames.put(old)
+    mm.pages.num[entry] = target
+    return 1

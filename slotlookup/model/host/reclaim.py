@@ -1,0 +1,148 @@
+"""Reclaim: two lists, ageing, the swap cache.
+
+New pages join the inactive list. Its front is aged (clear_flush_young): an old page is unmapped into the swap cache, a
+young one goes round once more and, if it is young again, moves to the active list. The active list's front moves back
+where it has outgrown the inactive one. Pages in the swap cache are written out and freed oldest first, one round later,
+so that a page that is wanted meanwhile costs a minor fault.
+
+Left out: lists of file pages and of merged pages, which stay; readahead; refault distances.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.errors import OutOfHostMemory
+from slotlookup.model.host import bits
+from slotlookup.model.host.space import AddressSpace
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Watermarks:
+    """In frames: below `low` reclaim runs, until `high` are free; `cached` pages are kept on their way to swap."""
+
+    low: int
+    high: int
+    cached: int
+
+    @classmethod
+    def of(cls, total: int) -> Watermarks:
+        """Marks in proportion to the host's memory: 1/128, 1/32, 1/64."""
+        return cls(max(2, total // 128), max(4, total // 32), max(1, total // 64))
+
+
+def reclaim(mm: AddressSpace, marks: Watermarks) -> None:
+    """What kswapd does: free frames up to the high mark. Raises OutOfHostMemory where nothing can be freed."""
+    wanted = marks.high - mm.frames.free
+    if wanted <= 0:
+        return
+    shrink(mm, wanted + marks.cached - mm.frames.counts["cached"])
+    mm.counters.written_out += mm.frames.write_out(marks.high - mm.frames.free)
+    if mm.frames.free <= marks.low:
+        raise OutOfHostMemory(
+            f"the host has {mm.frames.free:,} of {mm.frames.total:,} frames left and finds none to reclaim; "
+            "give it more memory"
+        )
+
+
+def shrink(mm: AddressSpace, wanted: int) -> int:
+    """Unmap `wanted` pages, the least recently used ones first; how many were found."""
+    frames = mm.frames
+    done = 0
+    patience = 2 * (frames.counts["active"] + frames.counts["inactive"])
+    while done < wanted:
+        # Lists of the same length: what Linux does for hosts of up to 1 GiB, so that the active one always feeds.
+        excess = frames.counts["active"] - frames.counts["inactive"]
+        if excess > 0:
+            _deactivate(mm, frames.active.take((excess + 1) // 2))
+        pfns = frames.inactive.take(wanted - done)
+        if not len(pfns):
+            break
+        patience -= len(pfns)
+        done += _shrink_list(mm, pfns, force=patience < 0)
+    return done
+
+
+def _mapped(mm: AddressSpace, pfns: Ints) -> Ints:
+    """Those frames that the process still maps; what only a child holds leaves the lists."""
+    owner = mm.frames.owner[pfns]
+    here = (mm.pages.num[owner] == pfns) & (mm.pages.pte[owner] & bits.PRESENT != 0)
+    mm.frames.unlist(pfns[~here])
+    kept: Ints = pfns[here]
+    return kept
+
+
+def _deactivate(mm: AddressSpace, pfns: Ints) -> None:
+    """The front of the active list forgets its accesses and joins the inactive one."""
+    pfns = _mapped(mm, pfns)
+    index = mm.frames.owner[pfns].astype(np.int64)
+    mm.counters.aged += len(pfns)
+    mm.notifiers.clear_young(mm.pages.page_of(index), flush=True)
+    mm.pages.pte[index] &= ~np.uint16(bits.YOUNG)
+    mm.frames.list_on(pfns, "inactive")
+
+
+def _shrink_list(mm: AddressSpace, pfns: Ints, force: bool) -> int:
+    """Age frames from the inactive list's front and unmap those that are old; how many were unmapped."""
+    frames, pages, counters = mm.frames, mm.pages, mm.counters
+    pfns = _mapped(mm, pfns)
+    index = frames.owner[pfns].astype(np.int64)
+    hva_pages = pages.page_of(index)
+    for page in np.unique(hva_pages[pages.pte[index] & bits.HUGE != 0] & ~511).tolist():
+        mm.split_huge(page)
+    young = pages.pte[index] & bits.YOUNG != 0
+    counters.aged += len(pfns)
+    young = mm.notifiers.age_and_invalidate(hva_pages, young, force) | young
+    pages.pte[index] &= ~np.uint16(bits.YOUNG)
+    if force:
+        counters.forced += int(np.count_nonzero(young))
+        young[:] = False
+    counters.kept_young += int(np.count_nonzero(young))
+    again = frames.flags[pfns] & bits.REFERENCED != 0
+    once = pfns[young & ~again]
+    frames.flags[once] |= bits.REFERENCED
+    frames.list_on(once, "inactive")
+    frames.flags[pfns[young & again]] &= ~np.uint8(bits.REFERENCED)
+    frames.list_on(pfns[young & again], "active")
+    return unmap(mm, index[~young])
+
+
+def unmap(mm: AddressSpace, index: Ints) -> int:
+    """Take pages that are announced already from the page tables into the swap cache, or drop them if MADV_FREEd."""
+    frames, pages, counters = mm.frames, mm.pages, mm.counters
+    pfns = pages.num[index].astype(np.int64)
+    pte = pages.pte[index]
+    clean = (pte & bits.DIRTY == 0) & (frames.flags[pfns] & bits.FRAME_DIRTY == 0)
+    drop = (pte & bits.LAZYFREE != 0) & clean
+    dropped = index[drop]
+    pages.pte[dropped] = 0
+    pages.num[dropped] = 0
+    counters.lazily_freed += len(dropped)
+    kept, held = index[~drop], pfns[~drop]
+    frames.flags[held] &= ~np.uint8(bits.REFERENCED)
+    slots = frames.add_to_swap(held)
+    frames.refs[held] -= 1
+    pages.pte[kept] = pte[~drop] & np.uint16(bits.SOFT_DIRTY | bits.UFFD_WP) | np.uint16(bits.SWAP)
+    pages.num[kept] = slots
+    frames.put(pfns[drop])
+    counters.evicted += len(kept)
+    return len(index)
+
+
+def pageout(mm: AddressSpace, hva: int, size: int) -> None:
+    """MADV_PAGEOUT: unmap and write out what lies in a range, used or not, page after page."""
+    index = mm.pages.indices(0, hva >> 12, -(-(hva + size) >> 12))
+    for page in np.unique(mm.pages.page_of(index[mm.pages.pte[index] & bits.HUGE != 0]) & ~511).tolist():
+        mm.split_huge(page)
+    index = index[mm.pages.pte[index] & bits.PRESENT != 0]
+    pfns = mm.pages.num[index].astype(np.int64)
+    index = index[mm.exclusive(pfns) & (mm.frames.flags[pfns] & bits.LISTED != 0)]
+    mm.notifiers.invalidate_pages(mm.pages.page_of(index))
+    mm.pages.pte[index] &= ~np.uint16(bits.YOUNG)
+    unmap(mm, index)
+    mm.counters.written_out += mm.frames.write_out(mm.frames.counts["cached"])

@@ -1,0 +1,137 @@
+"""Mappings of an address space (VMAs): found, split and merged as the kernel does, whether or not pages are there."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
+from slotlookup.errors import UsageError
+
+HUGE_BYTES = 2 << 20
+GIANT_BYTES = 1 << 30
+
+
+@dataclass(eq=False)
+class File:
+    """A shared memory file (memfd, shmem): its page cache, and the mappings to unmap when it loses pages."""
+
+    npages: int
+    pfns: npt.NDArray[np.int32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pfns = np.full(self.npages, -1, dtype=np.int32)
+
+
+@dataclass(eq=False)
+class Vma:
+    """Bytes [start, end) with the bits of slotlookup.model.host.bits; of a file, from page `offset` on."""
+
+    start: int
+    end: int
+    bits: int
+    file: File | None = None
+    offset: int = 0
+    giant: bool = False
+    """Backed by 1 GiB pages of hugetlbfs, which are mapped and unmapped whole."""
+
+    def file_page(self, page: int) -> int:
+        """The page of the file that the mapping shows at an hva page."""
+        return page - (self.start >> PAGE_SHIFT) + self.offset
+
+    def continues(self, other: Vma) -> bool:
+        """Whether `other` may become one mapping with this one, which ends where it begins."""
+        if (self.end, self.bits, self.file, self.giant) != (other.start, other.bits, other.file, other.giant):
+            return False
+        return self.file is None or self.file_page(other.start >> PAGE_SHIFT) == other.offset
+
+
+def check_range(hva: int, size: int) -> None:
+    """Raise UsageError unless [hva, hva + size) is whole pages, and some."""
+    if size <= 0 or (hva | size) % PAGE_SIZE or hva < 0:
+        raise UsageError(f"hva {hva:#x} + {size:#x}: ranges of host memory are whole pages, one at least")
+
+
+class VmaList:
+    """The mappings in order."""
+
+    def __init__(self) -> None:
+        self._vmas: list[Vma] = []
+        self._starts: list[int] = []
+
+    def __iter__(self) -> Iterator[Vma]:
+        return iter(self._vmas)
+
+    def __len__(self) -> int:
+        return len(self._vmas)
+
+    def at(self, hva: int) -> Vma | None:
+        """The mapping that holds a byte, or None."""
+        at = bisect_right(self._starts, hva) - 1
+        return self._vmas[at] if at >= 0 and hva < self._vmas[at].end else None
+
+    def meeting(self, start: int, end: int) -> list[Vma]:
+        """All mappings that meet [start, end), in order."""
+        at = max(0, bisect_right(self._starts, start) - 1)
+        found = []
+        while at < len(self._vmas) and self._vmas[at].start < end:
+            if self._vmas[at].end > start:
+                found.append(self._vmas[at])
+            at += 1
+        return found
+
+    def insert(self, vma: Vma) -> None:
+        """Add a mapping, joined to its neighbours where they continue each other."""
+        at = bisect_right(self._starts, vma.start)
+        if at < len(self._vmas) and vma.continues(self._vmas[at]):
+            vma.end = self._vmas[at].end
+            self._drop(at)
+        if at > 0 and self._vmas[at - 1].continues(vma):
+            self._vmas[at - 1].end = vma.end
+            return
+        self._vmas.insert(at, vma)
+        self._starts.insert(at, vma.start)
+
+    def remove(self, vma: Vma) -> None:
+        """Take a mapping out."""
+        self._drop(bisect_right(self._starts, vma.start) - 1)
+
+    def split(self, vma: Vma, hva: int) -> Vma:
+        """Cut a mapping in two at `hva`; the upper part."""
+        upper = Vma(hva, vma.end, vma.bits, vma.file, vma.file_page(hva >> PAGE_SHIFT), vma.giant)
+        vma.end = hva
+        at = bisect_right(self._starts, hva)
+        self._vmas.insert(at, upper)
+        self._starts.insert(at, hva)
+        return upper
+
+    def set_bits(self, start: int, end: int, bits: int, mask: int) -> None:
+        """Give the mappings in [start, end), already split there, `bits` under `mask`, and join what then continues."""
+        for vma in self.meeting(start, end):
+            vma.bits = vma.bits & ~mask | bits
+        # Joined from the top, so that positions below stay valid.
+        at = min(bisect_right(self._starts, end), len(self._vmas) - 1)
+        while at > 0 and self._vmas[at].end >= start:
+            if self._vmas[at - 1].continues(self._vmas[at]):
+                self._vmas[at - 1].end = self._vmas[at].end
+                self._drop(at)
+            at -= 1
+
+    def gap_below(self, top: int, size: int, align: int) -> int:
+        """The highest free place of `size` bytes below `top`, as mmap chooses it."""
+        end = top
+        for vma in reversed(self._vmas):
+            if vma.start >= end:
+                continue
+            if vma.end <= (end - size) // align * align:
+                break
+            end = vma.start
+        return (end - size) // align * align
+
+    def _drop(self, at: int) -> None:
+        del self._vmas[at]
+        del self._starts[at]

@@ -1,0 +1,102 @@
+"""A strategy that is none: sorted columns and brute force, by which a scenario runs where nobody's structure is asked.
+
+It shares no code with the structures under comparison; a test drives all of them through the same scenarios.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.address import ADDRESS_LIMIT, PAGE_SHIFT
+from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, SlotChange
+from slotlookup.model.mmu.slot_table import SlotTable
+from slotlookup.strategy import Capabilities, Counters, Strategy
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers
+from slotlookup.structure import Family
+
+Ints = npt.NDArray[np.int64]
+
+
+class ReferenceStrategy(Strategy):
+    """Finds slots in NumPy columns."""
+
+    def __init__(self) -> None:
+        self.name = self.spec = "reference"
+        self.note = ""
+        self.capabilities = Capabilities(Family.PYTHON, "in-place", kernel=False, simd=False, counts=())
+        self._table = SlotTable()
+        self._held: set[int] = set()
+        self._columns: tuple[Ints, Ints, Ints, bool] | None = None
+
+    def stage(self, change: SlotChange) -> None:
+        self._table.apply(change)
+        if change.kind is ChangeKind.DELETE:
+            self._held.discard(change.slot.number)
+        elif change.kind is ChangeKind.CREATE:
+            self._held.add(change.slot.number)
+        if change.kind in (ChangeKind.DELETE, ChangeKind.CREATE):
+            self._columns = None
+
+    def publish(self) -> None:
+        """Changes are seen as they are staged."""
+
+    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+        return int(self._table.numbers(as_id, np.array([gfn], dtype=np.int64))[0])
+
+    def visit_hva(self, start: int, end: int) -> list[int]:
+        numbers, starts, ends, _ = self._by_hva()
+        first, last = start >> PAGE_SHIFT, min(-(-end >> PAGE_SHIFT), ADDRESS_LIMIT >> PAGE_SHIFT)
+        met: list[int] = numbers[(starts < last) & (ends > first)].tolist()
+        return met if start < end else []
+
+    def answer_gfns(self, stream: GfnStream) -> Numbers:
+        if not stream.timeline.static:
+            return super().answer_gfns(stream)
+        out = np.empty(len(stream), dtype=np.int32)
+        begin = 0
+        for end, as_id, _ in stream.timeline.segments.tolist():
+            out[begin:end] = self._table.numbers(as_id, stream.gfns[begin:end].astype(np.int64))
+            begin = end
+        return out
+
+    def answer_hvas(self, stream: HvaStream) -> HvaAnswers:
+        numbers, starts, ends, apart = self._by_hva()
+        if not (apart and stream.timeline.static):
+            return super().answer_hvas(stream)
+        first = (stream.starts >> np.uint64(PAGE_SHIFT)).astype(np.int64)
+        last = ((stream.ends - np.uint64(1)) >> np.uint64(PAGE_SHIFT)).astype(np.int64)
+        lo = np.searchsorted(ends, first, side="right")
+        counts = np.searchsorted(starts, last, side="right") - lo
+        before = np.cumsum(counts) - counts
+        at = np.repeat(lo - before, counts) + np.arange(int(counts.sum()))
+        return HvaAnswers(counts.astype(np.uint64), numbers[at].astype(np.int32))
+
+    def counters(self) -> Counters:
+        return Counters(None, None, None, None)
+
+    def reset_counters(self) -> None:
+        """There are none."""
+
+    def check(self) -> None:
+        for as_id in range(ADDRESS_SPACES):
+            held = [number for number in self._held if number >> 16 == as_id]
+            bases = self._table.base[held]
+            assert (self._table.numbers(as_id, bases) == held).all(), "reference: a slot's first gfn leads elsewhere"
+
+    def bytes(self) -> None:
+        return None
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def _by_hva(self) -> tuple[Ints, Ints, Ints, bool]:
+        """Numbers, first page and page behind the last of all slots by hva; whether no two overlap."""
+        if self._columns is None:
+            numbers = np.array(sorted(self._held), dtype=np.int64)
+            starts = self._table.hva_page[numbers]
+            order = np.argsort(starts, kind="stable")
+            numbers, starts = numbers[order], starts[order]
+            ends = starts + self._table.npages[numbers]
+            self._columns = (numbers, starts, ends, bool((ends[:-1] <= starts[1:]).all()))
+        return self._columns

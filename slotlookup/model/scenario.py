@@ -1,0 +1,145 @@
+"""Scenarios: workloads that are played on the model. A seed makes the same trace again, whatever strategy is driven.
+
+Generated traces are kept in $XDG_CACHE_HOME/slotlookup/traces (~/.cache where that is not set), named by a fingerprint
+of all that decides them: the scenario's name and size, and the source of the model and of the scenario. They may be
+thrown away at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import os
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
+from slotlookup.errors import InputFileError, UsageError
+from slotlookup.memslots import USER_SLOTS
+from slotlookup.model.mmu.reference import ReferenceStrategy
+from slotlookup.model.vm import Vm
+from slotlookup.strategy import Strategy
+from slotlookup.trace import Trace, read_trace, write_trace
+from slotlookup.workload import Origin, Workload
+
+_log = logging.getLogger("slotlookup")
+
+MOST_MEMORY = 16 << 30
+"""Bytes of guest memory: what is known of each page takes some of the machine's own."""
+_COMPRESSION = 3
+"""Of cached traces: read back once or twice, not shipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a run is: slots, bytes of guest memory, events of the trace, and the seed."""
+
+    slots: int
+    memory: int
+    events: int
+    seed: int
+
+    def draw(self) -> np.random.Generator:
+        """The run's random numbers."""
+        return np.random.Generator(np.random.PCG64([self.seed, 2]))
+
+
+class Scenario(Workload):
+    """A workload that is played. `memory` is the guest's size in bytes where nothing else is asked for."""
+
+    origin = Origin.MODELLED
+    sizable = True
+    slots = 16
+    fewest_slots = 1
+    most_slots = USER_SLOTS
+    slots_apart = 0
+    """Of the slots, those that `memory` does not count."""
+    memory = 256 << 20
+    default_events = 200_000
+
+    @abstractmethod
+    def play(self, strategy: Strategy, size: Size) -> Vm:
+        """Play on an empty strategy until the VM's recorder is full (`Vm(limit=size.events)`)."""
+
+    def build(
+        self, *, slots: int | None = None, events: int | None = None, seed: int = 0, memory: int | None = None
+    ) -> Trace:
+        size = self.size(slots=slots, events=events, seed=seed, memory=memory)
+        path = cache_folder() / f"{self.name}-{self._fingerprint(size)}.parquet"
+        if path.exists():
+            try:
+                return read_trace(path)
+            except InputFileError as error:
+                _log.warning("%s; it is made again", error)
+        trace = self.play(ReferenceStrategy(), size).trace(self.name, f"modelled, seed {seed}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_trace(trace, path, _COMPRESSION)
+        except (OSError, InputFileError) as error:
+            _log.warning("the trace is not kept: %s", error)
+        return trace
+
+    def run(
+        self,
+        strategy: Strategy,
+        *,
+        slots: int | None = None,
+        events: int | None = None,
+        seed: int = 0,
+        memory: int | None = None,
+    ) -> Vm:
+        """Play with `strategy`, which holds no slots yet: the VM after the last event."""
+        return self.play(strategy, self.size(slots=slots, events=events, seed=seed, memory=memory))
+
+    def size(self, *, slots: int | None, events: int | None, seed: int, memory: int | None) -> Size:
+        """The size asked for, with defaults filled in. Raises UsageError where it cannot be met."""
+        size = Size(
+            self.slots if slots is None else slots,
+            self.memory if memory is None else memory,
+            self.default_events if events is None else events,
+            seed,
+        )
+        if not self.fewest_slots <= size.slots <= self.most_slots:
+            raise UsageError(
+                f"{self.name} with {size.slots:,} slots: it has {self.fewest_slots:,} to {self.most_slots:,}; "
+                "choose from these"
+            )
+        if size.events < 1:
+            raise UsageError(f"{size.events:,} events: ask for at least 1")
+        if size.memory & (PAGE_SIZE - 1) or size.memory > MOST_MEMORY:
+            raise UsageError(
+                f"{size.memory:,} bytes of guest memory: ask for whole pages, {MOST_MEMORY:,} bytes at most"
+            )
+        least = size.slots - self.slots_apart << PAGE_SHIFT
+        if size.memory < least:
+            raise UsageError(
+                f"{size.memory:,} bytes of guest memory: {size.slots:,} slots need a page each; "
+                f"give it {least:,} or more (--memory), or fewer slots"
+            )
+        return size
+
+    def _fingerprint(self, size: Size) -> str:
+        source = inspect.getsourcefile(type(self))
+        own = Path(source).read_bytes() if source is not None else b""
+        digest = hashlib.sha256(repr((self.name, size, np.__version__, model_source())).encode() + own)
+        return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where generated traces are kept."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base else Path.home() / ".cache") / "slotlookup" / "traces"
+
+
+@cache
+def model_source() -> str:
+    """A digest of the core's Python source, which decides what a scenario comes to."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,330 @@
+"""Putting recordings of one VM together: files of any form in, one trace and an account of what was read out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.address import HOLE
+from slotlookup.errors import InputFileError, RegionError, UnknownSlot, UsageError
+from slotlookup.memslots import ChangeKind, Memslot, Memslots
+from slotlookup.oracle import expected_gfns
+from slotlookup.recordings.importing import HEAD, Importer, Recording, Source, open_source
+from slotlookup.recordings.merging import merge
+from slotlookup.recordings.ownership import Chosen, claim
+from slotlookup.registry import importers
+from slotlookup.trace import EventKind, Events, Trace, replay_changes
+
+_STREAMS = {EventKind.GFN_LOOKUP: "gfn", EventKind.HVA_VISIT: "hva", EventKind.SLOT_CHANGE: "update"}
+_KEPT = {EventKind.GFN_LOOKUP: "gfn lookups", EventKind.HVA_VISIT: "hva visits", EventKind.SLOT_CHANGE: "slot changes"}
+_JUDGED = 256
+"""Lookups from which on a form without a mark of its own can be told from arbitrary bytes by where they fall."""
+
+
+@dataclass
+class FileSummary:
+    """What became of one file: its form, lines read, what was kept, counted and dropped, and remarks.
+
+    `names` holds what a kernel calls the events, with how many were kept and how many were understood.
+    """
+
+    path: Path
+    form: str
+    lines: int
+    kept: dict[str, int]
+    counted: dict[str, int]
+    remarks: list[str]
+    dropped: dict[str, int] = field(default_factory=dict)
+    names: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def text(self) -> list[str]:
+        """Plain lines for people."""
+        read = f" ({self.lines:,} lines)" if self.lines else ""
+        out = [f"{self.path}: {self.form}{read}"]
+        kept = ", ".join(f"{n:,} {what}" for what, n in self.kept.items() if n)
+        out.append(f"  kept: {kept or 'nothing'}")
+        of = (f"{k:,} of {n:,} {what}" if k < n else f"{n:,} {what}" for what, (k, n) in self.names.items())
+        if self.names:
+            out.append(f"  from: {', '.join(of)}")
+        out += [f"  dropped: {n:,} {what}" for what, n in self.dropped.items()]
+        if any(self.counted.values()):
+            out.append(f"  counted: {', '.join(f'{n:,} {what}' for what, n in self.counted.items() if n)}")
+        return out + [f"  remark: {remark}" for remark in self.remarks]
+
+
+@dataclass
+class Summary:
+    """What was read and what came of it.
+
+    `final` are the slots at the end of the trace; `outside` the gfn lookups that no slot holds.
+    """
+
+    files: list[FileSummary]
+    final: Memslots
+    changes: Counter[ChangeKind] = field(default_factory=Counter)
+    lookups: int = 0
+    outside: int = 0
+    visits: int = 0
+
+    def text(self) -> list[str]:
+        """Plain lines for people."""
+        out = [line for file in self.files for line in file.text()]
+        out.append(f"slots at the end: {len(self.final):,}, {len(self.final.aliased()):,} of them aliased")
+        if self.changes:
+            kinds = (f"{self.changes[k]:,} {k.name.lower().replace('_', ' ')}" for k in ChangeKind if self.changes[k])
+            out.append(f"slot changes: {', '.join(kinds)}")
+        if self.lookups:
+            out.append(f"gfn lookups: {self.lookups:,}, {self.outside:,} of them outside every slot")
+        if self.visits:
+            out.append(f"hva visits: {self.visits:,}")
+        return out
+
+
+def recognise(source: Source, known: Sequence[Importer]) -> Importer:
+    """The importer whose lines the file holds. Raises InputFileError where there is none, or more than one."""
+    by_content = [importer for importer in known if importer.recognises(source.head[:HEAD])]
+    if not by_content and (source.more or len(source.head) > HEAD):
+        by_content = [importer for importer in known if importer.recognises(source.data)]
+    found = by_content or [importer for importer in known if importer.recognises_name(source.name)]
+    if len(found) > 1:
+        titles = " and ".join(importer.title for importer in found)
+        line = _where_mixed(source, found)
+        raise source.fault(line, f"holds {titles} at once; give each recording its own file")
+    if not found:
+        titles = "; ".join(sorted(importer.title for importer in known))
+        raise source.fault(None, f"not a recording that is known; known are: {titles}")
+    return found[0]
+
+
+def _where_mixed(source: Source, found: Sequence[Importer]) -> int | None:
+    """The first line that belongs to another importer than the one before it."""
+    first: Importer | None = None
+    for number, line in enumerate(source.data.split(b"\n"), 1):
+        for importer in found:
+            if importer.recognises(line):
+                if first is not None and importer is not first:
+                    return number
+                first = importer
+    return None
+
+
+def read_recording(path: Path | str) -> Recording:
+    """Read one file with the importer that its content asks for. Raises InputFileError."""
+    source = open_source(path)
+    known = list(importers().values())
+    importer = recognise(source, known)
+    others = tuple(other for other in known if other is not importer)
+    return importer.read(replace(source, form=importer.title, others=others))
+
+
+@dataclass
+class _Part:
+    """A recording and the slots it ends with (None where it tells of none).
+
+    `accepted` are the indices of the events that changed a slot, `kinds` what those changes were, `ever` every slot
+    that there was.
+    """
+
+    recording: Recording
+    final: Memslots | None = None
+    accepted: list[int] = field(default_factory=list)
+    ever: list[Memslot] = field(default_factory=list)
+    kinds: Counter[ChangeKind] = field(default_factory=Counter)
+
+
+def _play(recording: Recording) -> _Part:
+    """Take what a recording tells of slots through the rules, once."""
+    if recording.table is not None:
+        return _Part(recording, final=Memslots(recording.table), ever=list(recording.table))
+    if not recording.changes:
+        return _Part(recording)
+
+    def refused(index: int, error: RegionError) -> InputFileError:
+        line = None if recording.event_lines is None else int(recording.event_lines[index])
+        if isinstance(error, UnknownSlot):
+            return InputFileError(
+                recording.path, line, f"{error}: the recording starts in mid-life or lacks lines; record from VM start"
+            )
+        return InputFileError(recording.path, line, f"recorded as successful, but KVM refuses it: {error}")
+
+    part = _Part(recording, Memslots())
+    kinds: list[ChangeKind] = []
+    assert part.final is not None
+    # The changes themselves are dropped one by one: a hundred thousand of them alive would keep the collector busy.
+    for index, change in replay_changes(part.final, recording.events, refused):
+        part.accepted.append(index)
+        kinds.append(change.kind)
+        if change.kind in (ChangeKind.CREATE, ChangeKind.MOVE):
+            part.ever.append(change.slot)
+    if not kinds:
+        raise InputFileError(recording.path, None, "no slot change that succeeded; record from the VM's start")
+    part.kinds.update(kinds)
+    return part
+
+
+def _ranges(slots: Memslots, complete: bool) -> list[tuple[int, int, int]]:
+    return [(s.as_id, s.gpa, s.size) for s in slots if complete or s.as_id == 0]
+
+
+def _must_agree(main: _Part, other: _Part) -> None:
+    """Both must end with the same ranges. Raises InputFileError at the first that differs."""
+    assert main.final is not None and other.final is not None
+    complete = main.recording.complete and other.recording.complete
+    ours, theirs = _ranges(main.final, complete), _ranges(other.final, complete)
+    differing = set(ours) ^ set(theirs)
+    if not differing:
+        return
+    as_id, gpa, size = first = min(differing)
+    where = f"[{gpa:#x}, {gpa + size:#x})" + (f" of address space {as_id}" if as_id else "")
+    has, lacks = (main, other) if first in ours else (other, main)
+    raise InputFileError(
+        other.recording.path,
+        None,
+        f"not the same VM: {has.recording.path.name} ends with a slot {where} that {lacks.recording.path.name} lacks; "
+        "import recordings of one VM at a time",
+    )
+
+
+@dataclass
+class _Kept:
+    """What of a recording goes into the trace: its events, their times and lines, and an account of the rest."""
+
+    part: _Part
+    events: Events
+    times: npt.NDArray[np.int64] | None
+    summary: FileSummary
+
+
+def _keep(part: _Part, main: _Part, chosen: Chosen) -> _Kept:
+    """Take out calls that change nothing, slot changes that another file tells too, and events of others."""
+    recording = part.recording
+    change = recording.events["kind"] == EventKind.SLOT_CHANGE
+    keep = ~change
+    remarks, dropped = list(recording.remarks), Counter[str]()
+    idle = 0
+    if recording.changes and recording.table is None:
+        if part is main:
+            keep[np.array(part.accepted, dtype=np.intp)] = True
+        idle = int(np.count_nonzero(change)) - len(part.accepted)
+    if recording.origins is not None:
+        claimed = claim(recording, main.ever, chosen)
+        keep &= claimed.kept
+        dropped += claimed.dropped
+        remarks += claimed.remarks
+    events = recording.events if keep.all() else recording.events[keep]
+    counts = {what: int(np.count_nonzero(events["kind"] == kind)) for kind, what in _KEPT.items()}
+    if part.final is not None and part is not main:
+        remarks.append("its slots agree with those already read and are not repeated")
+    elif recording.table is not None:
+        counts["slots"] = len(recording.table)
+    counted = {what: n for what, n in recording.counted.items() if n}
+    if idle:
+        counted["calls that change nothing"] = idle
+    times = None if recording.times is None else recording.times[keep]
+    summary = FileSummary(recording.path, recording.form, recording.lines, counts, counted, remarks, dict(dropped))
+    if recording.origins is not None:
+        read = np.bincount(recording.origins.name, minlength=len(recording.origins.names))
+        left = np.bincount(recording.origins.name[keep], minlength=len(recording.origins.names))
+        pairs = zip(recording.origins.names, left.tolist(), read.tolist(), strict=True)
+        summary.names = {name: (k, n) for name, k, n in pairs if n}
+    return _Kept(part, events, times, summary)
+
+
+def _provenance(kept: Sequence[_Kept]) -> dict[str, str]:
+    out = {"source": "; ".join(f"{k.summary.path.name} ({k.summary.form})" for k in kept)}
+    for kind, key in _STREAMS.items():
+        names = [k.summary.path.name for k in kept if bool((k.events["kind"] == kind).any())]
+        if names:
+            out[key] = f"recorded ({', '.join(names)})"
+    return out
+
+
+def import_files(
+    paths: Iterable[Path | str], name: str | None = None, chosen: Chosen | None = None
+) -> tuple[Trace, Summary]:
+    """Put recordings of one VM together.
+
+    One recording gives the slots: the first that tells their changes, else the first table (one with recorded host
+    addresses before others). What else tells of slots must end with the same ranges. Recordings that tell time by one
+    clock are merged by it; otherwise slot changes come first, lookups and visits after them in the order of `paths`. Of
+    recordings of a whole machine the events of the VM are kept (module `ownership`), or those that `chosen` says.
+    Raises InputFileError, or UsageError where there are no files.
+    """
+    return put_together([read_recording(path) for path in paths], name, chosen)
+
+
+def put_together(
+    recordings: Sequence[Recording], name: str | None = None, chosen: Chosen | None = None
+) -> tuple[Trace, Summary]:
+    """The same with recordings that are read already."""
+    parts = [_play(recording) for recording in recordings]
+    if not parts:
+        raise UsageError("no files to import")
+    telling = [part for part in parts if part.final is not None]
+    if not telling:
+        raise InputFileError(
+            parts[0].recording.path,
+            None,
+            "tells of accesses but of no slots; give the VM's slots too (a slot table, `info mtree -f` or a KVM trace)",
+        )
+    main = min(telling, key=lambda part: (not part.recording.changes, not part.recording.hva_recorded))
+    for other in telling:
+        if other is not main:
+            _must_agree(main, other)
+    chosen = chosen or Chosen()
+    if chosen and all(part.recording.origins is None for part in parts):
+        raise UsageError(
+            "--pid and --comm choose among a machine's events; none of the files tells whose its events are"
+        )
+
+    files = [_keep(part, main, chosen) for part in parts]
+    kept = sorted(files, key=lambda k: k.part is not main)
+    merged = merge([k.events for k in kept], [k.times for k in kept], [k.summary.path for k in kept])
+    for k, remarks in zip(kept, merged.remarks, strict=True):
+        k.summary.remarks += remarks
+    start: tuple[Memslot, ...] = main.recording.table or ()
+    trace = Trace(name or _stem(parts[0].recording.path), start, merged.events, _provenance(files))
+    outside = _outside(trace, main, kept, merged.origin)
+    kinds = np.bincount(merged.events["kind"], minlength=len(EventKind))
+    lookups, visits = int(kinds[EventKind.GFN_LOOKUP]), int(kinds[EventKind.HVA_VISIT])
+    assert main.final is not None
+    return trace, Summary([k.summary for k in files], main.final, main.kinds, lookups, outside, visits)
+
+
+def _outside(trace: Trace, main: _Part, kept: Sequence[_Kept], origin: npt.NDArray[np.uint8]) -> int:
+    """The lookups outside every slot. Raises InputFileError where they show that a file is no gfn stream.
+
+    `origin` tells the index in `kept` of each event.
+    """
+    asked = trace.events["kind"] == EventKind.GFN_LOOKUP
+    if not asked.any():
+        return 0
+    changed = np.flatnonzero(trace.events["kind"] == EventKind.SLOT_CHANGE)
+    if len(changed) and changed[-1] > int(np.argmax(asked)):
+        misses = expected_gfns(trace.start, trace.gfn_stream()) == HOLE
+    else:
+        # Nothing changes between lookups: they all meet the final slots, and no change need be played again.
+        assert main.final is not None
+        settled = Trace(trace.name, tuple(main.final), trace.events[asked])
+        misses = expected_gfns(settled.start, settled.gfn_stream()) == HOLE
+    of = origin[asked]
+    for index, k in enumerate(kept):
+        lookups = int(np.count_nonzero(of == index))
+        missed = int(np.count_nonzero(misses[of == index]))
+        if k.part.recording.doubtful and lookups >= _JUDGED and missed * 10 > lookups * 9:
+            raise InputFileError(
+                k.summary.path,
+                None,
+                f"{missed:,} of {lookups:,} values lie outside every slot: not gfns, or those of another VM",
+            )
+    return int(np.count_nonzero(misses))
+
+
+def _stem(path: Path) -> str:
+    """A file's name without its suffixes."""
+    return path.name.split(".")[0] or path.name
