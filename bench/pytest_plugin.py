@@ -44,18 +44,18 @@ def slot_cost() -> Measure:
     """
     # Imported here because pytest loads plugins into every session, also into those that measure nothing.
     from slotlookup.questions import questions_of
+    from slotlookup.registry import family_of
     from slotlookup.trace import Trace
 
     from .commands.run import load_trace
-    from .measure.tasks import GfnTask, HvaTask, UpdateTask
+    from .measure.tasks import TASKS, make_task
 
     def measure(
         strategy: str, workload: str | Trace, *, slots: int | None = None, events: int | None = None, seed: int = 0
     ) -> SlotCost:
         trace = workload if isinstance(workload, Trace) else load_trace(str(workload), slots, events, seed)
         questions = questions_of(trace, seed)
-        limit = len(trace.events) + len(questions.gfn)
-        gfn, hva, update = (make(questions, limit).count(strategy) for make in (GfnTask, HvaTask, UpdateTask))
-        return SlotCost(strategy, gfn, hva, update)
+        family = family_of(strategy)
+        return SlotCost(strategy, **{role: make_task(role, family, questions).count(strategy) for role in TASKS})
 
     return measure

@@ -54,3 +54,10 @@ def test_unknown_names_are_usage_errors(slot_cost: Measure) -> None:
         slot_cost("liner", "two-slot")
     with pytest.raises(UsageError, match="no workload is called"):
         slot_cost("linear", "three-slots")
+
+
+def test_a_role_with_nothing_to_ask_has_no_counts(slot_cost: Measure) -> None:
+    # A lookup that meets a hole leaves no host page to visit.
+    cost = slot_cost("linear", Trace("hole", (make_memslot(0, 0x0, 0x4000, 0x7000_0000_0000),), gfn_events([0x99])))
+    assert cost.gfn.operations == 1
+    assert (cost.hva.operations, cost.hva.compares) == (0, None)

@@ -16,10 +16,10 @@ from slotlookup.registry import family_of
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
 
-from ..measure.counting import TASKS, Fault, operations_limit
+from ..measure.counting import Fault
 from ..measure.machine import describe_machine
 from ..measure.runner import Report
-from ..measure.tasks import Task
+from ..measure.tasks import Task, make_task
 from ..measure.timing import EMPTY, native_mode, time_task
 from ..results.statistics import Interval, ratio_interval
 from .baseline import PARTS_PER_MILLION, Baseline, TimeFigure, time_key
@@ -71,8 +71,7 @@ def measure(
     cpu = str(describe_machine()["cpu"])
     for i, gate in enumerate(gates):
         asked = questions[gate.workload]
-        limit = operations_limit(family_of(gate.strategy), asked)
-        task = TASKS[gate.role](asked, limit, placement)
+        task = make_task(gate.role, family_of(gate.strategy), asked, placement)
         cold = gate.mode.endswith("cold")
         texts = [gate.strategy, gate.against, *([EMPTY] if cold else [])]
 

@@ -16,10 +16,8 @@ from slotlookup.trace import Trace
 
 from ..gate.baseline import Figures, WorkloadFigures
 from ..results.model import COUNTS, RoleResult
-from .runner import PYTHON_OPERATIONS, Report
-from .tasks import GfnTask, HvaTask, Task, UpdateTask
-
-TASKS: dict[str, type[GfnTask | HvaTask | UpdateTask]] = {t.role: t for t in (GfnTask, HvaTask, UpdateTask)}
+from .runner import Report
+from .tasks import TASKS, Task, make_task
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,6 @@ class Counted:
     faults: list[Fault] = field(default_factory=list)
 
 
-def operations_limit(family: Family, questions: Questions) -> int:
-    """How many operations of each role a family replays at most."""
-    if family is Family.PYTHON:
-        return PYTHON_OPERATIONS
-    return max(len(questions.gfn), len(questions.hva), len(questions.update))
-
-
 def count(suite: Suite, report: Report) -> Counted:
     """Check and count. Wrong answers are told in the result; they do not raise."""
     counted = Counted()
@@ -80,8 +71,8 @@ def count(suite: Suite, report: Report) -> Counted:
             raise UsageError(f"workload '{workload.title}': there are no slots and nothing to ask; check another")
         held: dict[str, dict[str, Figures]] = {strategy: {} for strategy in suite.strategies}
         for family, strategies in by_family.items():
-            for make_task in TASKS.values():
-                task = make_task(questions, operations_limit(family, questions), suite.placement)
+            for role in TASKS:
+                task = make_task(role, family, questions, suite.placement)
                 if task.operations:
                     _count_task(task, workload.title, strategies, held, counted.faults)
         counted.questions[workload.title] = questions

@@ -17,14 +17,10 @@ from slotlookup.trace import Trace
 from ..results.model import TIMES, RunResult, StrategyResult, Timing
 from ..results.statistics import Interval, median_interval, ratio_interval
 from .machine import describe_machine
-from .tasks import GfnTask, HvaTask, Task, UpdateTask
+from .tasks import TASKS, Task, make_task
 from .timing import CONTROL, EMPTY, Make, Samples, native_mode, time_task
 
 REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
-PYTHON_OPERATIONS = 20_000
-"""Python strategies replay at most this many operations of each role; their tables say how many."""
-PYTHON_EXAMINED = 5_000_000
-"""Nor so many that a scan would examine more slots than this in all: some tenths of a second for a plain list."""
 NATIVE_SECONDS = 4.0
 """For each role, shared by its timings."""
 PYTHON_SECONDS = 0.7
@@ -75,15 +71,14 @@ def run(
         rows[text] = StrategyResult(text, made.spec, str(made.capabilities.family), made.note)
     empty: dict[str, dict[str, Interval]] = {}
     control: dict[str, dict[str, Interval]] = {}
-    steps = sum(1 for names in families.values() if names) * 3
+    steps = sum(1 for names in families.values() if names) * len(TASKS)
     done = 0
     for family, names in families.items():
         if not names:
             continue
-        limit = _operations(family, trace, questions)
         held: dict[str, Strategy] = {}
-        for make_task in (GfnTask, HvaTask, UpdateTask):
-            task = make_task(questions, limit, options.placement)
+        for role in TASKS:
+            task = make_task(role, family, questions, options.placement)
             share = done / steps
 
             def tell(what: str, part: float, share: float = share, task: Task = task) -> None:
@@ -101,14 +96,6 @@ def run(
     # The seed is told with the workload, whose derived questions it shapes.
     shaping = {key: value for key, value in asdict(options).items() if key != "seed"}
     return RunResult(description, describe_machine(), rows_in_order, empty, references, shaping, control)
-
-
-def _operations(family: Family, trace: Trace, questions: Questions) -> int:
-    """At most how many operations of each role a family replays."""
-    if family is Family.NATIVE:
-        return len(trace.events) + len(questions.gfn)
-    slots = max(len(questions.start_slots), 1)
-    return min(PYTHON_OPERATIONS, max(PYTHON_EXAMINED // slots, 1))
 
 
 def _run_task(

@@ -19,9 +19,14 @@ from slotlookup.registry import make_strategy
 from slotlookup.strategy import SelfTimed, Strategy
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_at, one_segment
 from slotlookup.stream import Timeline as StreamTimeline
+from slotlookup.structure import Family
 
 from ..results.model import COUNTS, TIMES, RoleResult
 
+PYTHON_OPERATIONS = 20_000
+"""Python strategies replay at most this many operations of each role."""
+PYTHON_EXAMINED = 5_000_000
+"""Nor so many that a scan would examine more slots than this in all: some tenths of a second for a plain list."""
 EDGES_LOOKED_AT = 2_048
 """After slot changes the edges of at most so many slots are looked up: a scan for each of n slots costs n squared."""
 
@@ -61,7 +66,7 @@ class Task(ABC):
         return strategy
 
     def count(self, text: str) -> RoleResult:
-        """Counts an operation of a counting instance, whose answers are verified too."""
+        """Counts an operation of a counting instance, whose answers are verified too; none known of no operations."""
         strategy = self.load(text, counted=True)
         strategy.reset_counters()
         self.verify(strategy)
@@ -72,7 +77,7 @@ class Task(ABC):
         means = {name: getattr(counters, name) for name in COUNTS}
         result = RoleResult(self.operations)
         for name, total in means.items():
-            setattr(result, name, None if total is None else total / self.operations)
+            setattr(result, name, None if total is None or not self.operations else total / self.operations)
         return result
 
 
@@ -241,3 +246,23 @@ def _require_checksum(strategy: Strategy, what: str, got: int, expected: int) ->
     # An empty strategy stands in for the loop's own cost and finds nothing, as it should.
     if got != (0 if strategy.name == "empty" else expected):
         raise BrokenStrategy(f"{strategy.name}: {what} in a timed block answered otherwise than when verified")
+
+
+TASKS: dict[str, type[GfnTask | HvaTask | UpdateTask]] = {task.role: task for task in (GfnTask, HvaTask, UpdateTask)}
+"""By role."""
+
+
+def operations_limit(family: Family, questions: Questions) -> int:
+    """The most operations of each role that a strategy of `family` replays, whichever command asks.
+
+    Native strategies replay all operations of every role; Python ones a number that does not take them minutes.
+    """
+    if family is Family.NATIVE:
+        return max(len(questions.gfn), len(questions.hva), len(questions.update))
+    slots = max(len(questions.start_slots), 1)
+    return min(PYTHON_OPERATIONS, max(PYTHON_EXAMINED // slots, 1))
+
+
+def make_task(role: str, family: Family, questions: Questions, placement: str = "packed") -> Task:
+    """A role's task with as many operations as strategies of `family` replay."""
+    return TASKS[role](questions, operations_limit(family, questions), placement)
