@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,8 +44,9 @@ def slot_cost() -> Measure:
     UsageError for names that do not exist and BrokenStrategy where an answer is wrong.
     """
     # Imported here because pytest loads plugins into every session, also into those that measure nothing.
+    from slotlookup.config.load import load_config
     from slotlookup.questions import questions_of
-    from slotlookup.registry import family_of
+    from slotlookup.registry import family_of, make_strategy
     from slotlookup.trace import Trace
 
     from .commands.run import load_trace
@@ -56,6 +58,7 @@ def slot_cost() -> Measure:
         trace = workload if isinstance(workload, Trace) else load_trace(str(workload), slots, events, seed)
         questions = questions_of(trace, seed)
         family = family_of(strategy)
-        return SlotCost(strategy, **{role: make_task(role, family, questions).count(strategy) for role in TASKS})
+        make = partial(make_strategy, patience=load_config().settings.patience)
+        return SlotCost(strategy, **{role: make_task(role, family, questions, make).count(strategy) for role in TASKS})
 
     return measure

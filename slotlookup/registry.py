@@ -24,6 +24,7 @@ from slotlookup.recordings.importing import Importer
 from slotlookup.spec import CACHES, UPDATES, StrategySpec
 from slotlookup.strategy import Strategy
 from slotlookup.structure import (
+    PATIENCE,
     ROLES,
     Family,
     FileStructure,
@@ -107,6 +108,11 @@ def find_workload(name: str) -> Workload:
     if found is None:
         raise UsageError(unknown("workload", name, list(workloads())))
     return found
+
+
+def names_a_trace(workload: str) -> bool:
+    """Whether a workload is given as a trace's file, not by name."""
+    return workload.endswith(".parquet") or "/" in workload
 
 
 def strategy_names() -> list[str]:
@@ -227,11 +233,13 @@ def missing(text: str) -> str:
     return ""
 
 
-def make_strategy(text: str, *, counted: bool = False, placement: str = "packed", seed: int = 0) -> Strategy:
+def make_strategy(
+    text: str, *, counted: bool = False, placement: str = "packed", seed: int = 0, patience: float = PATIENCE
+) -> Strategy:
     """A new, empty strategy from a name or a spec. Raises SpecError.
 
     `counted` makes the instance that counts instead of the one that is timed; `placement` and `seed` say where a native
-    strategy's slots lie in memory.
+    strategy's slots lie in memory; `patience` is how many seconds a structure from a file may take for one answer.
     """
     spec = parse_spec(text)
     if lacking := missing(text):
@@ -239,7 +247,7 @@ def make_strategy(text: str, *, counted: bool = False, placement: str = "packed"
     gfn, hva = find_structure(text, spec.gfn), find_structure(text, spec.hva)
     files = [structure for structure in dict.fromkeys((gfn, hva)) if isinstance(structure, FileStructure)]
     if files:
-        return ForeignStrategy(text, spec, files, counted=counted, placement=placement, seed=seed)
+        return ForeignStrategy(text, spec, files, counted=counted, placement=placement, seed=seed, patience=patience)
     if isinstance(gfn, NativeStructure) and isinstance(hva, NativeStructure):
         return NativeStrategy(text, spec, (gfn, hva), counted=counted, placement=placement, seed=seed)
     assert isinstance(gfn, PythonStructure) and isinstance(hva, PythonStructure)

@@ -156,6 +156,10 @@ class Preset:
     source: str
 
 
+PATIENCE = 10.0
+"""Seconds after which a structure from a file is given up, unless another number is given."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileStructure:
     """A structure of the user's own: a shared library that speaks slotlookup.h, or a RangeIndex in a Python file.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from slotlookup.bench.configuration import configuration
 from slotlookup.config.load import load_config
 from slotlookup.errors import ConfigError
 
@@ -82,7 +83,7 @@ def test_environment_beats_file(tmp_path: Path) -> None:
 def test_what_is_wrong_is_one_line_with_the_keys_path(tmp_path: Path, text: str, parts: list[str]) -> None:
     (tmp_path / "slotlookup.toml").write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load_config(tmp_path, {})
+        configuration(tmp_path, {})
     message = str(caught.value)
     assert "\n" not in message
     for part in parts:
@@ -122,7 +123,7 @@ def test_every_top_level_key_has_a_variable(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_with_a_variable(tmp_path: Path, variable: str, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        load_config(tmp_path, {variable: text})
+        configuration(tmp_path, {variable: text})
 
 
 def test_variables_of_others_are_left_alone(tmp_path: Path) -> None:
@@ -139,7 +140,7 @@ def test_keys_of_the_check_table_know_their_source(tmp_path: Path) -> None:
 
 def test_a_workload_may_be_a_file(tmp_path: Path) -> None:
     (tmp_path / "slotlookup.toml").write_text("workload = 'none.parquet'\n[check]\nworkloads = ['traces/x.parquet']\n")
-    assert load_config(tmp_path, {}).settings.check.workloads[0].title == "traces/x.parquet"
+    assert configuration(tmp_path, {}).settings.check.workloads[0].title == "traces/x.parquet"
 
 
 def test_a_wrong_environment_variable_is_named(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from specs import maker
 
 from slotlookup.bench.cli import cli
 from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.bench.pytest_plugin import Measure
 from slotlookup.conformance import checks as conformance
-from slotlookup.errors import EXIT_FAILED, DeadStrategy, SpecError
+from slotlookup.errors import EXIT_FAILED, BrokenStrategy, DeadStrategy, SpecError
 from slotlookup.foreign import parent as foreign
 from slotlookup.memslots import make_memslot
 from slotlookup.registry import make_strategy, parse_spec
@@ -187,6 +188,35 @@ def test_a_library_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
     assert result.return_value == EXIT_FAILED
     assert rows["linear"]["verified"] is True
     assert f"{bad} gave no answer for 4 seconds in find(0x" in str(rows[bad]["fault"])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "two-slot", "--counts-only", "--json", "-s"),
+        ("sweep", "--slots", "1", "--counts-only", "--json", "-s"),
+        ("verify",),
+    ],
+)
+def test_the_configured_patience_reaches_each_command(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = compile_c(tmp_path, "hangs", find="for (;;) { }", visit="for (;;) { }")
+    monkeypatch.setenv("SLOTLOOKUP_PATIENCE", "0.75")
+    result = call(*command, bad)
+    assert result.return_value == EXIT_FAILED
+    assert "gave no answer for 0.75 seconds" in result.stdout
+
+
+def test_the_configured_patience_reaches_the_gate_and_the_fixture(
+    slot_cost: Measure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = compile_c(tmp_path, "hangs", find="for (;;) { }", visit="for (;;) { }")
+    monkeypatch.setenv("SLOTLOOKUP_PATIENCE", "0.75")
+    (tmp_path / "slotlookup.toml").write_text(f'strategies = ["{bad}"]\n[check]\nworkloads = ["two-slot"]\n')
+    assert "gave no answer for 0.75 seconds" in str(call("check", "--update").exception)
+    with pytest.raises(BrokenStrategy, match=r"gave no answer for 0\.75 seconds"):
+        slot_cost(bad, "two-slot")
 
 
 def test_a_library_that_does_not_answer_fails_to_verify(tmp_path: Path) -> None:

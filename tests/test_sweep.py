@@ -60,11 +60,11 @@ class Planted:
         self.measured: list[int] = []
         real = bench_sweep.measure
 
-        def measure(given: Any, slots: int, report: Any) -> Any:
+        def measure(given: Any, slots: int, *rest: Any) -> Any:
             if len(self.measured) == k:
                 raise error
             self.measured.append(slots)
-            return real(given, slots, report)
+            return real(given, slots, *rest)
 
         monkeypatch.setattr(bench_sweep, "measure", measure)
 
@@ -121,10 +121,10 @@ def test_tables_fold_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Cheapest by compares:" in result.stdout
 
 
-def timed(costs: dict[str, Callable[[int], float]]) -> Callable[[Any, int, Any], dict[str, Any]]:
+def timed(costs: dict[str, Callable[[int], float]]) -> Callable[..., dict[str, Any]]:
     """A `measure` in which a lookup of each strategy costs what its function of the slot count says."""
 
-    def measure(given: Any, slots: int, report: Any) -> dict[str, Any]:
+    def measure(given: Any, slots: int, *rest: Any) -> dict[str, Any]:
         return point(slots, {name: {"gfn": role(cost(slots))} for name, cost in costs.items()})
 
     return measure
@@ -143,7 +143,7 @@ def test_the_verdict_and_the_crossovers_are_told(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_wrong_answer_fails_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure(given: Any, slots: int, report: Any) -> dict[str, Any]:
+    def measure(given: Any, slots: int, *rest: Any) -> dict[str, Any]:
         made = point(slots, {"linear": {"gfn": role(1.0)}, "rbtree": {"gfn": role(2.0)}})
         if slots == 4:
             made["results"][1] |= {

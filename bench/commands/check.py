@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from slotlookup.config.load import Config, load_config, names_a_file
+from slotlookup.config.load import Config
 from slotlookup.config.settings import CheckWorkload, TimeGate
 from slotlookup.errors import BrokenStrategy, ConfigError, Incomparable, SlotlookupError, UsageError
-from slotlookup.registry import family_of, strategy_names, unknown
+from slotlookup.registry import family_of, names_a_trace, strategy_names, unknown
 from slotlookup.structure import Family
 
+from ..configuration import configuration
 from ..gate.baseline import Baseline, TimeFigure, line_numbers, read_baseline, to_text, write_baseline
 from ..gate.judge import Outcome, Problem, compare
 from ..gate.time import TimeMeasurement, compare_times, keep_or_renew, key_of, measure
@@ -47,7 +48,7 @@ def command(baseline_file: Path | None, update: bool, form: str, no_times: bool)
     Exit codes: 0 nothing is dearer, 1 an answer is wrong, 3 something is dearer than tolerated, 4 there is no baseline
     or it cannot be compared (1 before 3 before 4). What became cheaper passes and is shown: the baseline is stale.
     """
-    config = load_config()
+    config = configuration()
     path = baseline_file or config.directory / config.settings.check.baseline
     suite = make_suite(config)
     gates = () if no_times else time_gates(config, suite)
@@ -110,7 +111,7 @@ def make_suite(config: Config) -> Suite:
     if not check.workloads:
         raise config.error("check.workloads", "there is nothing to check; name a workload, or leave the key out")
     workloads = tuple(_build(config, i, asked) for i, asked in enumerate(check.workloads))
-    return Suite(tuple(dict.fromkeys(chosen)), workloads, config.settings.placement)
+    return Suite(tuple(dict.fromkeys(chosen)), workloads, config.settings.placement, config.settings.patience)
 
 
 def _is_native(name: str) -> bool:
@@ -119,7 +120,7 @@ def _is_native(name: str) -> bool:
 
 def _build(config: Config, index: int, asked: CheckWorkload) -> SuiteWorkload:
     seed = config.settings.seed if asked.seed is None else asked.seed
-    name = str(config.directory / asked.name) if names_a_file(asked.name) else asked.name
+    name = str(config.directory / asked.name) if names_a_trace(asked.name) else asked.name
     try:
         trace = load_trace(name, asked.slots, asked.events, seed)
     except ConfigError:
@@ -175,7 +176,7 @@ def _measure(
         counted = count(suite, report)
         if not gates or counted.faults:
             return counted, []
-        times, faults = measure(gates, counted.questions, suite.placement, settings.displaced, settings.budget, report)
+        times, faults = measure(gates, counted.questions, suite.make, settings.displaced, settings.budget, report)
         counted.faults += faults
         return counted, times
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from slotlookup.config.load import load_config
 from slotlookup.config.settings import config_schema, without_nulls
+
+from ..configuration import configuration
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,7 +21,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def show(as_json: bool) -> None:
     """Print every setting in force and where it comes from: a file, a variable of the environment, or `default`."""
-    config = load_config()
+    config = configuration()
     values = without_nulls(config.settings.model_dump(mode="json"))
     check = values.pop("check")
     rows = [(key, value, config.source[key]) for key, value in values.items()]

@@ -9,15 +9,14 @@ from pathlib import Path
 import click
 
 from slotlookup.address import ADDRESS_LIMIT
-from slotlookup.config.load import load_config
 from slotlookup.errors import EXIT_FAILED, SpecError, UsageError
-from slotlookup.foreign.parent import set_patience
 from slotlookup.memslots import Memslot
 from slotlookup.model.scenario import Scenario
 from slotlookup.registry import find_workload, make_strategy, missing, strategy_names, workloads
 from slotlookup.structure import Family
 from slotlookup.trace import Trace, read_trace
 
+from ..configuration import configuration
 from ..measure.runner import REFERENCES, RunOptions, run
 from ..options import Seconds
 from ..results.export import check_export_path, write_export
@@ -102,8 +101,7 @@ def command(
 
     Every answer is compared with an independent oracle; a wrong one voids the strategy's row and makes the exit code 1.
     """
-    settings = load_config().settings
-    set_patience(patience)
+    settings = configuration().settings
     seed = settings.seed if seed is None else seed
     name = workload or settings.workload
     asked = strategies or settings.strategies
@@ -134,6 +132,7 @@ def command(
         settings.budget if effort is None else EFFORT[effort],
         settings.displaced if displace is None else displace,
         placement or settings.placement,
+        settings.patience if patience is None else patience,
     )
     from ..console import output, progress_bar
 

@@ -12,11 +12,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from slotlookup.config.load import load_config
 from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.registry import family_of, parse_spec, strategy_names
 from slotlookup.structure import Family
 
+from ..configuration import configuration
 from ..measure.machine import describe_machine
 from ..results.model import COUNTS, ROLES, TIMES
 from ..sweep import file as sweep_file
@@ -142,7 +142,7 @@ def native_strategies() -> tuple[str, ...]:
 def _options(
     workload: str | None, strategies: tuple[str, ...], seed: int | None, effort: str, counts_only: bool, timing: str
 ) -> SweepOptions:
-    settings = load_config().settings
+    settings = configuration().settings
     return SweepOptions(
         workload or sweep.DEFAULT_WORKLOAD,
         settings.seed if seed is None else seed,
@@ -181,6 +181,8 @@ def _measure(
     """Measure what is missing. Interrupted, tell how to go on and end with 130."""
     from ..console import progress_bar
 
+    patience = configuration().settings.patience
+
     def keep(slots: int, point: Point) -> None:
         if kept_in is not None:
             sweep_file.append(kept_in, slots, point)
@@ -188,9 +190,9 @@ def _measure(
     try:
         with progress_bar(shown=shown) as report:
             if jobs > 1:
-                sweep.sweep_in_parallel(options, counts, points, keep, report, jobs)
+                sweep.sweep_in_parallel(options, counts, points, keep, report, jobs, patience)
             else:
-                sweep.sweep(options, counts, points, keep, report)
+                sweep.sweep(options, counts, points, keep, report, patience)
     except KeyboardInterrupt:
         done = f"{sum(n in points for n in counts)} of {len(counts)} slot counts done"
         if kept_in is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
+from slotlookup.config.load import load_config
 from slotlookup.conformance.checks import run
 from slotlookup.errors import EXIT_FAILED
-from slotlookup.foreign.parent import set_patience
 from slotlookup.registry import make_strategy
 
 from ..options import Seconds
@@ -28,9 +30,9 @@ def command(strategy: str, seed: int, patience: float | None) -> int:
 
     STRATEGY is a name, a spec, or a structure of your own: ./mytree.so, ./mytree.py:CLASS.
     """
-    set_patience(patience)
-    make_strategy(strategy)
-    failures = run(lambda: make_strategy(strategy), seed=seed)
+    make = partial(make_strategy, strategy, patience=load_config().settings.patience if patience is None else patience)
+    make()
+    failures = run(make, seed=seed)
     for failure in failures:
         click.echo(str(failure))
     if failures:

@@ -19,7 +19,7 @@ from slotlookup.strategy import Strategy
 from ..measure.counting import Fault
 from ..measure.machine import describe_machine
 from ..measure.runner import Report
-from ..measure.tasks import Task, make_task
+from ..measure.tasks import MakeStrategy, Task, make_task
 from ..measure.timing import EMPTY, native_mode, time_task
 from ..results.statistics import Interval, ratio_interval
 from .baseline import PARTS_PER_MILLION, Baseline, TimeFigure, time_key
@@ -60,7 +60,7 @@ def key_of(gate: TimeGate) -> str:
 def measure(
     gates: Sequence[TimeGate],
     questions: Mapping[str, Questions],
-    placement: str,
+    make_strategy: MakeStrategy,
     displaced: int,
     budget: float,
     report: Report,
@@ -71,7 +71,7 @@ def measure(
     cpu = str(describe_machine()["cpu"])
     for i, gate in enumerate(gates):
         asked = questions[gate.workload]
-        task = make_task(gate.role, family_of(gate.strategy), asked, placement)
+        task = make_task(gate.role, family_of(gate.strategy), asked, make_strategy)
         cold = gate.mode.endswith("cold")
         texts = [gate.strategy, gate.against, *([EMPTY] if cold else [])]
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.questions import Questions, questions_of
-from slotlookup.registry import family_of
-from slotlookup.structure import Family
+from slotlookup.registry import family_of, make_strategy
+from slotlookup.structure import PATIENCE, Family
 from slotlookup.trace import Trace
 
 from ..gate.baseline import Figures, WorkloadFigures
 from ..results.model import COUNTS, RoleResult
 from .runner import Report
-from .tasks import TASKS, Task, make_task
+from .tasks import TASKS, MakeStrategy, Task, make_task
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,20 @@ class SuiteWorkload:
 
 @dataclass(frozen=True)
 class Suite:
-    """What is checked: strategies by name or spec, workloads, and where native strategies' slots lie."""
+    """What is checked: strategies by name or spec, workloads, and where native strategies' slots lie.
+
+    `patience` is how many seconds a structure from a file may take for one answer.
+    """
 
     strategies: tuple[str, ...]
     workloads: tuple[SuiteWorkload, ...]
     placement: str
+    patience: float = PATIENCE
+
+    @property
+    def make(self) -> MakeStrategy:
+        """How the strategies of the suite are made."""
+        return partial(make_strategy, placement=self.placement, patience=self.patience)
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ def count(suite: Suite, report: Report) -> Counted:
         held: dict[str, dict[str, Figures]] = {strategy: {} for strategy in suite.strategies}
         for family, strategies in by_family.items():
             for role in TASKS:
-                task = make_task(role, family, questions, suite.placement)
+                task = make_task(role, family, questions, suite.make)
                 if task.operations:
                     _count_task(task, workload.title, strategies, held, counted.faults)
         counted.questions[workload.title] = questions

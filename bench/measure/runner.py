@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.families.native import NativeStrategy
@@ -11,13 +12,13 @@ from slotlookup.questions import Questions, questions_of
 from slotlookup.registry import make_strategy
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
-from slotlookup.structure import Family
+from slotlookup.structure import PATIENCE, Family
 from slotlookup.trace import Trace
 
 from ..results.model import TIMES, RunResult, StrategyResult, Timing
 from ..results.statistics import Interval, median_interval, ratio_interval
 from .machine import describe_machine
-from .tasks import TASKS, Task, make_task
+from .tasks import TASKS, MakeStrategy, Task, make_task
 from .timing import CONTROL, EMPTY, Make, Samples, native_mode, time_task
 
 REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
@@ -36,7 +37,8 @@ class RunOptions:
     """What a run does besides verifying.
 
     `budget` scales the time spent on timing; `displaced` is how many bytes are walked between cold operations;
-    `placement` is where native strategies' slots lie (`packed`, `scattered` or `slab`).
+    `placement` is where native strategies' slots lie (`packed`, `scattered` or `slab`); `patience` is how many seconds
+    a structure from a file may take for one answer.
     """
 
     counts_only: bool = False
@@ -44,6 +46,16 @@ class RunOptions:
     budget: float = 1.0
     displaced: int = DISPLACED
     placement: str = "packed"
+    patience: float = PATIENCE
+
+    @property
+    def make(self) -> MakeStrategy:
+        """How a run makes its strategies."""
+        return partial(make_strategy, placement=self.placement, patience=self.patience)
+
+    def stored(self) -> dict[str, object]:
+        """What results keep: all that shapes figures. The seed is kept with the workload, whose questions it shapes."""
+        return {key: value for key, value in asdict(self).items() if key not in ("seed", "patience")}
 
 
 def run(
@@ -78,7 +90,7 @@ def run(
             continue
         held: dict[str, Strategy] = {}
         for role in TASKS:
-            task = make_task(role, family, questions, options.placement)
+            task = make_task(role, family, questions, options.make)
             share = done / steps
 
             def tell(what: str, part: float, share: float = share, task: Task = task) -> None:
@@ -89,13 +101,11 @@ def run(
             done += 1
     for row in rows.values():
         if row.verified:
-            _measure_size(row, questions)
+            _measure_size(row, questions, options.patience)
     description = {**workload, "origin": questions.origin}
     references = {str(family): name for family, name in REFERENCES.items()}
     rows_in_order = list(rows.values())
-    # The seed is told with the workload, whose derived questions it shapes.
-    shaping = {key: value for key, value in asdict(options).items() if key != "seed"}
-    return RunResult(description, describe_machine(), rows_in_order, empty, references, shaping, control)
+    return RunResult(description, describe_machine(), rows_in_order, empty, references, options.stored(), control)
 
 
 def _run_task(
@@ -185,16 +195,16 @@ def _without(values: list[float], walk: list[float] | None) -> list[float]:
     return values if walk is None else [value - paid for value, paid in zip(values, walk, strict=True)]
 
 
-def _measure_size(row: StrategyResult, questions: Questions) -> None:
+def _measure_size(row: StrategyResult, questions: Questions, patience: float) -> None:
     """Bytes a slot with the most slots that the workload ever holds; the changes are replayed to find that moment."""
     try:
-        _replay_for_size(row, questions)
+        _replay_for_size(row, questions, patience)
     except BrokenStrategy as error:
         row.fault = str(error)
 
 
-def _replay_for_size(row: StrategyResult, questions: Questions) -> None:
-    strategy = make_strategy(row.strategy)
+def _replay_for_size(row: StrategyResult, questions: Questions, patience: float) -> None:
+    strategy = make_strategy(row.strategy, patience=patience)
     strategy.load_table(questions.start)
     row.note = strategy.note  # what is only known once it has run
     if strategy.bytes() is None:

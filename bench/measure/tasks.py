@@ -7,6 +7,7 @@ each timed block returns a checksum that must be that of the right answers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from time import perf_counter_ns
 
 import numpy as np
@@ -27,6 +28,8 @@ PYTHON_OPERATIONS = 20_000
 """Python strategies replay at most this many operations of each role."""
 PYTHON_EXAMINED = 5_000_000
 """Nor so many that a scan would examine more slots than this in all: some tenths of a second for a plain list."""
+MakeStrategy = Callable[..., Strategy]
+"""`make_strategy` with the placement, seed and patience of a command already given: `(text, *, counted=False)`."""
 EDGES_LOOKED_AT = 2_048
 """After slot changes the edges of at most so many slots are looked up: a scan for each of n slots costs n squared."""
 
@@ -43,10 +46,9 @@ class Task(ABC):
     restarts: bool
     """Whether the operations leave other slots behind, so that each pass needs a strategy made anew."""
 
-    def __init__(self, questions: Questions, placement: str) -> None:
-        """`placement` is where native strategies' slots lie in memory, drawn from seed 0 where it is scattered."""
+    def __init__(self, questions: Questions, make: MakeStrategy) -> None:
         self.questions = questions
-        self.placement = placement
+        self.make = make
 
     @abstractmethod
     def verify(self, strategy: Strategy) -> None:
@@ -61,7 +63,7 @@ class Task(ABC):
 
     def load(self, text: str, *, counted: bool = False) -> Strategy:
         """A new strategy that holds the starting slots."""
-        strategy = make_strategy(text, counted=counted, placement=self.placement)
+        strategy = self.make(text, counted=counted)
         strategy.load_table(self.questions.start)
         return strategy
 
@@ -98,8 +100,8 @@ class GfnTask(Task):
 
     role = "gfn"
 
-    def __init__(self, questions: Questions, limit: int, placement: str = "packed") -> None:
-        super().__init__(questions, placement)
+    def __init__(self, questions: Questions, limit: int, make: MakeStrategy = make_strategy) -> None:
+        super().__init__(questions, make)
         self.stream = questions.gfn.part(0, limit)
         self.operations = len(self.stream)
         self.sliceable = self.stream.timeline.static
@@ -129,8 +131,8 @@ class HvaTask(Task):
 
     role = "hva"
 
-    def __init__(self, questions: Questions, limit: int, placement: str = "packed") -> None:
-        super().__init__(questions, placement)
+    def __init__(self, questions: Questions, limit: int, make: MakeStrategy = make_strategy) -> None:
+        super().__init__(questions, make)
         self.stream = questions.hva.part(0, limit)
         self.operations = len(self.stream)
         self.sliceable = self.stream.timeline.static
@@ -173,8 +175,8 @@ class UpdateTask(Task):
     # A change returns nothing that the next could wait for.
     modes = ("throughput_hot", "throughput_cold")
 
-    def __init__(self, questions: Questions, limit: int, placement: str = "packed") -> None:
-        super().__init__(questions, placement)
+    def __init__(self, questions: Questions, limit: int, make: MakeStrategy = make_strategy) -> None:
+        super().__init__(questions, make)
         self.changes = questions.update[:limit]
         self.operations = len(self.changes)
         self.sliceable = False
@@ -263,6 +265,6 @@ def operations_limit(family: Family, questions: Questions) -> int:
     return min(PYTHON_OPERATIONS, max(PYTHON_EXAMINED // slots, 1))
 
 
-def make_task(role: str, family: Family, questions: Questions, placement: str = "packed") -> Task:
+def make_task(role: str, family: Family, questions: Questions, make: MakeStrategy = make_strategy) -> Task:
     """A role's task with as many operations as strategies of `family` replay."""
-    return TASKS[role](questions, operations_limit(family, questions), placement)
+    return TASKS[role](questions, operations_limit(family, questions), make)

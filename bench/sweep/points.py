@@ -18,6 +18,7 @@ from typing import Any
 from slotlookup.errors import InputFileError, SlotlookupError, UsageError
 from slotlookup.memslots import USER_SLOTS
 from slotlookup.registry import find_workload, workloads
+from slotlookup.structure import PATIENCE
 from slotlookup.trace import Trace
 from slotlookup.workload import Origin
 
@@ -93,8 +94,8 @@ def make_point_trace(options: SweepOptions, slots: int) -> Trace:
     return find_workload(options.workload).build(slots=slots, events=events, seed=options.seed)
 
 
-def measure(options: SweepOptions, slots: int, report: Report) -> Point:
-    """One point: a run with `slots` slots."""
+def measure(options: SweepOptions, slots: int, report: Report, patience: float = PATIENCE) -> Point:
+    """One point: a run with `slots` slots. `patience` is that of `RunOptions`."""
     report("building the workload", 0.0)
     trace = make_point_trace(options, slots)
     workload: dict[str, object] = {
@@ -110,13 +111,19 @@ def measure(options: SweepOptions, slots: int, report: Report) -> Point:
         EFFORTS[options.effort].seconds / NATIVE_SECONDS,
         options.displaced,
         options.placement,
+        patience,
     )
-    result = run(trace, workload, list(options.strategies), how, report, (options.timing,))
-    result.options = {key: value for key, value in asdict(how).items() if key != "seed"}
-    return result.as_json()
+    return run(trace, workload, list(options.strategies), how, report, (options.timing,)).as_json()
 
 
-def sweep(options: SweepOptions, wanted: Sequence[int], points: dict[int, Point], keep: Keep, report: Report) -> None:
+def sweep(
+    options: SweepOptions,
+    wanted: Sequence[int],
+    points: dict[int, Point],
+    keep: Keep,
+    report: Report,
+    patience: float = PATIENCE,
+) -> None:
     """Measure what is `wanted` and not yet in `points`, one after another, few slots first.
 
     Each point is put into `points` and handed to `keep` when it is done. KeyboardInterrupt loses the one in progress.
@@ -127,12 +134,18 @@ def sweep(options: SweepOptions, wanted: Sequence[int], points: dict[int, Point]
         def tell(what: str, part: float, done: int = done, slots: int = slots) -> None:
             report(f"{count_of_slots(slots)}: {what}", (done + part) / len(missing))
 
-        points[slots] = measure(options, slots, tell)
+        points[slots] = measure(options, slots, tell, patience)
         keep(slots, points[slots])
 
 
 def sweep_in_parallel(
-    options: SweepOptions, wanted: Sequence[int], points: dict[int, Point], keep: Keep, report: Report, jobs: int
+    options: SweepOptions,
+    wanted: Sequence[int],
+    points: dict[int, Point],
+    keep: Keep,
+    report: Report,
+    jobs: int,
+    patience: float = PATIENCE,
 ) -> None:
     """The same with `jobs` processes, for counts alone, which neighbours cannot disturb.
 
@@ -147,7 +160,7 @@ def sweep_in_parallel(
     whole = False
     try:
         # The largest first, or the last process would finish long after the others.
-        futures = {executor.submit(_count, options, n): n for n in sorted(missing, reverse=True)}
+        futures = {executor.submit(_count, options, n, patience): n for n in sorted(missing, reverse=True)}
         for done, future in enumerate(as_completed(futures), 1):
             slots, outcome = futures[future], future.result()
             if isinstance(outcome, str):
@@ -171,10 +184,10 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _count(options: SweepOptions, slots: int) -> Point | str:
+def _count(options: SweepOptions, slots: int, patience: float) -> Point | str:
     """A point, or what was wrong: errors with several arguments do not come through a pipe."""
     try:
-        return measure(options, slots, lambda what, part: None)
+        return measure(options, slots, lambda what, part: None, patience)
     except SlotlookupError as error:
         return str(error)
 

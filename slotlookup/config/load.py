@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import reprlib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from slotlookup.config.settings import CheckSettings
 from slotlookup.config.settings import Settings as Settings
-from slotlookup.errors import ConfigError, UsageError
+from slotlookup.errors import ConfigError
 
 FILE_NAME = "slotlookup.toml"
 ENVIRONMENT_PREFIX = "SLOTLOOKUP_"
@@ -43,9 +43,13 @@ class Config:
     source: Mapping[str, str]
     directory: Path
 
+    def place(self, key: str) -> str:
+        """Where a dotted key, or the nearest table around it, was set."""
+        return _place(self.source, key)
+
     def error(self, key: str, message: str) -> ConfigError:
         """What is wrong with a setting, in words that begin with its place and its dotted key."""
-        return ConfigError(f"{_place(self.source, key)}: {key}: {message}")
+        return ConfigError(f"{self.place(key)}: {key}: {message}")
 
 
 def _place(source: Mapping[str, str], key: str) -> str:
@@ -117,7 +121,7 @@ def _converted(name: str, text: str) -> Any:
 def load_config(directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
     """The configuration in force in `directory` (default: the current one). Raises ConfigError.
 
-    Names of strategies and workloads are looked up, so that a wrong one is found here, whoever would have used it.
+    Whether the strategies and workloads that it names exist is for the registry to say.
     """
     table, file, folder = _from_file((directory or Path.cwd()).resolve())
     values, source = _from_environment(os.environ if environment is None else environment)
@@ -130,9 +134,7 @@ def load_config(directory: Path | None = None, environment: Mapping[str, str] | 
         settings = Settings.model_validate({**table, **values})
     except ValidationError as error:
         raise ConfigError(_explain(error.errors(include_url=False)[0], source, file)) from None
-    config = Config(settings, source, folder)
-    _require_names(config)
-    return config
+    return Config(settings, source, folder)
 
 
 def _explain(error: ErrorDetails, source: Mapping[str, str], file: str) -> str:
@@ -171,44 +173,3 @@ def _table_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for inner in get_args(annotation) if (found := _table_in(inner))), None)
-
-
-def names_a_file(workload: str) -> bool:
-    """Whether a workload is given as a file, not by name."""
-    return workload.endswith(".parquet") or "/" in workload
-
-
-def _require_names(config: Config) -> None:
-    """Raise ConfigError where a setting that was set names a strategy or workload that does not exist."""
-    from slotlookup.registry import find_workload, mentions_a_file, parse_spec, workloads
-
-    for key, name in _workload_names(config.settings):
-        if _place(config.source, key) != DEFAULT and name not in workloads() and not names_a_file(name):
-            try:
-                find_workload(name)
-            except UsageError as error:
-                # A file of that name beside us is taken by whoever replays it.
-                if not Path(name).exists():
-                    raise config.error(key, str(error)) from None
-    for key, text in _strategy_names(config.settings):
-        if not mentions_a_file(text):  # which may lie elsewhere, as seen from here; whoever uses it will see
-            try:
-                parse_spec(text)
-            except UsageError as error:
-                raise config.error(key, str(error)) from None
-
-
-def _workload_names(settings: Settings) -> Iterator[tuple[str, str]]:
-    yield "workload", settings.workload
-    for i, workload in enumerate(settings.check.workloads):
-        yield f"check.workloads.{i}.name", workload.name
-
-
-def _strategy_names(settings: Settings) -> Iterator[tuple[str, str]]:
-    for i, text in enumerate(settings.strategies):
-        yield f"strategies.{i}", text
-    for i, text in enumerate(settings.check.strategies or ()):
-        yield f"check.strategies.{i}", text
-    for i, gate in enumerate(settings.check.times):
-        yield f"check.times.{i}.strategy", gate.strategy
-        yield f"check.times.{i}.against", gate.against

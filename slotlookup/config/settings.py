@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, field_v
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from slotlookup.structure import PATIENCE
+
 LARGEST_SEED = (1 << 63) - 1
 
 Role = Literal["gfn", "hva", "update"]
@@ -157,7 +159,7 @@ class Settings(Table):
         default=1.0, description="Share of the usual time that is spent on timing."
     )
     patience: Annotated[float, Field(strict=True, gt=0, le=86_400)] = Field(
-        default=10.0, description="Seconds without an answer after which a structure from a file is given up."
+        default=PATIENCE, description="Seconds without an answer after which a structure from a file is given up."
     )
     check: CheckSettings = Field(default_factory=CheckSettings, description="What `slotlookup check` gates.")
 

@@ -35,7 +35,7 @@ from slotlookup.memslots import SlotChange
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, SelfTimed
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Timeline, Words, change_table
-from slotlookup.structure import Family, FileStructure
+from slotlookup.structure import PATIENCE, Family, FileStructure
 
 STARTING_SECONDS = 120.0
 """How long an interpreter may take to start, however busy the machine."""
@@ -50,27 +50,10 @@ WATCHED_BYTES = BEAT_AT + 8
 
 _CHILD = "import sys; sys.path[:] = {path!r}; from slotlookup.foreign.child import main; main({channel}, {page})"
 
-_patience: float | None = None
-
 
 def include_dir() -> Path:
     """The folder of slotlookup.h, for the compiler's -I."""
     return Path(__file__).parents[1] / "include"
-
-
-def set_patience(seconds: float | None) -> None:
-    """How long a structure may take for one answer before it is given up; None for what is configured."""
-    global _patience
-    _patience = seconds
-
-
-def patience() -> float:
-    """Seconds that a structure may take for one answer."""
-    if _patience is not None:
-        return _patience
-    from slotlookup.config.load import load_config
-
-    return load_config().settings.patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +79,19 @@ class Recipe:
 
 
 class Host:
-    """The process that structures from files run in, seen from here. `fault` says why it is no more."""
+    """The process that structures from files run in, seen from here. `fault` says why it is no more.
 
-    def __init__(self, label: str, files: Sequence[FileStructure]) -> None:
+    `patience` is how many seconds a structure may take for one answer before it is given up.
+    """
+
+    def __init__(self, label: str, files: Sequence[FileStructure], patience: float) -> None:
         """Start the process and load `files`. Raises DeadStrategy; `label` is what messages call it all."""
         self.label = label
         self.fault: str | None = None
         self.titles: list[str] = []
         self.overhead: tuple[float, float] | None = None
         self._files = tuple(files)
-        self._patience = patience()
+        self._patience = patience
         self._sent: dict[int, npt.NDArray[Any]] = {}
         self._dropped: list[int] = []
         self._put_off: list[tuple[str, tuple[Any, ...]]] = []
@@ -269,17 +255,18 @@ def _end(owner: int, process: subprocess.Popen[bytes], connection: Connection, s
 _hosts: dict[tuple[object, ...], Host] = {}
 
 
-def _host(label: str, files: Sequence[FileStructure]) -> Host:
-    """The process for a strategy: that of the last of the same spec and files, if it still runs, or a new one."""
+def _host(label: str, files: Sequence[FileStructure], patience: float) -> Host:
+    """The process for a strategy: the last of the same spec, files and patience if it still runs, or a new one."""
     stats = [file.path.stat() for file in files]
     key = (
         os.getpid(),
         label,
+        patience,
         *((str(f.path.resolve()), s.st_mtime_ns, s.st_size) for f, s in zip(files, stats, strict=True)),
     )
     host = _hosts.pop(key, None)
     if host is None or host.fault is not None:
-        host = Host(label, files)
+        host = Host(label, files, patience)
     _hosts[key] = host  # the latest last
     while len(_hosts) > KEPT_PROCESSES:
         del _hosts[next(iter(_hosts))]
@@ -298,8 +285,9 @@ class ForeignStrategy(SelfTimed):
         counted: bool = False,
         placement: str = "packed",
         seed: int = 0,
+        patience: float = PATIENCE,
     ) -> None:
-        """`files` are the structures that come from files, each once."""
+        """`files` are the structures that come from files, each once; `patience` as for their `Host`."""
         self.name = name
         self.spec = str(spec)
         family = files[0].family
@@ -310,11 +298,12 @@ class ForeignStrategy(SelfTimed):
         self._counted = counted
         self._recipe = Recipe(name, spec, self._native, counted, placement, seed)
         self._files = tuple(files)
+        self._patience = patience
         self._started: tuple[Host, int] | None = None
 
     def _at_work(self) -> tuple[Host, int]:
         if self._started is None:
-            host = _host(self.spec, self._files)
+            host = _host(self.spec, self._files, self._patience)
             made = host.make(self._recipe)
             weakref.finalize(self, host.drop, made)
             self._started = (host, made)

@@ -1,0 +1,49 @@
+"""The configuration as commands take it: loaded, and every strategy and workload that it names looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from slotlookup.config.load import DEFAULT, Config, load_config
+from slotlookup.config.settings import Settings
+from slotlookup.errors import UsageError
+from slotlookup.registry import find_workload, mentions_a_file, names_a_trace, parse_spec
+
+
+def configuration(directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """The configuration in force, as `load_config` finds it. Raises ConfigError.
+
+    A name that does not exist is found whichever command runs, also by one that does not use that setting.
+    """
+    config = load_config(directory, environment)
+    for key, name in _workload_names(config.settings):
+        # A file of that name in the current folder is taken by whichever command replays it.
+        if config.place(key) != DEFAULT and not names_a_trace(name) and not Path(name).exists():
+            try:
+                find_workload(name)
+            except UsageError as error:
+                raise config.error(key, str(error)) from None
+    for key, text in _strategy_names(config.settings):
+        if not mentions_a_file(text):  # the file may lie elsewhere, as seen from here; the command that uses it checks
+            try:
+                parse_spec(text)
+            except UsageError as error:
+                raise config.error(key, str(error)) from None
+    return config
+
+
+def _workload_names(settings: Settings) -> Iterator[tuple[str, str]]:
+    yield "workload", settings.workload
+    for i, workload in enumerate(settings.check.workloads):
+        yield f"check.workloads.{i}.name", workload.name
+
+
+def _strategy_names(settings: Settings) -> Iterator[tuple[str, str]]:
+    for i, text in enumerate(settings.strategies):
+        yield f"strategies.{i}", text
+    for i, text in enumerate(settings.check.strategies or ()):
+        yield f"check.strategies.{i}", text
+    for i, gate in enumerate(settings.check.times):
+        yield f"check.times.{i}.strategy", gate.strategy
+        yield f"check.times.{i}.against", gate.against
