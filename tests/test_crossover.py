@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sweep_points import MODE, point, role
 
 from slotlookup.bench.results.statistics import Interval
-from slotlookup.bench.sweep.crossover import Crossing, Standing, crossings, reigns, side, standing, tell
+from slotlookup.bench.sweep.crossover import Crossing, Standing, crossings, describe, reigns, side, standing
 from slotlookup.bench.sweep.curves import panels
 
 
@@ -38,7 +38,7 @@ def test_the_other_way_round_it_is_the_same_crossing() -> None:
     assert (found.low, found.estimate, found.high) == pytest.approx((8, 16, 32))
 
 
-def test_slot_counts_without_telling_lie_within_the_interval() -> None:
+def test_slot_counts_with_a_tie_lie_within_the_interval() -> None:
     # At 16 slots the ratio is somewhere in 1/2 to 2. Upper line: -1 at 2, 1 at 4, so 0 at 3. Lower: -1 at 4, 1 at 6.
     found = only(crossings("a", "b", (4, 16, 64), [within(1 / 4, 2), within(1, 2), within(4, 2)]))
     assert (found.after, found.before) == (4, 64)
@@ -55,7 +55,7 @@ def test_a_point_without_interval_bounds_nothing(unknown: Interval | None) -> No
     "ratios",
     [
         [within(1 / 4), within(1 / 2), within(1 / 3)],  # a is always cheaper
-        [within(1 / 2, 3), within(1, 3), within(2, 3)],  # never any telling, whatever the medians do
+        [within(1 / 2, 3), within(1, 3), within(2, 3)],  # always a tie, whatever the medians are
         [within(1 / 4), within(2, 3), within(1 / 4)],  # told to be cheaper on both sides of a noisy point
         [within(1.0), within(1.0), within(1.0)],  # equals
         [within(1 / 4), within(1 / 2, 3), within(2, 3)],  # the turn is never told
@@ -114,9 +114,9 @@ def test_standing_names_all_that_cannot_be_told_from_the_best() -> None:
     assert found == Standing(8, "a", ("b", "d"))
 
 
-def verdict(*points: tuple[int, str], exact: bool = False) -> str:
+def verdict(*points: tuple[int, str]) -> str:
     """Contenders are letters, the best first."""
-    words: str = tell(reigns([Standing(n, names[0], tuple(names[1:])) for n, names in points]), exact=exact)
+    words: str = describe(reigns([Standing(n, names[0], tuple(names[1:])) for n, names in points]))
     return words
 
 
@@ -126,14 +126,14 @@ def verdict(*points: tuple[int, str], exact: bool = False) -> str:
         ([(4, "a")], "at 4 slots a"),
         ([(1, "a"), (4, "a")], "from 1 to 4 slots a"),
         ([(1, "a"), (4, "a"), (8, "b"), (16, "b")], "up to 4 slots a; from 8 slots on b"),
-        ([(1, "a"), (4, "a"), (8, "ba"), (16, "b")], "up to 4 slots a; at 8 slots no telling b from a; at 16 slots b"),
-        # Between two slot counts at which a is the cheapest for sure, nothing speaks against it.
-        ([(1, "a"), (2, "ba"), (4, "a")], "from 1 to 4 slots a (at 2 no telling from: b)"),
-        # One slot count at which a comes out first, of four, makes no winner.
-        ([(1, "ab"), (2, "a"), (4, "ba"), (8, "ab")], "from 1 to 8 slots no telling a from b"),
-        # a is among them all along, but nowhere told from all others.
-        ([(1, "ab"), (2, "ac")], "from 1 to 2 slots no telling between a, b and c"),
-        ([(1, "abc"), (2, "ab"), (4, "ba")], "from 1 to 4 slots no telling a from b (at 1 no telling from: c)"),
+        ([(1, "a"), (4, "a"), (8, "ba"), (16, "b")], "up to 4 slots a; at 8 slots b and a tied; at 16 slots b"),
+        # a is the cheapest at the slot counts on both sides, so the tie between them does not end its stretch.
+        ([(1, "a"), (2, "ba"), (4, "a")], "from 1 to 4 slots a (at 2 tied with b)"),
+        # One slot count of four at which a is first decides nothing.
+        ([(1, "ab"), (2, "a"), (4, "ba"), (8, "ab")], "from 1 to 8 slots a and b tied"),
+        # a is among the cheapest throughout, but at no slot count distinguished from all others.
+        ([(1, "ab"), (2, "ac")], "from 1 to 2 slots a, b and c tied"),
+        ([(1, "abc"), (2, "ab"), (4, "ba")], "from 1 to 4 slots a and b tied (at 1 tied with c)"),
         ([(1, "a"), (1000, "b"), (2000, "a")], "at 1 slot a; at 1,000 slots b; at 2,000 slots a"),
     ],
 )
@@ -141,13 +141,8 @@ def test_the_verdict_in_words(points: list[tuple[int, str]], words: str) -> None
     assert verdict(*points) == words
 
 
-def test_exact_figures_are_equal_and_not_untold() -> None:
-    assert verdict((1, "ab"), (2, "ab"), exact=True) == "from 1 to 2 slots a and b alike"
-    assert verdict((1, "ab"), (2, "a"), (4, "a"), exact=True) == "from 1 to 4 slots a (at 1 as cheap: b)"
-
-
 @pytest.mark.parametrize(("apart", "told"), [(1.01, True), (1.05, False)])
-def test_what_differs_by_less_than_identical_work_is_not_told(apart: float, told: bool) -> None:
+def test_a_difference_smaller_than_that_of_identical_work_is_a_tie(apart: float, told: bool) -> None:
     # In every round a takes 100 and b 103.
     points = {4: point(4, {"a": {"gfn": role(100.0)}, "b": {"gfn": role(103.0)}}, control=within(1.0, apart))}
     (panel,) = panels(points, MODE)

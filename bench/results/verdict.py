@@ -1,4 +1,4 @@
-"""What a run comes to, in words: the cheapest strategy of each role, where the machine was quiet enough to tell."""
+"""The closing sentence of a run: the cheapest strategy of each role, if the machine was quiet enough to decide."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .statistics import ratio_interval
 
 TITLES = {"gfn": "gfn lookups", "hva": "hva visits", "update": "slot changes"}
 MODE = "throughput_hot"
-"""The timing that rankings go by."""
+"""The timing that rankings use."""
 TOO_NOISY = 0.25
-"""Where identical work differs by more than this, no ranking is worth its ink."""
+"""If identical work differs by more than this share, no strategy is named the cheapest."""
 NAMED = 3
-"""Of equals, so many are named, the nearest first; more are counted."""
+"""The number of tied strategies that are named, the nearest first; the rest are counted."""
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """A figure with as many digits as it deserves; whole numbers above a thousand are grouped."""
+    """A figure with `digits` significant digits; from 1,000 on, a grouped whole number."""
     if value is None:
         return "n/a"
     rounded = float(f"{value:.{digits}g}")
@@ -30,8 +30,14 @@ def significant(value: float | None, digits: int = 3) -> str:
     return text if "e" not in text else f"{value:.6f}"
 
 
+def enumerated(names: Sequence[str]) -> str:
+    """Names as a list in a sentence: "a", "a and b", "a, b and c"."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def noise(run: RunResult, role: str) -> float:
-    """By what share identical work came out apart in this role: the far end of the control's interval. 0 if unknown."""
+    """The share by which identical work differed in this role: the far end of the control's interval. 0 if unknown."""
     control = run.control.get(role, {}).get(MODE)
     if control is None:
         return 0.0
@@ -40,10 +46,10 @@ def noise(run: RunResult, role: str) -> float:
 
 
 def closing_sentence(run: RunResult) -> str:
-    """Which native strategy is cheapest here in each role, and by how much."""
+    """Names the cheapest strategy of each role, and its lead; of the native ones if any answered right."""
     sound = {row.family for row in run.results if row.verified}
     if not sound:
-        return "No strategy answered right, so none is cheapest."
+        return "No strategy answered correctly, so none is named the cheapest."
     family = Family.NATIVE if Family.NATIVE in sound else Family.PYTHON
     parts = [_verdict(run, role, family) for role in TITLES]
     among = "" if family is Family.NATIVE else " among Python strategies"
@@ -61,7 +67,7 @@ def _verdict(run: RunResult, role: str, family: Family) -> str:
         return _verdict_by_counts(rows, role)
     apart = noise(run, role)
     if apart > TOO_NOISY:
-        return f"for {TITLES[role]}, too noisy to tell (identical work came out {apart:.0%} apart)"
+        return f"for {TITLES[role]}, too noisy to decide (identical work differed by {apart:.0%})"
     timed.sort(key=lambda item: item[1].interval.median)
     name, best = timed[0]
     level = [other for other, timing in timed[1:] if not clearly_apart(best, timing, apart)]
@@ -70,8 +76,7 @@ def _verdict(run: RunResult, role: str, family: Family) -> str:
         words += f", {best.ratio.median:.2f} of {run.references[family]}"
     if level:
         more = len(level) - NAMED
-        named = level if more <= 1 else [*level[:NAMED], f"{more} others"]
-        words += f" (no telling it from {' or '.join(named)})"
+        words += f" (tied with {enumerated(level if more <= 1 else [*level[:NAMED], f'{more} others'])})"
     elif len(timed) > 1:
         words += f" ({timed[1][1].interval.median / best.interval.median:.2f} times cheaper than {timed[1][0]})"
     return words
@@ -90,5 +95,5 @@ def _verdict_by_counts(rows: Sequence[tuple[str, RoleResult]], role: str) -> str
     if not counted:
         return ""
     fewest = min(compares for _, compares in counted)
-    names = " and ".join(name for name, compares in counted if compares == fewest)
+    names = enumerated([name for name, compares in counted if compares == fewest])
     return f"for {TITLES[role]}, by compares alone, {names} with {significant(fewest)} each"

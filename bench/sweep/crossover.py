@@ -1,10 +1,10 @@
-"""Crossovers: from how many slots on another strategy is cheaper, and how well that is known.
+"""Crossovers: the slot counts at which another strategy becomes cheaper, and their uncertainty.
 
-What is known at a slot count is an interval of the ratio of two strategies: below 1, above 1, or no telling. A
-crossover lies where the telling turns over, however many slot counts without any telling come between. It is placed
-where the straight line between neighbouring points, both axes logarithmic, meets a ratio of 1; its own interval is
-placed in the same way with the ends of the ratios' intervals. A point that has no interval bounds nothing: the
-crossover's then reaches to the point's neighbour.
+At each slot count the ratio of two strategies has an interval: below 1, above 1, or containing 1, which is a tie. A
+crossover lies between a slot count with an interval below 1 and the next one with an interval above 1, or the reverse;
+there may be ties between them. Its estimate is the point at which the straight line between neighbouring medians, both
+axes logarithmic, meets a ratio of 1. Its interval is placed in the same way from the ends of the ratios' intervals. A
+point without an interval bounds nothing: the interval of the crossover then extends to the point's neighbour.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..results.statistics import Interval
+from ..results.verdict import enumerated
 
 _LARGE = 1e9
 _FEW = 3
-"""Slot counts that are told one by one."""
+"""At most this many slot counts are listed one by one."""
 
 Ratio = Callable[[str, str], Interval | None]
-"""What the first costs in terms of the second, at one slot count; None where they cannot be compared."""
+"""The cost of the first strategy divided by the second's at one slot count; None if they cannot be compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
     """`below` is cheaper with fewer slots, `above` with more.
 
-    `after` and `before` are the slot counts, both measured, at which the one and then the other is known to be cheaper;
+    `after` and `before` are measured slot counts: at `after`, `below` is known to be cheaper; at `before`, `above` is.
     `low` <= `estimate` <= `high` lie between them.
     """
 
@@ -43,7 +44,7 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """At `slots` slots `best` has the lowest figure, and `level` are those that cannot be told from it."""
+    """At `slots` slots `best` has the lowest figure, and the strategies of `level` are tied with it."""
 
     slots: int
     best: str
@@ -51,16 +52,16 @@ class Standing:
 
     @property
     def contenders(self) -> tuple[str, ...]:
-        """Those of whom one is the cheapest."""
+        """The strategies tied for the cheapest, the one with the lowest figure first."""
         return (self.best, *self.level)
 
 
 @dataclass(frozen=True, slots=True)
 class Reign:
-    """A stretch of slot counts, `first` to `last`, and who is cheapest there.
+    """A stretch of slot counts, `first` to `last`, and the strategies that are cheapest there.
 
-    `names` has one name where that one is known to be the cheapest, else all that there is no telling between. `doubts`
-    are slot counts, fewer than half of the stretch, at which others, the `rivals`, could not be told from them either.
+    `names` has one name if one strategy is known to be the cheapest, else all that are tied. `doubts` are slot counts,
+    fewer than half of the stretch, at which further strategies, the `rivals`, are tied with them as well.
     """
 
     first: int
@@ -71,17 +72,17 @@ class Reign:
 
 
 def side(ratio: Interval | None) -> int:
-    """-1 where the ratio is known to be below 1, 1 where it is known to be above, 0 where there is no telling."""
+    """-1 if the ratio is known to be below 1, 1 if it is known to be above, 0 if neither is known: a tie."""
     if ratio is None or ratio.low is None or ratio.high is None:
         return 0
     return -1 if ratio.high < 1 else 1 if ratio.low > 1 else 0
 
 
 def crossings(a: str, b: str, slots: Sequence[int], ratios: Sequence[Interval | None]) -> list[Crossing]:
-    """Every crossover of `a` and `b`; `ratios` are what `a` costs in terms of `b` at each of `slots`, which ascend."""
-    told = [(i, side(ratio)) for i, ratio in enumerate(ratios) if side(ratio)]
+    """Every crossover of `a` and `b`; `ratios` are the costs of `a` divided by those of `b` at `slots`, ascending."""
+    known = [(i, side(ratio)) for i, ratio in enumerate(ratios) if side(ratio)]
     found: list[Crossing] = []
-    for (i, before), (j, after) in pairwise(told):
+    for (i, before), (j, after) in pairwise(known):
         if before == after:
             continue
         below, above = (a, b) if before < 0 else (b, a)
@@ -103,12 +104,12 @@ def _place(slots: Sequence[int], ratios: Sequence[Interval | None], before: int)
             low.append(None)
             high.append(None)
             continue
-        # Seen from the one that is cheaper first, so that the ratio rises through 1.
+        # Relative to the strategy that is cheaper at first, so that the ratio rises through 1.
         ends = sorted((-before * _log(ratio.low), -before * _log(ratio.high)))
         low.append(ends[0])
         high.append(ends[1])
     known, middle = [at for at, _ in medians], [y for _, y in medians]
-    # Where noise takes the line through 1 more than once, half way between the first and the last time.
+    # If noise takes the line through 1 more than once, the estimate is half way between the first and the last time.
     estimate = (_first_root(known, middle) + _last_root(known, middle)) / 2
     # The same root found from either end may differ in its last digit.
     first, last = min(_first_root(x, high), estimate), max(_last_root(x, low), estimate)
@@ -116,12 +117,12 @@ def _place(slots: Sequence[int], ratios: Sequence[Interval | None], before: int)
 
 
 def _log(ratio: float) -> float:
-    """The logarithm; where a count is 0, and the ratio 0 or endless, that of a very small or large one."""
+    """The logarithm; if a count is 0, so that the ratio is 0 or infinite, that of a very small or large ratio."""
     return math.log(min(max(ratio, 1 / _LARGE), _LARGE))
 
 
 def _first_root(x: Sequence[float], y: Sequence[float | None]) -> float:
-    """Where the line through the points first reaches 0, coming from below; a point that is not known may be there."""
+    """Where the line through the points first reaches 0 from below; an unknown point may already be at 0."""
     for k in range(1, len(x)):
         here, there = y[k - 1], y[k]
         assert here is not None and here < 0
@@ -133,20 +134,20 @@ def _first_root(x: Sequence[float], y: Sequence[float | None]) -> float:
 
 
 def _last_root(x: Sequence[float], y: Sequence[float | None]) -> float:
-    """Where it last leaves 0: the same, seen from the other end."""
+    """Where the line last leaves 0: the same, from the other end."""
     return _first_root(x[::-1], [None if value is None else -value for value in reversed(y)])
 
 
 def standing(slots: int, values: Mapping[str, float], ratio: Ratio) -> Standing:
-    """Who is cheapest by `values`, and who cannot be told from it by `ratio`."""
+    """The strategy that is cheapest by `values`, and those that `ratio` does not distinguish from it."""
     best = min(values, key=lambda name: values[name])
     return Standing(slots, best, tuple(name for name in values if name != best and side(ratio(best, name)) == 0))
 
 
 def reigns(standings: Sequence[Standing]) -> list[Reign]:
-    """The slot counts cut into few stretches, each with somebody who is among the cheapest all along.
+    """The slot counts divided into few stretches; in each, at least one strategy is among the cheapest throughout.
 
-    Where one stretch gives way to the next, slot counts at which there is no telling between the two belong to neither.
+    Between two stretches, slot counts at which the strategies of both are tied belong to neither.
     """
     stretches: list[list[Standing]] = []
     for now in standings:
@@ -169,12 +170,12 @@ def reigns(standings: Sequence[Standing]) -> list[Reign]:
 
 
 def _always(stretch: Sequence[Standing]) -> tuple[str, ...]:
-    """Who is among the cheapest at every slot count of the stretch."""
+    """The strategies that are among the cheapest at every slot count of the stretch."""
     return tuple(name for name in stretch[0].contenders if all(name in s.contenders for s in stretch))
 
 
 def _shared(stretch: Sequence[Standing], own: set[str], neighbours: set[str]) -> int:
-    """How many slot counts, from the first on, the neighbouring stretch has a claim to as well."""
+    """The number of slot counts, from the first on, at which the neighbouring stretch's strategies are tied as well."""
     count = 0
     for standing_ in stretch:
         contenders = set(standing_.contenders)
@@ -186,13 +187,13 @@ def _shared(stretch: Sequence[Standing], own: set[str], neighbours: set[str]) ->
 
 def _settle(stretch: Sequence[Standing]) -> Reign:
     names = _always(stretch)
-    # Who is level with them more often than not belongs to them: one lucky slot count makes no winner.
+    # A strategy that is tied with them at most slot counts is named with them: one slot count decides nothing.
     everyone = dict.fromkeys(name for s in stretch for name in s.contenders)
     often = [n for n in everyone if n not in names and 2 * sum(n in s.contenders for s in stretch) > len(stretch)]
     names += tuple(often)
     doubts = [s for s in stretch if not set(s.contenders) <= set(names)]
     if len(doubts) == len(stretch):
-        return _leave_open(stretch)  # nowhere are they told from all others
+        return _leave_open(stretch)  # at no slot count are they distinguished from all others
     rivals = dict.fromkeys(name for s in doubts for name in s.contenders if name not in names)
     return Reign(stretch[0].slots, stretch[-1].slots, names, tuple(s.slots for s in doubts), tuple(rivals))
 
@@ -203,7 +204,7 @@ def _leave_open(stretch: Sequence[Standing]) -> Reign:
 
 
 def _joined(found: Sequence[Reign]) -> list[Reign]:
-    """The same with neighbours of the same names made one."""
+    """The same, with neighbours of equal names merged."""
     joined: list[Reign] = []
     for reign in found:
         last = joined[-1] if joined else None
@@ -215,25 +216,14 @@ def _joined(found: Sequence[Reign]) -> list[Reign]:
     return joined
 
 
-def tell(found: Sequence[Reign], *, exact: bool = False) -> str:
-    """The stretches in words: "up to 4 slots linear; at 8 slots no telling linear from rbtree; from 16 on rbtree".
-
-    Where figures are `exact`, those that cannot be told apart are equal.
-    """
+def describe(found: Sequence[Reign]) -> str:
+    """The stretches in words: "up to 4 slots linear; at 8 slots linear and rbtree tied; from 16 slots on rbtree"."""
     parts: list[str] = []
     for i, reign in enumerate(found):
         words = _where(reign, first=i == 0, last=i + 1 == len(found))
-        one, *others = reign.names
-        if others and exact:
-            words += f" {', '.join(reign.names[:-1])} and {others[-1]} alike"
-        elif others:
-            words += (
-                f" no telling {one} from {others[0]}" if len(others) == 1 else f" no telling {_between(reign.names)}"
-            )
-        else:
-            words += f" {one}"
+        words += f" {enumerated(reign.names)}{' tied' if len(reign.names) > 1 else ''}"
         if reign.doubts:
-            words += f" ({_at(reign.doubts)} {'as cheap' if exact else 'no telling from'}: {', '.join(reign.rivals)})"
+            words += f" ({_at(reign.doubts)} tied with {enumerated(reign.rivals)})"
         parts.append(words)
     return "; ".join(parts)
 
@@ -257,7 +247,3 @@ def _at(slots: Sequence[int]) -> str:
 def count_of_slots(slots: int) -> str:
     """A number of slots in words: "1 slot", "2,048 slots"."""
     return f"{slots:,} slot{'s' if slots != 1 else ''}"
-
-
-def _between(names: Sequence[str]) -> str:
-    return f"between {', '.join(names[:-1])} and {names[-1]}"

@@ -1,4 +1,4 @@
-"""The tables of a sweep: one a role and family, then who is cheapest from how many slots on, then the crossovers."""
+"""The tables of a sweep: one per role and family, with its crossovers, then the cheapest strategies in sentences."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from rich.table import Table
 from rich.text import Text
 
 from ..results.verdict import TITLES, significant
-from .crossover import Crossing, Standing, count_of_slots, reigns, tell
+from .crossover import Crossing, Standing, count_of_slots, describe, reigns
 from .curves import Panel, panels
 from .points import Point, SweepOptions, faults
 
 CHEAPEST, LEVEL = "*", "="
 MOST_CROSSOVERS = 12
-"""As many rows a table; `--json` has all."""
+"""At most this many rows per table of crossovers; `--json` has all."""
 UNITS = {"slots_examined": "slots examined"}
 WAYS = {
     "throughput_hot": "ns",
     "throughput_cold": "ns, caches displaced",
-    "latency_hot": "ns, each waiting for the last",
-    "latency_cold": "ns, each waiting for the last, caches displaced",
+    "latency_hot": "ns, each waiting for the previous answer",
+    "latency_cold": "ns, each waiting for the previous answer, caches displaced",
 }
 _NARROWEST = 7
 
 
 def unit(metric: str) -> str:
-    """What the figures of a metric are."""
+    """The unit of a metric's figures."""
     return WAYS.get(metric) or UNITS.get(metric, metric)
 
 
@@ -59,12 +59,11 @@ def print_sweep(
     if not shown:
         return
     if any(len(panel.figures) > 1 for panel in shown):
-        meaning = "one of several as cheap" if shown[0].exact else "one of several between which there is no telling"
-        console.print(f"[dim]{CHEAPEST} cheapest of its row, {LEVEL} {meaning}.[/dim]")
+        console.print(f"[dim]{CHEAPEST} the cheapest of its row, {LEVEL} tied for the cheapest.[/dim]")
     apart = max((noise, panel.role, n) for panel in shown for noise, n in zip(panel.noise, panel.slots, strict=True))
     if apart[0] > 0:
-        where = f"{apart[0]:.0%} apart ({TITLES[apart[1]]} at {count_of_slots(apart[2])})"
-        console.print(f"[dim]Identical work came out up to {where}; only what differs by more counts.[/dim]")
+        where = f"{apart[0]:.0%} ({TITLES[apart[1]]} at {count_of_slots(apart[2])})"
+        console.print(f"[dim]Identical work differed by up to {where}; smaller differences are ties.[/dim]")
     ranked = [panel for panel in shown if len(panel.figures) > 1]
     if ranked:
         console.print(f"Cheapest by {unit(metric)}:")
@@ -83,12 +82,12 @@ def _count_of(points: Mapping[int, Point]) -> str:
 
 
 def sentence(panel: Panel) -> str:
-    """Who is cheapest where, in one sentence."""
-    return f"{TITLES[panel.role]}, {panel.family}: {tell(reigns(panel.standings()), exact=panel.exact)}."
+    """The cheapest strategies by slot count, in one sentence."""
+    return f"{TITLES[panel.role]}, {panel.family}: {describe(reigns(panel.standings()))}."
 
 
 def _tables(panel: Panel, standings: Sequence[Standing], width: int) -> Iterator[Table]:
-    """The figures, slot counts downwards; strategies that do not fit side by side go into further tables."""
+    """The figures, one row per slot count; strategies that exceed the width go into further tables."""
     ranks = {standing.slots: standing for standing in standings}
     columns = {name: _column(panel, name, ranks) for name in panel.figures}
     widths = {name: max(_NARROWEST, *map(len, cells)) for name, cells in columns.items()}
@@ -146,10 +145,10 @@ def _print_crossovers(panel: Panel, standings: Sequence[Standing], console: Cons
     found = panel.crossovers()
     if not found:
         if len(panel.figures) > 1:
-            console.print("[dim]No two of them change rank.[/dim]")
+            console.print("[dim]No two strategies change rank.[/dim]")
         return
     leading = {standing.slots: standing.contenders for standing in standings}
-    # Those that concern the lead come first.
+    # Crossovers between the cheapest strategies come first.
     found.sort(key=lambda c: (-_concerns_lead(c, leading), c.estimate))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for heading in ("cheaper with few", "with many slots"):
@@ -162,16 +161,16 @@ def _print_crossovers(panel: Panel, standings: Sequence[Standing], console: Cons
         table.add_row(Text(crossing.below), Text(crossing.above), *_place(crossing, panel.exact))
     console.print(table)
     if len(found) > MOST_CROSSOVERS:
-        console.print(f"[dim]{len(found) - MOST_CROSSOVERS} more: --json has all.[/dim]")
+        console.print(f"[dim]{len(found) - MOST_CROSSOVERS} more crossovers; --json prints all.[/dim]")
 
 
 def _concerns_lead(crossing: Crossing, leading: Mapping[int, Sequence[str]]) -> int:
-    """How many of the two are among the cheapest on their side."""
+    """How many of the two strategies are among the cheapest on their side of the crossover."""
     return (crossing.below in leading[crossing.after]) + (crossing.above in leading[crossing.before])
 
 
 def _place(crossing: Crossing, exact: bool) -> list[str]:
-    """About where; where noise alone would have it, at 95 %; and between which slot counts it was seen to lie."""
+    """The estimate, its 95 % interval (of noise alone), and the two slot counts between which it was measured."""
     about = f"{crossing.estimate:.1f}" if crossing.estimate < 10 else f"{crossing.estimate:,.0f}"
     # Outwards to whole slots, but not for the last digit of a logarithm.
     low, high = math.floor(crossing.low + 1e-6), math.ceil(crossing.high - 1e-6)
