@@ -168,7 +168,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(done: int, monkeypatch: pytes
         result = call(*BASE, *SLOTS, "--save", "a sweep.jsonl")
     assert result.exit_code == 130
     assert result.stdout == ""
-    told = f"{done} of 3 slot counts done; go on with: slotlookup sweep --resume 'a sweep.jsonl'"
+    told = f"{done} of 3 slot counts done; resume with: slotlookup sweep --resume 'a sweep.jsonl'"
     assert result.stderr == f"slotlookup: interrupted: {told}\n"
     rest = Planted(monkeypatch, 99, KeyboardInterrupt)
     resumed = found("--resume", "a sweep.jsonl")
@@ -187,7 +187,7 @@ def test_interrupted_again_with_other_slot_counts(monkeypatch: pytest.MonkeyPatc
     call(*BASE, "--slots", "1", "--save", "s.jsonl")
     Planted(monkeypatch, 1, KeyboardInterrupt)
     result = call("--resume", "s.jsonl", "--slots", "1,2,4")
-    assert "2 of 3 slot counts done; go on with: slotlookup sweep --resume s.jsonl --slots 1,2,4" in result.stderr
+    assert "2 of 3 slot counts done; resume with: slotlookup sweep --resume s.jsonl --slots 1,2,4" in result.stderr
 
 
 def test_slot_counts_can_be_added_and_left_out() -> None:

@@ -199,7 +199,7 @@ def _measure(
             words = f"{done} and lost; with --save FILE they would have been kept"
         else:
             rest = f" --slots {again}" if again else ""
-            words = f"{done}; go on with: slotlookup sweep --resume {shlex.quote(str(kept_in))}{rest}"
+            words = f"{done}; resume with: slotlookup sweep --resume {shlex.quote(str(kept_in))}{rest}"
         click.echo(f"slotlookup: interrupted: {words}", err=True)
         raise SystemExit(128 + signal.SIGINT) from None
 
