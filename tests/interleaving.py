@@ -66,7 +66,7 @@ class Race:
             if got is not None and epoch == self.epoch and not vm.notifier.state.overtaken(snapshot, gfn):
                 vm.sptes.table.ensure(0, gfn, gfn + 1)
                 one = np.array([gfn])
-                vm.install(np.array([number]), vm.sptes.table.find(0, one), one, *got, np.array([True]))
+                vm.mmu.install(np.array([number]), vm.sptes.table.find(0, one), one, *got, np.array([True]))
                 return
             self.retries += 1
 

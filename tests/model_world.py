@@ -204,7 +204,7 @@ class World:
             for first, start in zip(*table.existing(space), strict=True):
                 for at in np.flatnonzero(table.flags[start : start + BLOCK_PAGES] & MAPS).tolist():
                     entry, index = int(first) + at, int(start) + at
-                    gfn = int(self.vm.translate(space, np.array([entry]))[0])
+                    gfn = int(self.vm.mmu.translate(space, np.array([entry]))[0])
                     found.append((space, entry, gfn, int(table.flags[index]), int(table.pfn[index])))
         return found
 

@@ -3,6 +3,6 @@
 What may come in: whatever decides which questions a VM asks of its slots, and in which order. What answers them does
 not.
 
-`host/` and `notifier.py` know nothing of a hypervisor; `mmu/` subscribes to them; `vm.py` joins both; `scenario.py`
-runs a scenario and keeps its trace.
+`host/` and `notifier.py` know nothing of a hypervisor; `mmu/` subscribes to them, and its `state.py` holds what the
+faults of a VM share; `vm.py` joins both; `scenario.py` runs a scenario and keeps its trace.
 """

@@ -11,33 +11,24 @@ that concern their own page only are carried out together, and the batch is cut 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
 
 from slotlookup.address import HOLE
-from slotlookup.errors import BrokenStrategy, UsageError
-from slotlookup.memslots import (
-    ADDRESS_SPACES,
-    LOG_DIRTY_PAGES,
-    READONLY,
-    ChangeKind,
-    Memslot,
-    Memslots,
-    SlotChange,
-)
+from slotlookup.errors import UsageError
+from slotlookup.memslots import LOG_DIRTY_PAGES, READONLY, ChangeKind, Memslot, SlotChange
 from slotlookup.model.host import Host, bits
 from slotlookup.model.host.faults import Kind, allocates, classify, get_page
 from slotlookup.model.mmu.batch import Plan
 from slotlookup.model.mmu.settings import Era, Paging, find_era, find_paging
-from slotlookup.model.mmu.slot_table import SlotTable
-from slotlookup.model.mmu.sptes import MAPS, PRESENT, Sptes
-from slotlookup.model.mmu.subscriber import NO_CHANGES, KvmNotifier
+from slotlookup.model.mmu.sptes import MAPS, PRESENT
+from slotlookup.model.mmu.state import Mmu
+from slotlookup.model.mmu.subscriber import KvmNotifier
 from slotlookup.model.radix import BLOCK, PAGE_LIMIT
 from slotlookup.model.recorder import Recorder
 from slotlookup.strategy import Strategy
-from slotlookup.stream import GfnStream, Timeline, one_segment
 from slotlookup.trace import Trace
 
 Ints = npt.NDArray[np.int64]
@@ -49,29 +40,6 @@ WINDOW = 1 << 16
 _SMALLEST_WINDOW = 256
 _GROUP = 8
 """PTE_PREFETCH_NUM: sptes of the aligned group in which a shadow-paging fault maps neighbours."""
-
-
-@dataclass
-class VmCounters:
-    """What the guest's accesses cost."""
-
-    accesses: int = 0
-    exits: int = 0
-    """Every time the guest was left: faults, their retries, MMIO."""
-    faults: int = 0
-    retries: int = 0
-    """Faults overtaken by an invalidation, often one that their own copy of the page caused."""
-    installed: int = 0
-    prefetched: int = 0
-    tracked: int = 0
-    """Faults on sptes that were kept to notice the access."""
-    mmio: int = 0
-    mmio_known: int = 0
-    """MMIO exits that needed no lookup, since an spte remembered the hole."""
-    readonly_writes: int = 0
-    bad: int = 0
-    logged: int = 0
-    """Pages entered into dirty logs."""
 
 
 class Vm:
@@ -92,19 +60,15 @@ class Vm:
         self.host = host
         self.paging = find_paging(paging) if isinstance(paging, str) else paging
         self.era = find_era(era) if isinstance(era, str) else era
-        self.memslots = Memslots()
-        self.slots = SlotTable()
         self.recorder = Recorder(limit)
-        self.sptes = Sptes(self.paging, host.frames, ADDRESS_SPACES)
+        self.mmu = Mmu(strategy, host, self.paging, self.recorder)
+        self.memslots, self.slots, self.sptes = self.mmu.memslots, self.mmu.slots, self.mmu.sptes
+        self.counters, self.dirty = self.mmu.counters, self.mmu.dirty
         self.notifier = KvmNotifier(strategy, self.slots, self.sptes, self.era, self.recorder)
         host.notifiers.subscribers.append(self.notifier)
-        self.counters = VmCounters()
-        self.dirty: dict[int, Bools] = {}
         self._start: tuple[Memslot, ...] = ()
         self._started = False
         self._space_of = np.zeros(vcpus, dtype=np.int64)
-        self._roots: list[tuple[int, Ints | None]] = [(as_id, None) for as_id in range(ADDRESS_SPACES)]
-        self.known_holes: set[tuple[int, int]] = set()
 
     # Slots
 
@@ -125,7 +89,7 @@ class Vm:
                 self.sptes.zap_gfns(slot.as_id, base, base + slot.npages)
         self.strategy.apply(change)
         self.slots.apply(change)
-        self.known_holes.clear()
+        self.mmu.known_holes.clear()
         if kind is ChangeKind.DELETE or not slot.flags & LOG_DIRTY_PAGES:
             self.dirty.pop(slot.number, None)
         elif kind is ChangeKind.CREATE or not old_flags & LOG_DIRTY_PAGES:
@@ -163,7 +127,7 @@ class Vm:
                 f"{self.paging.name} walks the guest's page tables in hardware; roots are for shadow paging"
             )
         rows = None if windows is None else np.asarray(windows, dtype=np.int64).reshape(-1, 3)
-        self._roots.append((as_id, None if rows is None else rows[np.argsort(rows[:, 0])]))
+        self.mmu.roots.append((as_id, None if rows is None else rows[np.argsort(rows[:, 0])]))
         return self.sptes.table.add_space()
 
     def load_space(self, vcpu: int, space: int) -> None:
@@ -171,23 +135,6 @@ class Vm:
         if not 0 <= space < self.sptes.table.spaces:
             raise UsageError(f"there is no table {space}; there are {self.sptes.table.spaces}")
         self._space_of[vcpu] = space
-
-    def as_id_of(self, space: int) -> int:
-        """The address space whose slots a table maps."""
-        return self._roots[space][0]
-
-    def translate(self, space: int, pages: Ints) -> Ints:
-        """The gfns that pages of a table stand for. Raises UsageError for a page that the guest has not mapped."""
-        windows = self._roots[space][1]
-        if windows is None:
-            return pages
-        at = np.searchsorted(windows[:, 0], pages, side="right") - 1
-        offset = pages - windows[at, 0]
-        outside = (at < 0) | (offset >= windows[at, 2])
-        if outside.any():
-            page = int(pages[np.argmax(outside)])
-            raise UsageError(f"guest-virtual page {page:#x} is in no window of table {space}")
-        return np.asarray(windows[at, 1] + offset)
 
     def access(self, vcpus: npt.ArrayLike, gfns: npt.ArrayLike, writes: npt.ArrayLike = False) -> None:
         """Guest accesses, in order: who, which page, and whether it writes. Scalars stand for all."""
@@ -224,7 +171,7 @@ class Vm:
         # A fault that brings in its neighbours is taken alone.
         plan = None
         if not self.paging.prefetch or self._is_hole(which, int(gfns[first])):
-            plan = Plan(self, which, missed, gfns[missed], writes[missed])
+            plan = Plan(self.mmu, which, missed, gfns[missed], writes[missed])
         cut = min(end, plan.cut) if plan is not None else first
         if plan is not None and cut > first:
             plan.mark_copied(index[:cut], writes)
@@ -239,13 +186,14 @@ class Vm:
         return self._one(int(vcpus[0]), which, int(gfns[0]), bool(writes[0]))
 
     def _is_hole(self, space: int, entry: int) -> bool:
-        return bool(self.slots.numbers(self.as_id_of(space), self.translate(space, np.array([entry])))[0] == HOLE)
+        gfns = self.mmu.translate(space, np.array([entry]))
+        return bool(self.slots.numbers(self.mmu.as_id_of(space), gfns)[0] == HOLE)
 
     def _one(self, vcpu: int, space: int, entry: int, write: bool) -> int:
         """One fault that needs more than its own page: 1 where the access is over, 0 where it must be tried again."""
-        as_id, host, counters = self.as_id_of(space), self.host, self.counters
+        as_id, host, counters = self.mmu.as_id_of(space), self.host, self.counters
         one, way = np.array([entry]), np.array([write])
-        gfns = self.translate(space, one)
+        gfns = self.mmu.translate(space, one)
         numbers = self.slots.numbers(as_id, gfns)
         number, page = int(numbers[0]), int(self.slots.hva_pages(numbers, gfns)[0])
         kind = classify(host, np.array([host.pages.find_one(0, page)]), way)
@@ -253,7 +201,7 @@ class Vm:
             # kswapd was quicker than the fault, which finds the page as reclaim left it.
             host.reclaim()
             return 0
-        self.ask(gfns, np.array([vcpu], dtype=np.uint16), as_id, numbers)
+        self.mmu.ask(gfns, np.array([vcpu], dtype=np.uint16), as_id, numbers)
         counters.exits += 1
         if self.slots.flags[number] & READONLY and write:
             counters.readonly_writes += 1
@@ -282,7 +230,7 @@ class Vm:
             self.sptes.install_huge(space, entry & -span, gfn, level, pfns, bool(got[1][0]), as_id)
         else:
             table.ensure(space, entry, entry + 1)
-            self.install(numbers, table.find(space, one), gfns, *got, way)
+            self.mmu.install(numbers, table.find(space, one), gfns, *got, way)
         counters.installed += 1
         self.sptes.mark(table.find(space, one), way)
         if self.paging.prefetch and level == 1:
@@ -301,13 +249,13 @@ class Vm:
 
     def _prefetch_run(self, vcpu: int, space: int, entry: int, count: int) -> bool:
         """Map up to `count` absent entries: as far as their slot reaches and the host may write at once."""
-        as_id = self.as_id_of(space)
+        as_id = self.mmu.as_id_of(space)
         try:
-            gfns = self.translate(space, entry + np.arange(count, dtype=np.int64))
+            gfns = self.mmu.translate(space, entry + np.arange(count, dtype=np.int64))
         except UsageError:
             return False  # the guest has not mapped them all
         numbers = self.slots.numbers(as_id, gfns[:1])
-        self.ask(gfns[:1], np.array([vcpu], dtype=np.uint16), as_id, numbers)
+        self.mmu.ask(gfns[:1], np.array([vcpu], dtype=np.uint16), as_id, numbers)
         number = int(numbers[0])
         inside = number != HOLE and int(gfns[-1]) < self.slots.base[number] + self.slots.npages[number]
         if not inside or self.slots.flags[number] & (LOG_DIRTY_PAGES | READONLY):
@@ -322,27 +270,15 @@ class Vm:
         self.host.frames.flags[pfns] |= bits.REFERENCED
         index = self.sptes.table.find(space, entry + np.arange(run, dtype=np.int64))
         yes = np.ones(run, dtype=np.bool_)
-        self.install(np.repeat(numbers, run), index, gfns[:run], pfns, yes, ~yes)
+        self.mmu.install(np.repeat(numbers, run), index, gfns[:run], pfns, yes, ~yes)
         self.counters.prefetched += run
         return True
-
-    def install(self, numbers: Ints, index: Ints, gfns: Ints, pfns: Ints, writable: Bools, writes: Bools) -> None:
-        """Install 4 KiB sptes under the rules of their slots: read-only ones, and those with a dirty log."""
-        flags = self.slots.flags[numbers]
-        may = writable & (flags & READONLY == 0) & (writes | (flags & LOG_DIRTY_PAGES == 0))
-        self.sptes.install(index, pfns, may, gfns, int(numbers[0]) >> 16)
-        logged = may & (flags & LOG_DIRTY_PAGES != 0)
-        if logged.any():
-            for one in np.unique(numbers[logged]).tolist():
-                pages = gfns[logged & (numbers == one)] - self.slots.base[one]
-                self.counters.logged += int(np.count_nonzero(~self.dirty[one][pages]))
-                self.dirty[one][pages] = True
 
     def _level(self, space: int, number: int, gfn: int, page: int) -> int:
         """The largest level at which slot, alignment and host page allow a gfn to be mapped."""
         slots = self.slots
         logged = slots.flags[number] & LOG_DIRTY_PAGES
-        if logged or self._roots[space][1] is not None or not self.host.is_huge(page):
+        if logged or self.mmu.roots[space][1] is not None or not self.host.is_huge(page):
             return 1
         best = 1
         for level, span in ((2, BLOCK), (3, BLOCK * BLOCK)):
@@ -359,19 +295,6 @@ class Vm:
         """The table of each access; one number where all vCPUs run in the same."""
         first = int(self._space_of[0])
         return first if (self._space_of == first).all() else self._space_of[vcpus]
-
-    def ask(self, gfns: Ints, vcpus: Vcpus, as_id: int, expected: Ints) -> None:
-        """Look gfns up, and record it. Raises BrokenStrategy where an answer is wrong."""
-        self.recorder.lookups(gfns, vcpus, as_id)
-        if len(gfns) == 1:
-            found = np.array([self.strategy.lookup_gfn(int(gfns[0]), as_id, int(vcpus[0]))])
-        else:
-            timeline = Timeline(one_segment(len(gfns), as_id), NO_CHANGES)
-            found = self.strategy.answer_gfns(GfnStream(gfns.astype(np.uint64), timeline, np.ascontiguousarray(vcpus)))
-        if not np.array_equal(found, expected):
-            at = int(np.argmax(found != expected))
-            gfn, got, right = int(gfns[at]), int(found[at]), int(expected[at])
-            raise BrokenStrategy(f"{self.strategy.name} finds slot {got} for gfn {gfn:#x}; {right} holds it")
 
     # Results
 

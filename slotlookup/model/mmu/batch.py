@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
@@ -12,9 +10,7 @@ from slotlookup.memslots import LOG_DIRTY_PAGES, READONLY
 from slotlookup.model.host import bits
 from slotlookup.model.host.faults import Kind, allocates, classify, resolve
 from slotlookup.model.mmu.sptes import PRESENT, TRACKED, WRITABLE
-
-if TYPE_CHECKING:
-    from slotlookup.model.vm import Vm
+from slotlookup.model.mmu.state import Mmu
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -28,9 +24,9 @@ class Plan:
     of the first access that must wait for what comes before it.
     """
 
-    def __init__(self, vm: Vm, space: int, missed: Ints, entries: Ints, writes: Bools) -> None:
+    def __init__(self, mmu: Mmu, space: int, missed: Ints, entries: Ints, writes: Bools) -> None:
         """`missed` are positions in the batch of accesses that fault, `entries` the pages of the table they meet."""
-        self.vm, self.space, self.as_id, self.missed = vm, space, vm.as_id_of(space), missed
+        self.mmu, self.space, self.as_id, self.missed = mmu, space, mmu.as_id_of(space), missed
         _, first, inverse = np.unique(entries, return_index=True, return_inverse=True)
         order = np.argsort(first, kind="stable")
         rank = np.empty_like(order)
@@ -39,11 +35,11 @@ class Plan:
         first = first[order]
         self.position = missed[first]
         self.entries, self.writes = entries[first], writes[first]
-        self.gfns = vm.translate(space, self.entries)
-        self.numbers = vm.slots.numbers(self.as_id, self.gfns)
+        self.gfns = mmu.translate(space, self.entries)
+        self.numbers = mmu.slots.numbers(self.as_id, self.gfns)
         self.hole = self.numbers == HOLE
-        host = vm.host
-        pages = vm.slots.hva_pages(self.numbers, self.gfns)
+        host = mmu.host
+        pages = mmu.slots.hva_pages(self.numbers, self.gfns)
         pages[self.hole] = 0
         self.index = host.pages.find(0, pages)
         self.kinds = classify(host, self.index, self.writes)
@@ -52,16 +48,16 @@ class Plan:
 
     def _sort_out(self) -> None:
         """Mark what cannot be taken with others as HARD, and what needs no host page as such."""
-        vm = self.vm
-        flags = vm.slots.flags[self.numbers]
-        self.kinds[vm.host.pages.pte[self.index] & bits.HUGE != 0] = Kind.HARD
+        mmu = self.mmu
+        flags = mmu.slots.flags[self.numbers]
+        self.kinds[mmu.host.pages.pte[self.index] & bits.HUGE != 0] = Kind.HARD
         self.kinds[(flags & READONLY != 0) & self.writes] = Kind.HARD
-        spte = vm.sptes.table.flags[vm.sptes.table.find(self.space, self.entries)]
+        spte = mmu.sptes.table.flags[mmu.sptes.table.find(self.space, self.entries)]
         enough = ~self.writes | (spte & WRITABLE != 0)
         self.tracked = (spte & TRACKED != 0) & enough & (self.kinds != Kind.HARD) & ~self.hole
         self.kinds[self.hole | self.tracked] = Kind.READY
         # Whether an spte that a read brings in will let a write pass.
-        host = vm.host
+        host = mmu.host
         pte, vma = host.pages.pte[self.index], host.pages.vma[self.index]
         lasting = (self.kinds == Kind.READY) & (pte & bits.WRITE != 0)
         lasting |= (self.kinds == Kind.SWAP_READ) & (vma & bits.VM_WRITE != 0)
@@ -72,11 +68,11 @@ class Plan:
     def _first_to_wait(self, first: Ints, writes: Bools) -> int:
         """The position of the first access that must wait."""
         blocked = self.kinds >= Kind.HARD
-        blocked |= np.cumsum(allocates(self.kinds)) > max(0, self.vm.host.spare)
-        if self.vm.paging.prefetch:
+        blocked |= np.cumsum(allocates(self.kinds)) > max(0, self.mmu.host.spare)
+        if self.mmu.paging.prefetch:
             blocked |= ~self.hole
         blocked |= self._copies_to_wait()
-        if self.vm.paging.shadow or self.vm.memslots.aliased():
+        if self.mmu.paging.shadow or self.mmu.memslots.aliased():
             # Two gfns of one host page: the second finds what the first has made.
             again = np.ones(len(self.index), dtype=np.bool_)
             again[np.unique(self.index, return_index=True)[1]] = False
@@ -91,40 +87,40 @@ class Plan:
         copies: Bools = self.kinds == Kind.COPY
         if not copies.any():
             return copies
-        if self.vm.paging.shadow or self.vm.memslots.aliased():
+        if self.mmu.paging.shadow or self.mmu.memslots.aliased():
             return copies  # they also unmap pages that later accesses of the batch may hit
         # Where the last reference goes, the frame is free for the next fault.
-        pfns = self.vm.host.pages.num[self.index[copies]]
+        pfns = self.mmu.host.pages.num[self.index[copies]]
         _, which, sharers = np.unique(pfns, return_inverse=True, return_counts=True)
         wait = np.zeros_like(copies)
-        wait[copies] = (pfns != bits.ZERO_PFN) & (self.vm.host.frames.refs[pfns] <= sharers[which])
+        wait[copies] = (pfns != bits.ZERO_PFN) & (self.mmu.host.frames.refs[pfns] <= sharers[which])
         return wait
 
     def mark_copied(self, index: Ints, writes: Bools) -> None:
         """Note the reads that hit a page before its copy: they belong to the frame that goes."""
         copies = np.flatnonzero(self.kinds == Kind.COPY)
         if len(copies):
-            entries = self.vm.sptes.table.find(self.space, self.entries[copies])
+            entries = self.mmu.sptes.table.find(self.space, self.entries[copies])
             order = np.argsort(entries)
             at = np.minimum(np.searchsorted(entries[order], index), len(entries) - 1)
             before = (entries[order][at] == index) & (np.arange(len(index)) < self.position[copies][order][at])
-            before &= self.vm.sptes.table.flags[index] & PRESENT != 0
-            self.vm.sptes.mark(index[before], writes[: len(index)][before])
+            before &= self.mmu.sptes.table.flags[index] & PRESENT != 0
+            self.mmu.sptes.mark(index[before], writes[: len(index)][before])
 
     def carry_out(self, vcpus: Vcpus, cut: int) -> None:
         """Look up, resolve and install everything in front of `cut`."""
-        vm, counters = self.vm, self.vm.counters
+        mmu, counters = self.mmu, self.mmu.counters
         count = int(np.searchsorted(self.position, cut))
         if not count:
             return
         hole, tracked = self.hole[:count], self.tracked[:count]
         asked = self._new_holes(count)
-        begin = len(vm.recorder)
+        begin = len(mmu.recorder)
         # A copy overtakes its own fault, which asks again.
         copies = self.kinds[:count] == Kind.COPY
         times = asked.astype(np.int64) + copies
         again = np.repeat(np.arange(count), times)
-        vm.ask(self.gfns[again], vcpus[self.position[again]], self.as_id, self.numbers[again])
+        mmu.ask(self.gfns[again], vcpus[self.position[again]], self.as_id, self.numbers[again])
         if copies.any():
             self._announce(np.flatnonzero(copies), again, begin)
         found = int(np.count_nonzero(~hole))
@@ -134,7 +130,7 @@ class Plan:
         counters.mmio += outside
         counters.mmio_known += outside - (int(np.count_nonzero(asked)) - found)
         counters.faults += found
-        table = vm.sptes.table
+        table = mmu.sptes.table
         if tracked.any():
             kept = table.find(self.space, self.entries[:count][tracked])
             table.flags[kept] = table.flags[kept] & ~np.uint16(TRACKED) | np.uint16(PRESENT)
@@ -143,27 +139,27 @@ class Plan:
         if len(plain):
             entries, writes = self.entries[plain], self.writes[plain]
             table.ensure_pages(self.space, entries)
-            pfns, writable = resolve(vm.host, self.index[plain], writes, self.kinds[plain])
+            pfns, writable = resolve(mmu.host, self.index[plain], writes, self.kinds[plain])
             index = table.find(self.space, entries)
-            vm.install(self.numbers[plain], index, self.gfns[plain], pfns, writable, writes)
+            mmu.install(self.numbers[plain], index, self.gfns[plain], pfns, writable, writes)
             counters.installed += len(plain)
 
     def _announce(self, copies: Ints, asked: Ints, begin: int) -> None:
         """Invalidate the pages that are copied, each between its fault's two lookups."""
-        vm = self.vm
-        pages = vm.host.pages.page_of(self.index[copies])
-        lookups = len(vm.recorder) - begin
-        vm.host.notifiers.invalidate_pages(pages, change_pte=True)
-        visits = len(vm.recorder) - begin - lookups
+        mmu = self.mmu
+        pages = mmu.host.pages.page_of(self.index[copies])
+        lookups = len(mmu.recorder) - begin
+        mmu.host.notifiers.invalidate_pages(pages, change_pte=True)
+        visits = len(mmu.recorder) - begin - lookups
         second = np.zeros(lookups, dtype=np.int64)
         second[1:] = asked[1:] == asked[:-1]
         keys = np.concatenate([asked * 4 + 2 * second, np.repeat(copies * 4 + 1, visits // len(copies))])
-        vm.recorder.reorder(begin, keys)
+        mmu.recorder.reorder(begin, keys)
 
     def _new_holes(self, count: int) -> Bools:
         """Which of the first `count` pages need a lookup: all but the holes that an spte remembers."""
         asked = np.ones(count, dtype=np.bool_)
-        known = self.vm.known_holes
+        known = self.mmu.known_holes
         for at in np.flatnonzero(self.hole[:count]).tolist():
             key = (self.as_id, int(self.gfns[at]))
             if key in known:

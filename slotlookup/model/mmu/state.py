@@ -1,0 +1,110 @@
+"""What the faults of a VM read and change: its slots, its sptes, the host, and the questions asked of its strategy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from slotlookup.errors import BrokenStrategy, UsageError
+from slotlookup.memslots import ADDRESS_SPACES, LOG_DIRTY_PAGES, READONLY, Memslots
+from slotlookup.model.host import Host
+from slotlookup.model.mmu.settings import Paging
+from slotlookup.model.mmu.slot_table import SlotTable
+from slotlookup.model.mmu.sptes import Sptes
+from slotlookup.model.mmu.subscriber import NO_CHANGES
+from slotlookup.model.recorder import Recorder
+from slotlookup.strategy import Strategy
+from slotlookup.stream import GfnStream, Timeline, one_segment
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Vcpus = npt.NDArray[np.uint16]
+
+
+@dataclass
+class VmCounters:
+    """What the guest's accesses cost."""
+
+    accesses: int = 0
+    exits: int = 0
+    """Every time the guest was left: faults, their retries, MMIO."""
+    faults: int = 0
+    retries: int = 0
+    """Faults overtaken by an invalidation, often one that their own copy of the page caused."""
+    installed: int = 0
+    prefetched: int = 0
+    tracked: int = 0
+    """Faults on sptes that were kept to notice the access."""
+    mmio: int = 0
+    mmio_known: int = 0
+    """MMIO exits that needed no lookup, since an spte remembered the hole."""
+    readonly_writes: int = 0
+    bad: int = 0
+    logged: int = 0
+    """Pages entered into dirty logs."""
+
+
+class Mmu:
+    """The state of one VM that its faults work on. Faults one at a time (`vm.py`) and in batches (`batch.py`) share it.
+
+    `roots` holds, for each page table, the address space that it maps and the windows of a guest's own table (None:
+    each page is the gfn of its own number). `dirty` holds the dirty logs by slot number, `known_holes` the (as_id, gfn)
+    that an MMIO spte remembers.
+    """
+
+    def __init__(self, strategy: Strategy, host: Host, paging: Paging, recorder: Recorder) -> None:
+        self.strategy = strategy
+        self.host = host
+        self.paging = paging
+        self.recorder = recorder
+        self.memslots = Memslots()
+        self.slots = SlotTable()
+        self.sptes = Sptes(paging, host.frames, ADDRESS_SPACES)
+        self.counters = VmCounters()
+        self.dirty: dict[int, Bools] = {}
+        self.known_holes: set[tuple[int, int]] = set()
+        self.roots: list[tuple[int, Ints | None]] = [(as_id, None) for as_id in range(ADDRESS_SPACES)]
+
+    def as_id_of(self, space: int) -> int:
+        """The address space whose slots a table maps."""
+        return self.roots[space][0]
+
+    def translate(self, space: int, pages: Ints) -> Ints:
+        """The gfns that pages of a table stand for. Raises UsageError for a page that the guest has not mapped."""
+        windows = self.roots[space][1]
+        if windows is None:
+            return pages
+        at = np.searchsorted(windows[:, 0], pages, side="right") - 1
+        offset = pages - windows[at, 0]
+        outside = (at < 0) | (offset >= windows[at, 2])
+        if outside.any():
+            page = int(pages[np.argmax(outside)])
+            raise UsageError(f"guest-virtual page {page:#x} is in no window of table {space}")
+        return np.asarray(windows[at, 1] + offset)
+
+    def ask(self, gfns: Ints, vcpus: Vcpus, as_id: int, expected: Ints) -> None:
+        """Look gfns up, and record it. Raises BrokenStrategy where an answer is wrong."""
+        self.recorder.lookups(gfns, vcpus, as_id)
+        if len(gfns) == 1:
+            found = np.array([self.strategy.lookup_gfn(int(gfns[0]), as_id, int(vcpus[0]))])
+        else:
+            timeline = Timeline(one_segment(len(gfns), as_id), NO_CHANGES)
+            found = self.strategy.answer_gfns(GfnStream(gfns.astype(np.uint64), timeline, np.ascontiguousarray(vcpus)))
+        if not np.array_equal(found, expected):
+            at = int(np.argmax(found != expected))
+            gfn, got, right = int(gfns[at]), int(found[at]), int(expected[at])
+            raise BrokenStrategy(f"{self.strategy.name} finds slot {got} for gfn {gfn:#x}; {right} holds it")
+
+    def install(self, numbers: Ints, index: Ints, gfns: Ints, pfns: Ints, writable: Bools, writes: Bools) -> None:
+        """Install 4 KiB sptes under the rules of their slots: read-only ones, and those with a dirty log."""
+        flags = self.slots.flags[numbers]
+        may = writable & (flags & READONLY == 0) & (writes | (flags & LOG_DIRTY_PAGES == 0))
+        self.sptes.install(index, pfns, may, gfns, int(numbers[0]) >> 16)
+        logged = may & (flags & LOG_DIRTY_PAGES != 0)
+        if logged.any():
+            for one in np.unique(numbers[logged]).tolist():
+                pages = gfns[logged & (numbers == one)] - self.slots.base[one]
+                self.counters.logged += int(np.count_nonzero(~self.dirty[one][pages]))
+                self.dirty[one][pages] = True
