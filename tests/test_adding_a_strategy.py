@@ -34,11 +34,11 @@ write_trace(Trace("demo", tuple(slots), events), "demo.parquet")
 
 CONFORM = """
 import sys
-from slotlookup import conformance
+from slotlookup.conformance.checks import run
 from slotlookup.registry import make_strategy
 
 for name in sys.argv[1:]:
-    failures = conformance.run(lambda: make_strategy(name), make_counted=lambda: make_strategy(name, counted=True))
+    failures = run(lambda: make_strategy(name), make_counted=lambda: make_strategy(name, counted=True))
     assert not failures, [str(failure) for failure in failures]
     print(name, "conforms")
 """
