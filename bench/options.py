@@ -27,6 +27,11 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+def choice(*words: str) -> click.Choice[str]:
+    """One of `words`, as plain text: click would show an enumeration's members by the names that only code knows."""
+    return click.Choice([str(word) for word in words])
+
+
 def check_name(name: str | None) -> None:
     """Raise UsageError where `--name` is empty, or has what would not show as itself in a terminal."""
     if name is None:

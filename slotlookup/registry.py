@@ -18,14 +18,14 @@ from typing import TypeVar
 
 from slotlookup.errors import SpecError, UsageError
 from slotlookup.families.native import NativeStrategy
+from slotlookup.families.python import CACHES as PYTHON_CACHES
 from slotlookup.families.python import PythonStrategy
 from slotlookup.foreign.parent import ForeignStrategy
 from slotlookup.recordings.importing import Importer
-from slotlookup.spec import CACHES, UPDATES, StrategySpec
+from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
 from slotlookup.structure import (
     PATIENCE,
-    ROLES,
     Family,
     FileStructure,
     NativeStructure,
@@ -33,11 +33,12 @@ from slotlookup.structure import (
     PythonStructure,
     Structure,
 )
+from slotlookup.vocabulary import CachePolicy, Placement, Role, UpdateDiscipline
 from slotlookup.workload import Workload
 
 T = TypeVar("T")
 
-_KEYS = ("gfn", "hva", "cache", "update", "unaliased")
+_KEYS = (*Role, "cache", "update", "unaliased")
 
 
 def _modules(group: str) -> Iterator[ModuleType]:
@@ -182,29 +183,36 @@ def parse_spec(text: str) -> StrategySpec:
             raise SpecError(f"strategy '{text}': '{key}' is given twice")
         given[key] = value
     if spec is None:
-        missing = [role for role in ("gfn", "hva") if role not in given]
+        missing = [role for role in Role if role not in given]
         if missing:
             raise SpecError(f"strategy '{text}': {' and '.join(missing)} not given; write gfn=STRUCTURE,hva=STRUCTURE")
         spec = StrategySpec(given["gfn"], given["hva"])
     for key, value in given.items():
-        known = {"gfn": list(structures()), "hva": list(structures()), "cache": CACHES, "update": UPDATES}.get(key)
-        if known is not None and value not in known and not (key in ROLES and names_a_file(value)):
-            what = "structure" if key in ("gfn", "hva") else key
-            raise SpecError(f"strategy '{text}': {unknown(what, value, list(known))}")
+        known = _known(key)
+        if known and value not in known and not (key in list(Role) and names_a_file(value)):
+            what = "structure" if key in list(Role) else key
+            raise SpecError(f"strategy '{text}': {unknown(what, value, known)}")
         spec = spec.with_item(key, value)
     _check_combination(text, spec)
     return spec
 
 
+def _known(key: str) -> list[str]:
+    """What a key of a spec can be, besides a file; empty for one that takes no value."""
+    if key in list(Role):
+        return list(structures())
+    return {"cache": [*map(str, CachePolicy)], "update": [*map(str, UpdateDiscipline)]}.get(key, [])
+
+
 def _alone(structure: Structure) -> StrategySpec:
     """What a structure's name alone means: both roles, or its own role and its partner in the other."""
-    gfn, hva = (structure.name if role in structure.roles else structure.partner for role in ROLES)
+    gfn, hva = (structure.name if role in structure.roles else structure.partner for role in Role)
     return StrategySpec(gfn, hva)
 
 
 def _check_combination(text: str, spec: StrategySpec) -> None:
     gfn, hva = find_structure(text, spec.gfn), find_structure(text, spec.hva)
-    for role, structure in (("gfn", gfn), ("hva", hva)):
+    for role, structure in zip(Role, (gfn, hva), strict=True):
         if role not in structure.roles:
             able = [s.name for s in structures().values() if role in s.roles]
             raise SpecError(f"strategy '{text}': {structure.name} does not serve {role}; {', '.join(sorted(able))} do")
@@ -212,11 +220,11 @@ def _check_combination(text: str, spec: StrategySpec) -> None:
         raise SpecError(
             f"strategy '{text}': {spec.gfn} is {gfn.family} and {spec.hva} is {hva.family}; take one family"
         )
-    if gfn.family is Family.PYTHON and spec.cache not in ("none", "last-used"):
+    if gfn.family is Family.PYTHON and spec.cache not in PYTHON_CACHES:
         raise SpecError(
-            f"strategy '{text}': Python strategies have no {spec.cache} cache; none and last-used there are"
+            f"strategy '{text}': Python strategies have no {spec.cache} cache; {' and '.join(PYTHON_CACHES)} there are"
         )
-    if gfn.family is Family.PYTHON and spec.update != "in-place":
+    if gfn.family is Family.PYTHON and spec.update != UpdateDiscipline.IN_PLACE:
         raise SpecError(f"strategy '{text}': Python strategies update in place only")
     if spec.unaliased and not (isinstance(hva, NativeStructure) and hva.unaliased):
         able = [s.name for s in structures().values() if isinstance(s, NativeStructure) and s.unaliased]
@@ -234,7 +242,7 @@ def missing(text: str) -> str:
 
 
 def make_strategy(
-    text: str, *, counted: bool = False, placement: str = "packed", seed: int = 0, patience: float = PATIENCE
+    text: str, *, counted: bool = False, placement: str = Placement.PACKED, seed: int = 0, patience: float = PATIENCE
 ) -> Strategy:
     """A new, empty strategy from a name or a spec. Raises SpecError.
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-CACHES = ("none", "last-used", "per-vcpu", "direct-mapped", "mru-section")
-UPDATES = ("in-place", "two-sets", "copy", "rebuild")
+from slotlookup.vocabulary import CachePolicy, UpdateDiscipline
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +19,16 @@ class StrategySpec:
 
     gfn: str
     hva: str
-    cache: str = "none"
-    update: str = "in-place"
+    cache: CachePolicy = CachePolicy.NONE
+    update: UpdateDiscipline = UpdateDiscipline.IN_PLACE
     unaliased: bool = False
 
     def __str__(self) -> str:
         """The canonical text: every key that differs from its default."""
         parts = [f"gfn={self.gfn}", f"hva={self.hva}"]
-        if self.cache != "none":
+        if self.cache != CachePolicy.NONE:
             parts.append(f"cache={self.cache}")
-        if self.update != "in-place":
+        if self.update != UpdateDiscipline.IN_PLACE:
             parts.append(f"update={self.update}")
         if self.unaliased:
             parts.append("unaliased")
@@ -43,8 +42,8 @@ class StrategySpec:
             case "hva":
                 return replace(self, hva=value)
             case "cache":
-                return replace(self, cache=value)
+                return replace(self, cache=CachePolicy(value))
             case "update":
-                return replace(self, update=value)
+                return replace(self, update=UpdateDiscipline(value))
             case _:
                 return replace(self, unaliased=True)

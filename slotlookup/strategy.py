@@ -16,7 +16,8 @@ import numpy as np
 from slotlookup.address import ADDRESS_LIMIT
 from slotlookup.memslots import Memslot, SlotChange
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_at
-from slotlookup.structure import ROLES, Family
+from slotlookup.structure import Family
+from slotlookup.vocabulary import Count, Role, UpdateDiscipline
 
 if TYPE_CHECKING:
     from _slotlookup_native import Mode
@@ -26,22 +27,22 @@ if TYPE_CHECKING:
 class Capabilities:
     """Declared facts about a strategy.
 
-    `update` is "in-place" where readers see a change as soon as it is staged, otherwise the discipline that hides it
+    `update` is in place where readers see a change as soon as it is staged, otherwise the discipline that hides it
     until it is published. `counts` names the counters the strategy can give. A slot is refused with BeyondLimit where
     its last gfn or its last hva lies beyond `limits`.
     """
 
     family: Family
-    update: str
+    update: UpdateDiscipline
     kernel: bool
     simd: bool
-    counts: tuple[str, ...]
+    counts: tuple[Count, ...]
     limits: tuple[int, int] = (ADDRESS_LIMIT - 1, ADDRESS_LIMIT - 1)
 
     def refusal(self, slot: Memslot) -> str:
         """Why a slot cannot be held; "" where it can."""
         ends = (slot.end_gfn - 1, slot.userspace_end - 1)
-        for role, end, limit in zip(ROLES, ends, self.limits, strict=True):
+        for role, end, limit in zip(Role, ends, self.limits, strict=True):
             if end > limit:
                 return f"slot {slot.number} ends at {role} {end:#x}, and its keys end at {limit:#x}"
         return ""

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from slotlookup.address import ADDRESS_LIMIT
+from slotlookup.vocabulary import Role
 
 
 class Family(StrEnum):
@@ -21,10 +22,6 @@ class Family(StrEnum):
 
     NATIVE = "native"
     PYTHON = "python"
-
-
-ROLES = ("gfn", "hva")
-"""gfn lookups and hva visits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ class NativeStructure:
     kernel: bool = True
     simd: bool = False
     unaliased: bool = False
-    roles: tuple[str, ...] = ROLES
+    roles: tuple[Role, ...] = tuple(Role)
     partner: str = ""
     big_allocation: bool = False
     readers_in_place: bool = False
@@ -127,7 +124,7 @@ class PythonStructure:
     note: Callable[[], str] = lambda: ""
     own_code: bool = False
     compares: bool = True
-    roles: tuple[str, ...] = ROLES
+    roles: tuple[Role, ...] = tuple(Role)
     partner: str = ""
     limit: int = ADDRESS_LIMIT - 1
     package: str = ""
@@ -177,9 +174,9 @@ class FileStructure:
         return Family.PYTHON if self.class_name else Family.NATIVE
 
     @property
-    def roles(self) -> tuple[str, ...]:
+    def roles(self) -> tuple[Role, ...]:
         """Both: the functions of slotlookup.h, and the methods of a RangeIndex, are those of either role."""
-        return ROLES
+        return tuple(Role)
 
 
 Structure = NativeStructure | PythonStructure

@@ -27,12 +27,13 @@ change writes the tree. For gfns only; hva visits go to `interval-tree` unless t
 """
 
 from slotlookup.structure import Costs, NativeStructure
+from slotlookup.vocabulary import Role
 
 STRUCTURE = NativeStructure(
     name="eytzinger",
     summary="starts in breadth-first order, fetched ahead",
     costs=Costs(gfn="O(log n)", hva="-", update="O(n)"),
     source="Khuong and Morin, 2017; Algorithms for Modern Hardware",
-    roles=("gfn",),
+    roles=(Role.GFN,),
     partner="interval-tree",
 )

@@ -45,12 +45,13 @@ Do not choose it where slots lie apart: each hole takes an entry. `bplus-tree` k
 """
 
 from slotlookup.structure import Costs, NativeStructure
+from slotlookup.vocabulary import Role
 
 STRUCTURE = NativeStructure(
     name="maple-tree",
     summary="B-tree of ranges with holes, as Linux's maple tree",
     costs=Costs(gfn="O(log n)", hva="-", update="O(log n)"),
     source="Linux 6.1, lib/maple_tree.c",
-    roles=("gfn",),
+    roles=(Role.GFN,),
     partner="interval-tree",
 )

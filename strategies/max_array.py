@@ -27,12 +27,13 @@ Do not choose it where slots change often, nor where an attacker chooses the slo
 """
 
 from slotlookup.structure import Costs, NativeStructure
+from slotlookup.vocabulary import Role
 
 STRUCTURE = NativeStructure(
     name="max-array",
     summary="sorted array whose entries name the nearest before that ends later",
     costs=Costs(gfn="-", hva="O(log n + k) to O(n)", update="O(n)"),
     source="SuperIntervals, Kez Cleal",
-    roles=("hva",),
+    roles=(Role.HVA,),
     partner="rbtree",
 )

@@ -32,12 +32,13 @@ slot.
 """
 
 from slotlookup.structure import Costs, NativeStructure
+from slotlookup.vocabulary import Role
 
 STRUCTURE = NativeStructure(
     name="nested-lists",
     summary="lists of ranges that do not enclose one another, each with a list of what it encloses",
     costs=Costs(gfn="-", hva="O(log n + k log n)", update="O(n)"),
     source="Alekseyenko and Lee 2007 (NCList)",
-    roles=("hva",),
+    roles=(Role.HVA,),
     partner="rbtree",
 )

@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 
 from slotlookup.structure import Costs, PythonStructure
+from slotlookup.vocabulary import Role
 
 from ._built_index import BuiltIndex
 
@@ -69,7 +70,7 @@ STRUCTURE = PythonStructure(
     source="superintervals",
     make=SupersetIndex,
     compares=False,
-    roles=("gfn",),
+    roles=(Role.GFN,),
     partner="py-intervaltree",
     limit=LIMIT,
     package="superintervals",

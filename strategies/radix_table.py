@@ -36,12 +36,13 @@ Do not choose it where memory counts, or where slots change often and there are 
 """
 
 from slotlookup.structure import Costs, NativeStructure
+from slotlookup.vocabulary import Role
 
 STRUCTURE = NativeStructure(
     name="radix-table",
     summary="page table over gfns, nine bits a level, single ways skipped",
     costs=Costs(gfn="O(1)", hva="-", update="O(n)"),
     source="QEMU, system/physmem.c",
-    roles=("gfn",),
+    roles=(Role.GFN,),
     partner="interval-tree",
 )

@@ -24,12 +24,13 @@ two loads of one search overlap. For gfns only; hva visits go to `interval-tree`
 """
 
 from slotlookup.structure import Costs, NativeStructure
+from slotlookup.vocabulary import Role
 
 STRUCTURE = NativeStructure(
     name="sorted-branchless",
     summary="column of starts in order, halved without branches",
     costs=Costs(gfn="O(log n)", hva="-", update="O(n)"),
     source="Khuong and Morin, 2017; Algorithms for Modern Hardware",
-    roles=("gfn",),
+    roles=(Role.GFN,),
     partner="interval-tree",
 )

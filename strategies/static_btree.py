@@ -28,12 +28,13 @@ visits go to `interval-tree` unless told otherwise.
 """
 
 from slotlookup.structure import Costs, NativeStructure
+from slotlookup.vocabulary import Role
 
 STRUCTURE = NativeStructure(
     name="static-btree",
     summary="B-tree built in one go, nodes of eight starts",
     costs=Costs(gfn="O(log n)", hva="-", update="O(n)"),
     source="Algorithms for Modern Hardware (S+ tree)",
-    roles=("gfn",),
+    roles=(Role.GFN,),
     partner="interval-tree",
 )

@@ -20,6 +20,7 @@ comparisons. For gfns only; hva visits go to `interval-tree` unless told otherwi
 """
 
 from slotlookup.structure import Costs, NativeStructure
+from slotlookup.vocabulary import Role
 
 STRUCTURE = NativeStructure(
     name="static-btree-simd",
@@ -28,6 +29,6 @@ STRUCTURE = NativeStructure(
     source="Algorithms for Modern Hardware (S+ tree)",
     kernel=False,
     simd=True,
-    roles=("gfn",),
+    roles=(Role.GFN,),
     partner="interval-tree",
 )

@@ -9,6 +9,7 @@ from slotlookup.memslots import ChangeKind, Memslot, SlotChange
 from slotlookup.strategy import Capabilities, Counters, Strategy
 from slotlookup.stream import GfnStream, Numbers
 from slotlookup.structure import Family
+from slotlookup.vocabulary import UpdateDiscipline
 
 
 class Plain(Strategy):
@@ -17,7 +18,7 @@ class Plain(Strategy):
     def __init__(self) -> None:
         self.name = self.spec = "plain"
         self.note = ""
-        self.capabilities = Capabilities(Family.PYTHON, "in-place", kernel=False, simd=False, counts=())
+        self.capabilities = Capabilities(Family.PYTHON, UpdateDiscipline.IN_PLACE, kernel=False, simd=False, counts=())
         self.slots: dict[int, Memslot] = {}
 
     def stage(self, change: SlotChange) -> None:
@@ -192,7 +193,7 @@ class HidesTheStaged(Plain):
 class SaysTwoSets(Plain):
     def __init__(self) -> None:
         super().__init__()
-        self.capabilities = Capabilities(Family.NATIVE, "two-sets", kernel=True, simd=False, counts=())
+        self.capabilities = Capabilities(Family.NATIVE, UpdateDiscipline.TWO_SETS, kernel=True, simd=False, counts=())
 
 
 class CachedByVcpu(Plain):

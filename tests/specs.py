@@ -7,8 +7,8 @@ from itertools import cycle, islice
 
 from slotlookup import registry
 from slotlookup.conformance.tandem import Make
-from slotlookup.spec import CACHES, UPDATES
-from slotlookup.structure import ROLES, Family, NativeStructure, Structure
+from slotlookup.structure import Family, NativeStructure, Structure
+from slotlookup.vocabulary import CachePolicy, Role, UpdateDiscipline
 
 EXEMPLARS = ("linear", "rbtree")
 """Caches and update disciplines are code of their own: an array and a tree of nodes go through all of them."""
@@ -33,11 +33,11 @@ def every_spec() -> list[str]:
             if structure.family is Family.NATIVE:
                 specs += [f"{variant},cache=last-used,update=two-sets", f"{variant},update=copy"]
             if variant in EXEMPLARS:
-                specs += [f"{variant},cache={cache}" for cache in CACHES[2:]]
-                specs += [f"{variant},update={update}" for update in UPDATES[1:]]
+                specs += [f"{variant},cache={cache}" for cache in list(CachePolicy)[2:]]
+                specs += [f"{variant},update={update}" for update in list(UpdateDiscipline)[1:]]
                 specs += [f"{variant},cache=per-vcpu,update=two-sets"]
     for family in Family:
-        gfn, hva = ([s.name for s in of_family(family) if role in s.roles] for role in ROLES)
+        gfn, hva = ([s.name for s in of_family(family) if role in s.roles] for role in Role)
         others, pairs = [*hva[1:], hva[0]], max(len(gfn), len(hva))
         mixed = [f"gfn={a},hva={b}" for a, b in islice(zip(cycle(gfn), cycle(others)), pairs)]
         specs += [*mixed, *(f"{spec},cache=last-used" for spec in mixed)]

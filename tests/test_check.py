@@ -21,6 +21,7 @@ from slotlookup.bench.gate.judge import Verdict, allowed, judge
 from slotlookup.config.settings import Tolerance
 from slotlookup.structure import Costs, Family, Preset, PythonStructure, RangeIndex
 from slotlookup.trace import Trace, gfn_events, write_trace
+from slotlookup.vocabulary import Count, Operation
 
 
 @pytest.fixture(autouse=True)
@@ -306,7 +307,7 @@ def test_the_last_tolerance_that_matches_holds() -> None:
     tolerances = (
         Tolerance(percent=1),
         Tolerance(strategy="kvm-*", percent=5),
-        Tolerance(strategy="kvm-*", role="gfn", metric="lines", workload="syn*", percent=10),
+        Tolerance(strategy="kvm-*", role=Operation.GFN, metric=Count.LINES, workload="syn*", percent=10),
     )
     assert allowed(tolerances, "two-slot", "linear", "gfn", "lines") == 1
     assert allowed(tolerances, "two-slot", "kvm-5.17", "gfn", "lines") == 5

@@ -44,6 +44,7 @@ from slotlookup.conformance.tandem import (
 from slotlookup.errors import BrokenStrategy
 from slotlookup.strategy import Capabilities, Counters, Strategy
 from slotlookup.structure import Family
+from slotlookup.vocabulary import Count, UpdateDiscipline
 
 SPECS = every_spec()
 
@@ -186,11 +187,13 @@ def test_operations_print_as_they_are_written() -> None:
     assert str(Operation("create", (3, 0x100, 16, 0x7000))) == "create(3, 0x100, 0x10, 0x7000)"
 
 
-def counting(claimed: tuple[str, ...], given: Counters, after_reset: Counters) -> Callable[[], Strategy]:
+def counting(claimed: tuple[Count, ...], given: Counters, after_reset: Counters) -> Callable[[], Strategy]:
     class Counting(Plain):
         def __init__(self) -> None:
             super().__init__()
-            self.capabilities = Capabilities(Family.PYTHON, "in-place", kernel=False, simd=False, counts=claimed)
+            self.capabilities = Capabilities(
+                Family.PYTHON, UpdateDiscipline.IN_PLACE, kernel=False, simd=False, counts=claimed
+            )
             self.was_reset = False
 
         def counters(self) -> Counters:
@@ -208,13 +211,15 @@ NONE = Counters(None, None, None, None)
 @pytest.mark.parametrize(
     ("claimed", "given", "after", "complaint"),
     [
-        (("compares",), NONE, NONE, "compares is declared but is None"),
-        (("compares",), Counters(None, 0, None, None), NONE, "compares is declared but is 0"),
+        ((Count.COMPARES,), NONE, NONE, "compares is declared but is None"),
+        ((Count.COMPARES,), Counters(None, 0, None, None), NONE, "compares is declared but is 0"),
         ((), Counters(None, None, 4, None), NONE, "hops is not declared but is 4"),
-        (("lines",), Counters(None, None, None, 9), Counters(None, None, None, 9), "a reset leaves"),
+        ((Count.LINES,), Counters(None, None, None, 9), Counters(None, None, None, 9), "a reset leaves"),
     ],
 )
-def test_wrong_counters_are_caught(claimed: tuple[str, ...], given: Counters, after: Counters, complaint: str) -> None:
+def test_wrong_counters_are_caught(
+    claimed: tuple[Count, ...], given: Counters, after: Counters, complaint: str
+) -> None:
     with pytest.raises(AssertionError, match=complaint):
         conformance.check_counted(Plain, counting(claimed, given, after))
 

@@ -12,6 +12,7 @@ from slotlookup.families.python import PythonStrategy
 from slotlookup.registry import make_strategy, parse_spec
 from slotlookup.spec import StrategySpec
 from slotlookup.structure import Costs, Family, Preset
+from slotlookup.vocabulary import CachePolicy, UpdateDiscipline
 
 
 @pytest.mark.parametrize(
@@ -23,13 +24,13 @@ from slotlookup.structure import Costs, Family, Preset
         ("rbtree,hva=interval-tree", StrategySpec("rbtree", "interval-tree"), "gfn=rbtree,hva=interval-tree"),
         (
             " rbtree , cache=last-used ",
-            StrategySpec("rbtree", "rbtree", "last-used"),
+            StrategySpec("rbtree", "rbtree", CachePolicy.LAST_USED),
             "gfn=rbtree,hva=rbtree,cache=last-used",
         ),
         ("rbtree,cache=none,update=in-place", StrategySpec("rbtree", "rbtree"), "gfn=rbtree,hva=rbtree"),
         (
             "kvm-5.17",
-            StrategySpec("rbtree", "interval-tree", "last-used", "two-sets"),
+            StrategySpec("rbtree", "interval-tree", CachePolicy.LAST_USED, UpdateDiscipline.TWO_SETS),
             "gfn=rbtree,hva=interval-tree,cache=last-used,update=two-sets",
         ),
         (
@@ -44,7 +45,7 @@ from slotlookup.structure import Costs, Family, Preset
         ),
         (
             "gfn=rbtree,hva=linear,unaliased,update=two-sets",
-            StrategySpec("rbtree", "linear", update="two-sets", unaliased=True),
+            StrategySpec("rbtree", "linear", update=UpdateDiscipline.TWO_SETS, unaliased=True),
             "gfn=rbtree,hva=linear,update=two-sets,unaliased",
         ),
         ("py-bintrees", StrategySpec("py-bintrees", "py-bintrees"), "gfn=py-bintrees,hva=py-bintrees"),

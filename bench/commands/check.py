@@ -13,6 +13,7 @@ from slotlookup.config.settings import CheckWorkload, TimeGate
 from slotlookup.errors import BrokenStrategy, ConfigError, Incomparable, SlotlookupError, UsageError
 from slotlookup.registry import family_of, names_a_trace, strategy_names, unknown
 from slotlookup.structure import Family
+from slotlookup.vocabulary import RANKED
 
 from ..configuration import configuration
 from ..gate.baseline import Baseline, TimeFigure, line_numbers, read_baseline, to_text, write_baseline
@@ -146,8 +147,8 @@ def time_gates(config: Config, suite: Suite) -> tuple[TimeGate, ...]:
         seen.add((gate.workload, key_of(gate)))
         if _is_native(gate.strategy) != _is_native(gate.against):
             raise config.error(key, "one strategy is native, the other is not; they are never compared")
-        if not _is_native(gate.strategy) and gate.mode != "throughput_hot":
-            raise config.error(f"{key}.mode", "Python strategies have throughput_hot only")
+        if not _is_native(gate.strategy) and gate.mode != RANKED:
+            raise config.error(f"{key}.mode", f"Python strategies have {RANKED} only")
     return config.settings.check.times
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 
 from slotlookup.errors import Incomparable, UsageError
+from slotlookup.vocabulary import RANKED, Operation
 
 from ..results.compare import EFFECT, Change, Comparison, Shift, StrategyChange, compare
 from ..results.export import escape, markdown_table, with_span
 from ..results.load import OtherSchemaVersion, load_result
-from ..results.model import ROLES, RunResult
-from ..results.verdict import MODE, TITLES, significant
+from ..results.model import RunResult
+from ..results.verdict import significant
 
 COUNT_HEADINGS = ("role", "strategy", "figure", "OLD", "NEW", "change", "")
 TIME_HEADINGS = ("strategy", "timing", "figure", "OLD", "NEW", "NEW/OLD", "")
@@ -140,7 +141,7 @@ def _figures(change: StrategyChange) -> Iterator[tuple[str, str, Change]]:
 
 def _count_rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
     """A row for each exact figure that changed, by role."""
-    for wanted in (*ROLES, "all"):
+    for wanted in (*Operation, "all"):
         for strategy in comparison.strategies:
             for role, name, figure in _figures(strategy):
                 if role == wanted and figure.changed:
@@ -184,19 +185,19 @@ def _timed(run: RunResult, family: str) -> bool:
 
 def _time_tables(comparison: Comparison) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
     """By role, two rows a timing: in ns, and to the reference. Besides throughput_hot, those there is a verdict on."""
-    for role in ROLES:
+    for role in Operation:
         rows: list[tuple[str, ...]] = []
         for strategy in comparison.strategies:
             times = strategy.roles[role].ns if role in strategy.roles else {}
             for mode, time in times.items():
-                if mode != MODE and time.verdict is None and time.ns.verdict is None:
+                if mode != RANKED and time.verdict is None and time.ns.verdict is None:
                     continue
                 rows.append((strategy.strategy, mode.replace("_", " "), "ns", *_shift_cells(time.ns)))
                 if time.to_reference is not None:
                     reference = comparison.new.references[strategy.family]
                     rows.append(("", "", f"to {reference}", *_shift_cells(time.to_reference)))
         if rows:
-            yield TITLES[role], rows
+            yield role.plural, rows
 
 
 def _shift_cells(shift: Shift) -> tuple[str, str, str, str]:

@@ -14,7 +14,8 @@ from slotlookup.model.scenario import Scenario
 from slotlookup.registry import make_strategy, missing, parse_spec, presets, strategy_names, structures, workloads
 from slotlookup.spec import StrategySpec
 from slotlookup.stream import creation_table
-from slotlookup.structure import ROLES, NativeStructure, Preset, Structure
+from slotlookup.structure import NativeStructure, Preset, Structure
+from slotlookup.vocabulary import Role, UpdateDiscipline
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,8 +65,8 @@ def strategy_row(name: str) -> dict[str, Any]:
     declared = presets().get(name) or structures()[name]
     gfn, hva = structures()[spec.gfn], structures()[spec.hva]
     # A structure alone serves what it serves; of a combination, every role is served.
-    roles = list(ROLES) if isinstance(declared, Preset) else list(declared.roles)
-    serving = [gfn, hva] if len(roles) == len(ROLES) else [structures()[name]]
+    roles = list(Role) if isinstance(declared, Preset) else list(declared.roles)
+    serving = [gfn, hva] if len(roles) == len(Role) else [structures()[name]]
     lacking = missing(name)
     obstacle = ", ".join(dict.fromkeys(o for s in serving if (o := _obstacle(s))))
     return {
@@ -94,7 +95,7 @@ def _obstacle(structure: Structure) -> str:
 def _readers(spec: StrategySpec, serving: Sequence[Structure]) -> str:
     """What a change does to readers under way: they look on, at the old slots if need be, or they must wait."""
     in_place = all(isinstance(s, NativeStructure) and s.readers_in_place for s in serving)
-    return "look on" if spec.update != "in-place" or in_place else "wait"
+    return "look on" if spec.update != UpdateDiscipline.IN_PLACE or in_place else "wait"
 
 
 def _bytes_per_slot(name: str) -> float | None:

@@ -15,10 +15,11 @@ from slotlookup.model.scenario import Scenario
 from slotlookup.registry import find_workload, make_strategy, missing, strategy_names, workloads
 from slotlookup.structure import Family
 from slotlookup.trace import Trace, read_trace
+from slotlookup.vocabulary import Placement
 
 from ..configuration import configuration
 from ..measure.runner import REFERENCES, RunOptions, run
-from ..options import Seconds
+from ..options import Seconds, choice
 from ..results.export import check_export_path, write_export
 from ..results.model import to_json, write_text
 
@@ -61,7 +62,7 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 )
 @click.option(
     "--placement",
-    type=click.Choice(["packed", "scattered", "slab"]),
+    type=choice(*Placement),
     help="Where native strategies' slots lie: packed (if not configured), scattered as by an aged allocator, or slab "
     "as Linux places its own.",
 )

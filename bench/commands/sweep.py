@@ -15,10 +15,11 @@ from click.core import ParameterSource
 from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.registry import family_of, parse_spec, strategy_names
 from slotlookup.structure import Family
+from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
 from ..configuration import configuration
 from ..measure.machine import describe_machine
-from ..results.model import COUNTS, ROLES, TIMES
+from ..options import choice
 from ..sweep import file as sweep_file
 from ..sweep import points as sweep
 from ..sweep.points import Point, SweepOptions
@@ -34,8 +35,8 @@ from ..sweep.points import Point, SweepOptions
 @click.option("--rigorous", "effort", flag_value="rigorous", help="More precise, in three to four times the time.")
 @click.option(
     "--timing",
-    type=click.Choice(TIMES),
-    default=TIMES[0],
+    type=choice(*TimingMode),
+    default=str(RANKED),
     show_default=True,
     help="What is timed: independent operations or each waiting for the last, caches as they are or displaced.",
 )
@@ -49,10 +50,8 @@ from ..sweep.points import Point, SweepOptions
     metavar="FILE.svg|png",
     help="Also draw the curves.",
 )
-@click.option("--plot-role", type=click.Choice(ROLES), help="Draw this role alone.")
-@click.option(
-    "--plot-metric", type=click.Choice(["ns", *COUNTS]), help="Draw this; by default ns, or compares without timing."
-)
+@click.option("--plot-role", type=choice(*Operation), help="Draw this role alone.")
+@click.option("--plot-metric", type=choice("ns", *Count), help="Draw this; by default ns, or compares without timing.")
 @click.option(
     "--save", type=click.Path(path_type=Path, dir_okay=False), help="Keep each point here as soon as it is done."
 )
@@ -149,7 +148,7 @@ def _options(
         _specs(strategies or settings.strategies or native_strategies()),
         effort,
         counts_only,
-        timing,
+        TimingMode(timing),
         settings.displaced,
         settings.placement,
     )
@@ -158,13 +157,13 @@ def _options(
 def _plot_metric(plot_file: Path | None, metric: str | None, options: SweepOptions) -> str:
     """The metric to draw. Raises UsageError, before anything is measured, where it could not be drawn."""
     if metric == "ns" and options.counts_only:
-        raise UsageError(f"--plot-metric ns: nothing is timed with --counts-only; take one of {', '.join(COUNTS)}")
+        raise UsageError(f"--plot-metric ns: nothing is timed with --counts-only; take one of {', '.join(Count)}")
     if plot_file is not None:
         from ..sweep.plot import check_plot_path
 
         check_plot_path(plot_file)
     if metric is None:
-        metric = "compares" if options.counts_only else "ns"
+        metric = Count.COMPARES if options.counts_only else "ns"
     return options.timing if metric == "ns" else metric
 
 
@@ -211,4 +210,4 @@ def _present(options: SweepOptions, machine: Mapping[str, Any], points: Mapping[
     from ..console import output
     from ..sweep.tables import print_sweep
 
-    print_sweep(options, machine, points, "compares" if options.counts_only else options.timing, output())
+    print_sweep(options, machine, points, Count.COMPARES if options.counts_only else options.timing, output())

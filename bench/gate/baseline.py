@@ -14,8 +14,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from slotlookup.config.settings import Placement, Role, Timed, without_nulls
+from slotlookup.config import words
+from slotlookup.config.settings import without_nulls
 from slotlookup.errors import Incomparable
+from slotlookup.vocabulary import Count
 from slotlookup.writing import replacing
 
 SCHEMA_VERSION = 1
@@ -32,14 +34,11 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Figures(_Part):
+# mypy does not know the keys that an enumeration gives.
+class Figures(words.keyed(_Part, Count, (Total | None, None))):  # type: ignore[misc]
     """One strategy in one role: sums over all operations; None where a strategy cannot tell."""
 
     operations: Annotated[int, Field(ge=1)]
-    slots_examined: Total | None = None
-    compares: Total | None = None
-    hops: Total | None = None
-    lines: Total | None = None
 
 
 class TimeFigure(_Part):
@@ -48,8 +47,8 @@ class TimeFigure(_Part):
     `displaced` is the number of bytes walked between operations where caches were cold, else 0.
     """
 
-    role: Role
-    mode: Timed
+    role: words.Operation
+    mode: words.TimingMode
     cpu: str
     displaced: Total
     ratio_ppm: Annotated[int, Field(ge=1)]
@@ -67,7 +66,7 @@ class WorkloadFigures(_Part):
     seed: Total
     fingerprint: Name
     questions: Name
-    strategies: dict[str, dict[Role, Figures]]
+    strategies: dict[str, dict[words.Operation, Figures]]
     times: dict[str, TimeFigure] = {}
 
 
@@ -75,7 +74,7 @@ class Baseline(_Part):
     """All figures, by workload."""
 
     schema_version: int = SCHEMA_VERSION
-    placement: Placement
+    placement: words.Placement
     workloads: dict[str, WorkloadFigures]
 
     def groups(self) -> Iterator[tuple[str, str, str, Figures]]:

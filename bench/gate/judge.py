@@ -14,9 +14,9 @@ from fractions import Fraction
 
 from slotlookup.config.settings import Tolerance
 from slotlookup.errors import EXIT_FAILED, EXIT_INCOMPARABLE
+from slotlookup.vocabulary import Count
 
 from ..measure.counting import Counted, Fault
-from ..results.model import COUNTS
 from ..results.statistics import Interval
 from .baseline import Baseline, Figures, WorkloadFigures, time_key
 
@@ -164,7 +164,7 @@ def compare(
         outcome.alike.add(title)
         for strategy in held.strategies.keys() & new.strategies.keys():
             _compare_strategy(outcome, title, strategy, held, new, tolerances)
-    outcome.rows.sort(key=lambda row: (row.workload, row.strategy, row.role, COUNTS.index(row.metric)))
+    outcome.rows.sort(key=lambda row: (row.workload, row.strategy, row.role, list(Count).index(Count(row.metric))))
     return outcome
 
 
@@ -219,7 +219,7 @@ def _compare_strategy(
             words = f"{then[role].operations} operations in the baseline and {now[role].operations} now"
             lacks(f"{where}: {words}")
         else:
-            for metric in COUNTS:
+            for metric in Count:
                 a, b = _total(then[role], metric), _total(now[role], metric)
                 if a is not None and b is not None:
                     tolerance = allowed(tolerances, title, strategy, role, metric)

@@ -72,7 +72,7 @@ def measure(
     for i, gate in enumerate(gates):
         asked = questions[gate.workload]
         task = make_task(gate.role, family_of(gate.strategy), asked, make_strategy)
-        cold = gate.mode.endswith("cold")
+        cold = gate.mode.cold
         texts = [gate.strategy, gate.against, *([EMPTY] if cold else [])]
 
         def make(text: str, asked: Questions = asked, task: Task = task) -> Strategy:

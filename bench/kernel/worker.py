@@ -23,12 +23,13 @@ from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import LOG_DIRTY_PAGES
 from slotlookup.registry import make_strategy
 from slotlookup.stream import Words
+from slotlookup.vocabulary import Placement
 
 from .layout import BASE_GFN, REGION_PAGES, Layout, Pattern, asked_pages, expected_checksum, numbers_in_order, regions
 
 STRATEGY = "kvm-5.17"
 """What the kernel is compared with: rbtree by gfn, interval tree by hva, the last slot used."""
-PLACEMENT = "slab"
+PLACEMENT = Placement.SLAB
 SEED = 1
 DISPLACED = {"gfn": 1 << 10, "hva": 16 << 10}
 """Bytes walked before each search where a strategy is called as the kernel calls its own: see docs/kernel-truth.md."""

@@ -14,9 +14,10 @@ from slotlookup.questions import Questions, questions_of
 from slotlookup.registry import family_of, make_strategy
 from slotlookup.structure import PATIENCE, Family
 from slotlookup.trace import Trace
+from slotlookup.vocabulary import Count
 
 from ..gate.baseline import Figures, WorkloadFigures
-from ..results.model import COUNTS, RoleResult
+from ..results.model import RoleResult
 from .runner import Report
 from .tasks import TASKS, MakeStrategy, Task, make_task
 
@@ -115,7 +116,7 @@ def _count_task(
 
 def totals(result: RoleResult) -> Figures:
     """Sums from means. Exact: a total below 2^51 is nearer to mean * operations than to any other integer."""
-    means = {name: getattr(result, name) for name in COUNTS}
+    means = {name: getattr(result, name) for name in Count}
     sums = {name: None if mean is None else round(mean * result.operations) for name, mean in means.items()}
     return Figures(operations=result.operations, **sums)
 

@@ -14,8 +14,9 @@ from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
 from slotlookup.structure import PATIENCE, Family
 from slotlookup.trace import Trace
+from slotlookup.vocabulary import Operation, Placement, TimingMode
 
-from ..results.model import TIMES, RunResult, StrategyResult, Timing
+from ..results.model import RunResult, StrategyResult, Timing
 from ..results.statistics import Interval, median_interval, ratio_interval
 from .machine import describe_machine
 from .tasks import TASKS, MakeStrategy, Task, make_task
@@ -45,7 +46,7 @@ class RunOptions:
     seed: int = 0
     budget: float = 1.0
     displaced: int = DISPLACED
-    placement: str = "packed"
+    placement: str = Placement.PACKED
     patience: float = PATIENCE
 
     @property
@@ -64,7 +65,7 @@ def run(
     texts: Sequence[str],
     options: RunOptions,
     report: Report,
-    timings: Sequence[str] = TIMES,
+    timings: Sequence[TimingMode] = tuple(TimingMode),
 ) -> RunResult:
     """Put `trace` through the strategies `texts`. Wrong answers void a row; they do not raise.
 
@@ -113,7 +114,7 @@ def _run_task(
     rows: list[StrategyResult],
     family: Family,
     options: RunOptions,
-    timings: Sequence[str],
+    timings: Sequence[TimingMode],
     empty: dict[str, dict[str, Interval]],
     control: dict[str, dict[str, Interval]],
     report: Report,
@@ -141,11 +142,11 @@ def _run_task(
         for row in sound:
             row.fault = row.fault or samples.faults.get(row.strategy)
             if row.fault is None:
-                row.roles[task.role].ns[name] = _timing(samples, row.strategy, reference, net=name.endswith("cold"))
+                row.roles[task.role].ns[name] = _timing(samples, row.strategy, reference, net=name.cold)
         if EMPTY in samples.ns:
             empty.setdefault(task.role, {})[name] = median_interval(samples.ns[EMPTY])
         if CONTROL in samples.ns and reference in samples.ns:
-            ratio = _timing(samples, CONTROL, reference, net=name.endswith("cold")).ratio
+            ratio = _timing(samples, CONTROL, reference, net=name.cold).ratio
             if ratio is not None:
                 control.setdefault(task.role, {})[name] = ratio
 
@@ -155,7 +156,7 @@ def _loaded(task: Task, text: str, held: dict[str, Strategy]) -> Strategy:
 
     Loading 32,764 slots takes a Python tree seconds, and each role and timing would load them again.
     """
-    if task.restarts or task.role == "update":
+    if task.restarts or task.role == Operation.UPDATE:
         return _make_loaded(task, text)
     if text not in held:
         held[text] = _make_loaded(task, text)

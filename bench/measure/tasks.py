@@ -21,8 +21,9 @@ from slotlookup.strategy import SelfTimed, Strategy
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_at, one_segment
 from slotlookup.stream import Timeline as StreamTimeline
 from slotlookup.structure import Family
+from slotlookup.vocabulary import Count, Operation, TimingMode
 
-from ..results.model import COUNTS, TIMES, RoleResult
+from ..results.model import RoleResult
 
 PYTHON_OPERATIONS = 20_000
 """Python strategies replay at most this many operations of each role."""
@@ -37,8 +38,8 @@ EDGES_LOOKED_AT = 2_048
 class Task(ABC):
     """A role's questions with their right answers, common to all strategies."""
 
-    role: str
-    modes: tuple[str, ...] = TIMES
+    role: Operation
+    modes: tuple[TimingMode, ...] = tuple(TimingMode)
     """The timings that make sense in this role."""
     operations: int
     sliceable: bool
@@ -76,7 +77,7 @@ class Task(ABC):
 
     def _result(self, strategy: Strategy) -> RoleResult:
         counters = strategy.counters()
-        means = {name: getattr(counters, name) for name in COUNTS}
+        means = {name: getattr(counters, name) for name in Count}
         result = RoleResult(self.operations)
         for name, total in means.items():
             setattr(result, name, None if total is None or not self.operations else total / self.operations)
@@ -98,7 +99,7 @@ def _first_difference(strategy: Strategy, what: str, got: Numbers, expected: Num
 class GfnTask(Task):
     """gfn lookups."""
 
-    role = "gfn"
+    role = Operation.GFN
 
     def __init__(self, questions: Questions, limit: int, make: MakeStrategy = make_strategy) -> None:
         super().__init__(questions, make)
@@ -129,7 +130,7 @@ class GfnTask(Task):
 class HvaTask(Task):
     """hva visits."""
 
-    role = "hva"
+    role = Operation.HVA
 
     def __init__(self, questions: Questions, limit: int, make: MakeStrategy = make_strategy) -> None:
         super().__init__(questions, make)
@@ -171,9 +172,9 @@ class UpdateTask(Task):
     All slots' where they are few; of many, those created last and an even choice of the others.
     """
 
-    role = "update"
+    role = Operation.UPDATE
     # A change returns nothing that the next could wait for.
-    modes = ("throughput_hot", "throughput_cold")
+    modes = tuple(mode for mode in TimingMode if not mode.waits)
 
     def __init__(self, questions: Questions, limit: int, make: MakeStrategy = make_strategy) -> None:
         super().__init__(questions, make)

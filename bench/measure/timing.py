@@ -14,6 +14,7 @@ from time import monotonic
 from slotlookup.errors import BrokenStrategy
 from slotlookup.families.native import HOT, Mode
 from slotlookup.strategy import Strategy
+from slotlookup.vocabulary import TimingMode
 
 from .tasks import Task
 
@@ -57,10 +58,9 @@ class Samples:
     faults: dict[str, str]
 
 
-def native_mode(name: str, displaced: int) -> Mode:
-    """The native replay mode of a timing's name; `displaced` bytes are walked between operations where it is cold."""
-    kind, _, caches = name.partition("_")
-    return Mode(kind, displaced if caches == "cold" else 0)
+def native_mode(timing: TimingMode, displaced: int) -> Mode:
+    """The native replay mode of a timing; `displaced` bytes are walked between operations where it is cold."""
+    return Mode(timing.kind, displaced if timing.cold else 0)
 
 
 def time_task(

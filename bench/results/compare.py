@@ -15,8 +15,9 @@ from typing import Any
 
 from slotlookup.errors import Incomparable
 from slotlookup.structure import Family
+from slotlookup.vocabulary import Count, Operation, TimingMode
 
-from .model import COUNTS, ROLES, SCHEMA_VERSION, TIMES, RoleResult, RunResult, StrategyResult
+from .model import SCHEMA_VERSION, RoleResult, RunResult, StrategyResult
 from .statistics import Interval
 
 EFFECT = 0.05
@@ -162,8 +163,8 @@ class RoleChange:
         """Counts by name, null where the operations differ; timings by name, null where not compared."""
         return {
             "operations": {"old": self.operations[0], "new": self.operations[1]},
-            "counts": {name: self.counts[name].as_json() if name in self.counts else None for name in COUNTS},
-            "ns": {mode: self.ns[mode].as_json() if mode in self.ns else None for mode in TIMES},
+            "counts": {name: self.counts[name].as_json() if name in self.counts else None for name in Count},
+            "ns": {mode: self.ns[mode].as_json() if mode in self.ns else None for mode in TimingMode},
         }
 
 
@@ -186,7 +187,7 @@ class StrategyChange:
             "state": self.state,
             "spec": {"old": self.spec[0], "new": self.spec[1]},
             "bytes_per_slot": None if self.bytes_per_slot is None else self.bytes_per_slot.as_json(),
-            "ops": {role: self.roles[role].as_json() if role in self.roles else None for role in ROLES},
+            "ops": {role: self.roles[role].as_json() if role in self.roles else None for role in Operation},
         }
 
 
@@ -246,7 +247,7 @@ def _require_comparable(old: RunResult, new: RunResult) -> None:
     ]
     asked += [
         Difference(f"where the {role} questions come from", old.workload["origin"][role], new.workload["origin"][role])
-        for role in ROLES
+        for role in Operation
     ]
     differ = [str(difference) for difference in asked if difference.old != difference.new]
     if old.workload["fingerprint"] != new.workload["fingerprint"]:
@@ -289,17 +290,17 @@ def _compare_rows(
     if old is None or new is None or state != "compared":
         return change
     change.bytes_per_slot = Change(old.bytes_per_slot, new.bytes_per_slot)
-    for role in ROLES:
+    for role in Operation:
         if role not in old.roles or role not in new.roles:
             continue
         before, after = old.roles[role], new.roles[role]
         compared = change.roles[role] = RoleChange((before.operations, after.operations))
         if before.operations != after.operations:
             continue
-        compared.counts = {name: Change(getattr(before, name), getattr(after, name)) for name in COUNTS}
+        compared.counts = {name: Change(getattr(before, name), getattr(after, name)) for name in Count}
         if row.family not in left_out:
             is_reference = row.strategy == new_run.references[row.family]
-            for mode in TIMES:
+            for mode in TimingMode:
                 if mode in before.ns and mode in after.ns:
                     least = max([effect, *(_noise(run, row.family, role, mode) for run in (old_run, new_run))])
                     compared.ns[mode] = _compare_times(before, after, mode, least, is_reference)

@@ -15,16 +15,22 @@ from typing import Any
 
 from slotlookup.errors import UsageError
 from slotlookup.structure import Family
+from slotlookup.vocabulary import Count, Operation, TimingMode
 
-from .model import COUNTS, ROLES, TIMES, RoleResult, RunResult, StrategyResult, write_text
+from .model import RoleResult, RunResult, StrategyResult, write_text
 from .statistics import Interval
-from .verdict import TITLES, closing_sentence, significant
+from .verdict import closing_sentence, significant
 
 RUN_COLUMNS = ("date", "cpu", "workload", "slots", "events", "seed", "fingerprint", "displaced", "placement")
 ROW_COLUMNS = ("strategy", "family", "spec", "verified", "fault", "note", "bytes_per_slot", "role", "operations")
 TIME_COLUMNS = ("ns", "ns_low", "ns_high", "ratio", "ratio_low", "ratio_high")
 """Of each timing, prefixed with its name: `throughput_hot_ns` and so on. The ratio is to the family's reference."""
-CSV_COLUMNS = (*RUN_COLUMNS, *ROW_COLUMNS, *COUNTS, *(f"{mode}_{column}" for mode in TIMES for column in TIME_COLUMNS))
+CSV_COLUMNS = (
+    *RUN_COLUMNS,
+    *ROW_COLUMNS,
+    *Count,
+    *(f"{mode}_{column}" for mode in TimingMode for column in TIME_COLUMNS),
+)
 
 
 def check_export_path(path: Path) -> None:
@@ -49,7 +55,7 @@ def to_csv(runs: Sequence[RunResult]) -> str:
     for run in runs:
         of_run = {**run.workload, **run.machine, **run.options, "workload": run.workload["name"]}
         for row in run.results:
-            for role in ROLES:
+            for role in Operation:
                 writer.writerow([of_run.get(c) for c in RUN_COLUMNS] + _csv_row(row, role))
     return text.getvalue()
 
@@ -59,8 +65,8 @@ def _csv_row(row: StrategyResult, role: str) -> list[Any]:
     size = row.bytes_per_slot if row.verified else None
     verified = "true" if row.verified else "false"
     cells: list[Any] = [row.strategy, row.family, row.spec, verified, row.fault, row.note, size, role]
-    cells += [getattr(result, name) if result else None for name in ("operations", *COUNTS)]
-    for mode in TIMES:
+    cells += [getattr(result, name) if result else None for name in ("operations", *Count)]
+    for mode in TimingMode:
         timing = result.ns.get(mode) if result else None
         for interval in (timing.interval, timing.ratio) if timing else (None, None):
             cells += [interval.median, interval.low, interval.high] if interval else [None] * 3
@@ -95,11 +101,11 @@ def _run_markdown(run: RunResult) -> str:
         f"Seed {workload['seed']}, fingerprint {workload['fingerprint']}. {escape(str(machine['cpu']))}, "
         f"Linux {escape(str(machine['kernel']))}, {escape(str(machine['compiler']))}, {machine['date']}.\n",
     ]
-    for role in ROLES:
+    for role in Operation:
         for family in Family:
             rows = [row for row in run.results if row.family == family]
             if rows:
-                parts.append(f"**{TITLES[role]}**, {family}{_asked(run, rows, role)}\n")
+                parts.append(f"**{role.plural}**, {family}{_asked(run, rows, role)}\n")
                 parts.append(_role_markdown(rows, role))
     remarks = [f"- **{escape(r.strategy)} is void:** {escape(r.fault or '')}\n" for r in run.results if not r.verified]
     remarks += [f"- {escape(r.strategy)}: {escape(r.note)}.\n" for r in run.results if r.verified and r.note]
@@ -123,8 +129,8 @@ def _asked(run: RunResult, rows: Sequence[StrategyResult], role: str) -> str:
 def _role_markdown(rows: Sequence[StrategyResult], role: str) -> str:
     """A family's table in one role, with the timings that were taken."""
     results = [row.roles.get(role) if row.verified else None for row in rows]
-    modes = [mode for mode in TIMES if any(result and mode in result.ns for result in results)]
-    headings = ["strategy", *COUNTS, "bytes per slot"]
+    modes = [mode for mode in TimingMode if any(result and mode in result.ns for result in results)]
+    headings = ["strategy", *Count, "bytes per slot"]
     for mode in modes:
         headings += [f"{mode} ns", "ratio"]
     table: list[list[str]] = []
@@ -132,7 +138,7 @@ def _role_markdown(rows: Sequence[StrategyResult], role: str) -> str:
         if result is None:
             table.append([row.strategy, *["void" if not row.verified else "n/a"] * (len(headings) - 1)])
             continue
-        figures = [*(getattr(result, name) for name in COUNTS), row.bytes_per_slot]
+        figures = [*(getattr(result, name) for name in Count), row.bytes_per_slot]
         cells = [row.strategy, *(significant(figure) for figure in figures)]
         for mode in modes:
             cells += _time_cells(result, mode)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slotlookup.errors import InputFileError
+from slotlookup.vocabulary import Count, Operation, TimingMode
 
-from .model import COUNTS, ROLES, SCHEMA_VERSION, TIMES, RoleResult, RunResult, StrategyResult, Timing
+from .model import SCHEMA_VERSION, RoleResult, RunResult, StrategyResult, Timing
 from .statistics import Interval, median
 
 if TYPE_CHECKING:
@@ -127,13 +128,13 @@ def _to_row(saved: SavedRow) -> StrategyResult:
     row = StrategyResult(
         saved.strategy, saved.spec, saved.family, saved.note, saved.fault, bytes_per_slot=saved.bytes_per_slot
     )
-    for role in ROLES:
+    for role in Operation:
         ops: SavedRole | None = getattr(saved.ops, role)
         if ops is not None:
-            counts = {name: getattr(ops, name) for name in COUNTS}
-            ns = {
+            counts = {name: getattr(ops, name) for name in Count}
+            ns: dict[str, Timing] = {
                 mode: _to_timing(timing, f"ops.{role}.ns.{mode}")
-                for mode, timing in ((mode, getattr(ops.ns, mode)) for mode in TIMES)
+                for mode, timing in ((mode, getattr(ops.ns, mode)) for mode in TimingMode)
                 if timing is not None
             }
             row.roles[role] = RoleResult(ops.operations, **counts, ns=ns)

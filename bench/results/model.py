@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slotlookup.vocabulary import Count, Operation, TimingMode
 from slotlookup.writing import replacing
 
 from .statistics import Interval
 
 SCHEMA_VERSION = 1
 """Of `run --json` and saved results. The schema is strict, so any key added or changed makes a new version."""
-ROLES = ("gfn", "hva", "update")
-COUNTS = ("slots_examined", "compares", "hops", "lines")
-TIMES = ("throughput_hot", "throughput_cold", "latency_hot", "latency_cold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Timing:
 
 @dataclass(slots=True)
 class RoleResult:
-    """One strategy in one role. Counts are means an operation; None where not known. `ns` is keyed by TIMES."""
+    """One strategy in one role. Counts are means an operation; None where not known. `ns` is keyed by TimingMode."""
 
     operations: int
     slots_examined: float | None = None
@@ -53,8 +51,8 @@ class RoleResult:
         """All keys, null where nothing was measured."""
         return {
             "operations": self.operations,
-            **{name: getattr(self, name) for name in COUNTS},
-            "ns": {name: self.ns[name].as_json() if name in self.ns else None for name in TIMES},
+            **{name: getattr(self, name) for name in Count},
+            "ns": {name: self.ns[name].as_json() if name in self.ns else None for name in TimingMode},
         }
 
 
@@ -86,7 +84,7 @@ class StrategyResult:
             "fault": self.fault,
             "bytes_per_slot": self.bytes_per_slot if self.verified else None,
             "ops": {
-                role: self.roles[role].as_json() if self.verified and role in self.roles else None for role in ROLES
+                role: self.roles[role].as_json() if self.verified and role in self.roles else None for role in Operation
             },
         }
 

@@ -9,15 +9,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .model import ROLES, SCHEMA_VERSION
+from slotlookup.config import words
+from slotlookup.vocabulary import Count, Operation, TimingMode
+
+from .model import SCHEMA_VERSION
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Mean = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
-Family = Literal["native", "python"]
-Role = Literal["gfn", "hva", "update"]
-Mode = Literal["throughput_hot", "throughput_cold", "latency_hot", "latency_cold"]
+FamilyName = Literal["native", "python"]
 
 
 class _Saved(BaseModel):
@@ -47,51 +48,39 @@ class SavedTiming(SavedInterval):
     samples: Annotated[list[Number], Field(min_length=1)]
 
 
-class SavedTimes(_Saved):
+# mypy does not know the keys that an enumeration gives.
+class SavedTimes(words.keyed(_Saved, TimingMode, (SavedTiming | None, ...))):  # type: ignore[misc]
     """The timings of a role; null where one was not taken."""
 
-    throughput_hot: SavedTiming | None
-    throughput_cold: SavedTiming | None
-    latency_hot: SavedTiming | None
-    latency_cold: SavedTiming | None
 
-
-class SavedRole(_Saved):
+class SavedRole(words.keyed(_Saved, Count, (Mean | None, ...))):  # type: ignore[misc]
     """One strategy in one role; a count is null where it is not known."""
 
     operations: Annotated[int, Field(ge=1)]
-    slots_examined: Count | None
-    compares: Count | None
-    hops: Count | None
-    lines: Count | None
     ns: SavedTimes
 
 
-class SavedOps(_Saved):
+class SavedOps(words.keyed(_Saved, Operation, (SavedRole | None, ...))):  # type: ignore[misc]
     """One strategy in every role; null where there was nothing to ask."""
-
-    gfn: SavedRole | None
-    hva: SavedRole | None
-    update: SavedRole | None
 
 
 class SavedRow(_Saved):
     """One strategy."""
 
     strategy: Text
-    family: Family
+    family: FamilyName
     spec: Text
     note: str
     verified: bool
     fault: Text | None
-    bytes_per_slot: Count | None
+    bytes_per_slot: Mean | None
     ops: SavedOps
 
     @model_validator(mode="after")
     def _void_rows_hold_no_figures(self) -> Self:
         if self.verified == (self.fault is not None):
             raise ValueError("a row is either verified or has a fault")
-        figures = [self.bytes_per_slot, *(getattr(self.ops, role) for role in ROLES)]
+        figures = [self.bytes_per_slot, *(getattr(self.ops, role) for role in Operation)]
         if not self.verified and any(figure is not None for figure in figures):
             raise ValueError("a void row holds no figures")
         return self
@@ -105,12 +94,12 @@ class SavedWorkload(_Saved):
     events: Whole
     seed: Whole
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-    origin: dict[Role, str]
+    origin: dict[words.Operation, str]
 
     @model_validator(mode="after")
     def _every_stream_has_an_origin(self) -> Self:
-        if set(self.origin) != set(ROLES):
-            raise ValueError(f"origin must say where {', '.join(ROLES)} come from")
+        if set(self.origin) != set(Operation):
+            raise ValueError(f"origin must say where {', '.join(Operation)} come from")
         return self
 
 
@@ -120,7 +109,7 @@ class SavedOptions(_Saved):
     counts_only: bool
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     displaced: Whole
-    placement: Literal["packed", "scattered", "slab"]
+    placement: words.Placement
 
 
 class SavedMachine(_Saved):
@@ -136,7 +125,7 @@ class SavedMachine(_Saved):
     mitigations: dict[str, str] | None
     governor: str | None
     boost: bool | None
-    load: Annotated[list[Count], Field(min_length=3, max_length=3)] | None
+    load: Annotated[list[Mean], Field(min_length=3, max_length=3)] | None
     compiler: str
     flags: str
     python: str
@@ -151,9 +140,9 @@ class SavedRun(_Saved):
     machine: SavedMachine
     workload: SavedWorkload
     options: SavedOptions
-    references: dict[Family, str]
-    empty_ns: dict[Role, dict[Mode, SavedInterval]]
-    control: dict[Role, dict[Mode, SavedRatio]]
+    references: dict[FamilyName, str]
+    empty_ns: dict[words.Operation, dict[words.TimingMode, SavedInterval]]
+    control: dict[words.Operation, dict[words.TimingMode, SavedRatio]]
     results: Annotated[list[SavedRow], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from slotlookup.structure import Family
+from slotlookup.vocabulary import Count, Operation, TimingMode
 
 from .export import escape, markdown_table
-from .model import COUNTS, ROLES, RoleResult, RunResult
-from .verdict import TITLES, significant
+from .model import RoleResult, RunResult
+from .verdict import significant
 
 _Cell = Callable[[RoleResult], str]
 
@@ -20,14 +21,14 @@ def to_side_by_side(runs: Sequence[RunResult]) -> str:
     result lacks, or whose answers were wrong in it, says so there.
     """
     parts = [_machines(runs)]
-    for role in ROLES:
+    for role in Operation:
         for family in Family:
             names = [row.strategy for run in runs for row in run.results if row.family == family]
             rows = list(dict.fromkeys(names))
             if rows:
-                parts.append(f"**{TITLES[role]}**, {family}: ns hot / cold\n")
+                parts.append(f"**{role.plural}**, {family}: ns hot / cold\n")
                 parts.append(_table(runs, rows, role, _times))
-                parts.append(f"**{TITLES[role]}**, {family}: slots examined / compares / hops / lines\n")
+                parts.append(f"**{role.plural}**, {family}: {' / '.join(count.words for count in Count)}\n")
                 parts.append(_table(runs, rows, role, _counts))
     return "\n".join(parts)
 
@@ -60,9 +61,9 @@ def _table(runs: Sequence[RunResult], names: Sequence[str], role: str, cell: _Ce
 
 
 def _times(result: RoleResult) -> str:
-    modes = ("throughput_hot", "throughput_cold")
+    modes = (TimingMode.THROUGHPUT_HOT, TimingMode.THROUGHPUT_COLD)
     return " / ".join(significant(result.ns[m].interval.median) if m in result.ns else "n/a" for m in modes)
 
 
 def _counts(result: RoleResult) -> str:
-    return " / ".join(significant(getattr(result, name)) for name in COUNTS)
+    return " / ".join(significant(getattr(result, name)) for name in Count)

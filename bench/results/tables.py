@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from slotlookup.structure import Family
+from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
-from .model import COUNTS, RoleResult, RunResult, StrategyResult
+from .model import RoleResult, RunResult, StrategyResult
 from .statistics import Interval
-from .verdict import MODE, TITLES, closing_sentence, noise, significant
+from .verdict import closing_sentence, noise, significant
 
 NOT_KNOWN = "n/a"
 
@@ -36,15 +37,15 @@ WIDE = 105
 """From this many columns on, the ratio's interval has room too."""
 WIDEST = 130
 """From here on, the other timings do."""
-OTHERS = {"latency_hot": "lat-\nency\nns", "throughput_cold": "\ncold\nns", "latency_cold": "cold\nlat-\nency"}
+OTHERS = sorted((mode for mode in TimingMode if mode != RANKED), key=lambda mode: mode.cold)
 
 
 def _cells(result: RoleResult | None, width: int, timed: bool) -> list[Text | str]:
-    cells: list[Text | str] = [significant(getattr(result, name) if result else None) for name in COUNTS]
+    cells: list[Text | str] = [significant(getattr(result, name) if result else None) for name in Count]
     if not timed:
         return cells
     ns = result.ns if result else {}
-    timing = ns.get(MODE)
+    timing = ns.get(RANKED)
     ratio = timing.ratio if timing else None
     cells.append(significant(timing.interval.median if timing else None))
     cells.append(Text(span(timing.interval) if timing else "", style="dim"))
@@ -58,24 +59,24 @@ def _cells(result: RoleResult | None, width: int, timed: bool) -> list[Text | st
 
 def _add_columns(table: Table, width: int, timed: bool) -> None:
     table.add_column("strategy", overflow="fold")
-    for heading in ("slots\nexam-\nined", "com-\npares", "hops", "lines"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for count in Count:
+        table.add_column(count.heading, justify="right", no_wrap=True)
     if not timed:
         return
-    table.add_column("ns", justify="right", no_wrap=True)
+    table.add_column(RANKED.heading, justify="right", no_wrap=True)
     table.add_column("95 %", no_wrap=True)
     table.add_column("ratio", justify="right", no_wrap=True)
     if width >= WIDE:
         table.add_column("95 %", no_wrap=True)
     if width >= WIDEST:
-        for heading in OTHERS.values():
-            table.add_column(heading, justify="right", no_wrap=True)
+        for mode in OTHERS:
+            table.add_column(mode.heading, justify="right", no_wrap=True)
 
 
 def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
     """One role's table with a section for each family, which are never ranked together, and what it covers."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
-    timed = any(MODE in row.roles[role].ns for row in run.results if role in row.roles)
+    timed = any(RANKED in row.roles[role].ns for row in run.results if role in row.roles)
     _add_columns(table, width, timed)
     scope: list[str] = []
     for family in (Family.NATIVE, Family.PYTHON):
@@ -88,7 +89,7 @@ def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
         scope.append(f"{family}: {asked}" + (f", ratio to {run.references[family]}." if timed else "."))
         table.add_row(Text(str(family), style="bold"))
         for row in rows:
-            void: list[Text | str] = [Text("void", style="bold red")] * len(COUNTS)
+            void: list[Text | str] = [Text("void", style="bold red")] * len(Count)
             result = row.roles.get(role)
             table.add_row(Text(f" {row.strategy}"), *(_cells(result, width, timed) if row.verified else void))
         table.add_section()
@@ -105,19 +106,21 @@ def print_run(run: RunResult, console: Console) -> None:
     console.print(
         f"{machine['cpu']}, Linux {machine['kernel']}, {machine['compiler']}, load {machine['load']}", style="dim"
     )
-    for role in TITLES:
+    for role in Operation:
         console.print()
-        console.print(Text.assemble((TITLES[role], "bold"), "  ", (run.workload["origin"][role], "dim")))
+        console.print(Text.assemble((role.plural, "bold"), "  ", (run.workload["origin"][role], "dim")))
         table, scope = role_table(run, role, console.width)
         console.print(table)
         console.print(Text(scope, style="dim"))
     for line in _remarks(run.results):
         console.print(line)
     if run.empty_ns:
-        costs = ", ".join(f"{TITLES[r]} {significant(i[MODE].median)} ns" for r, i in run.empty_ns.items() if MODE in i)
+        costs = ", ".join(
+            f"{Operation(r).plural} {significant(i[RANKED].median)} ns" for r, i in run.empty_ns.items() if RANKED in i
+        )
         console.print(f"[dim]An empty native strategy, for the loop's own cost: {costs}; not taken off.[/dim]")
     if run.control:
-        apart = ", ".join(f"{TITLES[r]} {noise(run, r):.1%}" for r in run.control)
+        apart = ", ".join(f"{Operation(r).plural} {noise(run, r):.1%}" for r in run.control)
         console.print(f"[dim]Identical work came out apart by up to: {apart}. Less than that is no difference.[/dim]")
     console.print(closing_sentence(run))
 

@@ -6,13 +6,11 @@ import math
 from collections.abc import Sequence
 
 from slotlookup.structure import Family
+from slotlookup.vocabulary import RANKED, Operation
 
 from .model import RoleResult, RunResult, Timing
 from .statistics import ratio_interval
 
-TITLES = {"gfn": "gfn lookups", "hva": "hva visits", "update": "slot changes"}
-MODE = "throughput_hot"
-"""The timing that rankings use."""
 TOO_NOISY = 0.25
 """If identical work differs by more than this share, no strategy is named the cheapest."""
 NAMED = 3
@@ -38,7 +36,7 @@ def enumerated(names: Sequence[str]) -> str:
 
 def noise(run: RunResult, role: str) -> float:
     """The share by which identical work differed in this role: the far end of the control's interval. 0 if unknown."""
-    control = run.control.get(role, {}).get(MODE)
+    control = run.control.get(role, {}).get(RANKED)
     if control is None:
         return 0.0
     ends = (end for end in (control.low, control.median, control.high) if end is not None)
@@ -51,7 +49,7 @@ def closing_sentence(run: RunResult) -> str:
     if not sound:
         return "No strategy answered correctly, so none is named the cheapest."
     family = Family.NATIVE if Family.NATIVE in sound else Family.PYTHON
-    parts = [_verdict(run, role, family) for role in TITLES]
+    parts = [_verdict(run, role, family) for role in Operation]
     among = "" if family is Family.NATIVE else " among Python strategies"
     return f"Cheapest here{among}: " + "; ".join(part for part in parts if part) + "."
 
@@ -62,16 +60,16 @@ def _verdict(run: RunResult, role: str, family: Family) -> str:
         for row in run.results
         if row.verified and row.family == family and role in row.roles
     ]
-    timed = [(name, result.ns[MODE]) for name, result in rows if MODE in result.ns]
+    timed = [(name, result.ns[RANKED]) for name, result in rows if RANKED in result.ns]
     if not timed:
         return _verdict_by_counts(rows, role)
     apart = noise(run, role)
     if apart > TOO_NOISY:
-        return f"for {TITLES[role]}, too noisy to decide (identical work differed by {apart:.0%})"
+        return f"for {Operation(role).plural}, too noisy to decide (identical work differed by {apart:.0%})"
     timed.sort(key=lambda item: item[1].interval.median)
     name, best = timed[0]
     level = [other for other, timing in timed[1:] if not clearly_apart(best, timing, apart)]
-    words = f"for {TITLES[role]}, {name} at {significant(best.interval.median)} ns"
+    words = f"for {Operation(role).plural}, {name} at {significant(best.interval.median)} ns"
     if best.ratio is not None and name != run.references[family]:
         words += f", {best.ratio.median:.2f} of {run.references[family]}"
     if level:
@@ -96,4 +94,4 @@ def _verdict_by_counts(rows: Sequence[tuple[str, RoleResult]], role: str) -> str
         return ""
     fewest = min(compares for _, compares in counted)
     names = enumerated([name for name, compares in counted if compares == fewest])
-    return f"for {TITLES[role]}, by compares alone, {names} with {significant(fewest)} each"
+    return f"for {Operation(role).plural}, by compares alone, {names} with {significant(fewest)} each"

@@ -18,6 +18,7 @@ from slotlookup.families.native import NativeStrategy
 from slotlookup.questions import Questions, questions_of
 from slotlookup.registry import find_workload, make_strategy, presets, structures
 from slotlookup.structure import NativeStructure
+from slotlookup.vocabulary import Count
 
 EVENTS = 100_000
 WORKLOADS = ("q35-4G-numa64", "q35-1G", "synthetic-uniform")
@@ -39,7 +40,7 @@ def _loaded(text: str, questions: Questions, *, counted: bool = False) -> Native
 
 def _note(benchmark: Any, counting: NativeStrategy, operations: int) -> None:
     counters = counting.counters()
-    for name in ("slots_examined", "compares", "hops", "lines"):
+    for name in Count:
         benchmark.extra_info[name] = getattr(counters, name) / operations
     benchmark.extra_info["operations"] = operations
 

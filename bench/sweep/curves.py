@@ -13,8 +13,8 @@ from itertools import combinations
 from typing import Any
 
 from slotlookup.structure import Family
+from slotlookup.vocabulary import Count, Operation
 
-from ..results.model import COUNTS, ROLES
 from ..results.statistics import Interval, ratio_interval
 from .crossover import Crossing, Standing, crossings, standing
 
@@ -34,14 +34,14 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One role in one family by one metric (a name of COUNTS or TIMES).
+    """One role in one family by one metric (a name of Count or TimingMode).
 
     `figures` has one element a slot count, None where the row is void or not known; `noise` is by what share identical
     work came out apart at each slot count, 0 where nothing was timed or no control took part.
     """
 
     family: str
-    role: str
+    role: Operation
     metric: str
     slots: tuple[int, ...]
     figures: Mapping[str, tuple[Figure | None, ...]]
@@ -51,7 +51,7 @@ class Panel:
     @property
     def exact(self) -> bool:
         """Whether the figures are counts, which have no noise."""
-        return self.metric in COUNTS
+        return self.metric in list(Count)
 
     def ratio(self, point: int, a: str, b: str) -> Interval | None:
         """What `a` costs in terms of `b` at one slot count: at 95 %, and wider by what identical work differed by.
@@ -98,7 +98,7 @@ def panels(points: Mapping[int, Mapping[str, Any]], metric: str) -> Iterator[Pan
     runs = [points[n] for n in slots]
     for family in (Family.NATIVE, Family.PYTHON):
         names = dict.fromkeys(row["strategy"] for run in runs for row in run["results"] if row["family"] == family)
-        for role in ROLES:
+        for role in Operation:
             figures = {name: tuple(_figure(run, name, role, metric) for run in runs) for name in names}
             if not any(figure for row in figures.values() for figure in row):
                 continue
@@ -115,7 +115,7 @@ def _figure(run: Mapping[str, Any], name: str, role: str, metric: str) -> Figure
 
 
 def _read_figure(ops: Mapping[str, Any], metric: str) -> Figure | None:
-    if metric in COUNTS:
+    if metric in list(Count):
         count = ops[metric]
         return None if count is None else Figure(Interval(float(count), float(count), float(count)))
     timing = ops["ns"][metric]

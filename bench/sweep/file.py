@@ -11,15 +11,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from slotlookup.errors import InputFileError
 from slotlookup.registry import parse_spec
+from slotlookup.vocabulary import Count, TimingMode
 from slotlookup.writing import replacing
 
-from ..results.model import COUNTS, TIMES
 from ..results.model import SCHEMA_VERSION as RUN_SCHEMA_VERSION
 from .curves import panels
 from .points import EFFORTS, Point, SweepOptions
@@ -124,7 +124,8 @@ def _read_first(path: Path, first: Any) -> tuple[SweepOptions, tuple[int, ...], 
     try:
         options = SweepOptions(**first["options"])
         slots = tuple(int(n) for n in first["slots"])
-        if options.effort not in EFFORTS or options.timing not in TIMES or not isinstance(options.strategies, dict):
+        options = replace(options, timing=TimingMode(options.timing))
+        if options.effort not in EFFORTS or not isinstance(options.strategies, dict):
             raise ValueError
         return options, slots, dict(first["machine"])
     except (KeyError, TypeError, ValueError):
@@ -137,7 +138,7 @@ def _read_point(path: Path, number: int, document: Any, options: SweepOptions) -
         version = point["schema_version"]
         if version == RUN_SCHEMA_VERSION:
             # Whatever is made of a point later is read once here, so that damage is told with its line.
-            for metric in (options.timing, *COUNTS):
+            for metric in (options.timing, *Count):
                 list(panels({slots: point}, metric))
             if point["workload"]["slots"] != slots or not isinstance(point["workload"]["fingerprint"], str):
                 raise ValueError

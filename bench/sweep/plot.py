@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from slotlookup.errors import UsageError
 from slotlookup.writing import replacing
 
-from ..results.verdict import TITLES
 from .curves import Panel, panels
 from .points import Point, SweepOptions
 from .tables import unit
@@ -55,7 +54,7 @@ def draw(
     role: str | None,
     path: Path,
 ) -> None:
-    """Draw `metric` (of TIMES or COUNTS) into `path`, of `role` alone or of all that have figures.
+    """Draw `metric` (of TimingMode or Count) into `path`, of `role` alone or of all that have figures.
 
     Raises UsageError where there is nothing to draw or no matplotlib, InputFileError where the file cannot be written.
     """
@@ -108,7 +107,7 @@ def _draw_panel(ax: Axes, panel: Panel, styles: Mapping[str, int]) -> None:
 
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
-    ax.set_title(f"{TITLES[panel.role]} ({panel.family})", loc="left", fontweight="bold")
+    ax.set_title(f"{panel.role.plural} ({panel.family})", loc="left", fontweight="bold")
     ax.set_xlabel("slots")
     ax.set_ylabel(f"{unit(panel.metric)} an operation")
     ax.yaxis.set_label_coords(-0.105, 0.5)

@@ -20,10 +20,10 @@ from slotlookup.memslots import USER_SLOTS
 from slotlookup.registry import find_workload, workloads
 from slotlookup.structure import PATIENCE
 from slotlookup.trace import Trace
+from slotlookup.vocabulary import Count, TimingMode
 from slotlookup.workload import Origin
 
 from ..measure.runner import NATIVE_SECONDS, Report, RunOptions, run
-from ..results.model import COUNTS
 from .crossover import count_of_slots
 from .curves import panels
 
@@ -58,14 +58,14 @@ EFFORTS = {
 
 @dataclass(frozen=True, slots=True)
 class SweepOptions:
-    """What all points of a sweep have in common; `strategies` are names with their specs, `timing` is one of TIMES."""
+    """What all points of a sweep have in common; `strategies` are names with their specs, `timing` is a TimingMode."""
 
     workload: str
     seed: int
     strategies: Mapping[str, str]
     effort: str
     counts_only: bool
-    timing: str
+    timing: TimingMode
     displaced: int
     placement: str
 
@@ -217,7 +217,7 @@ def faults(points: Mapping[int, Point]) -> dict[str, tuple[int, str]]:
 
 def as_json(options: SweepOptions, machine: Mapping[str, object], points: Mapping[int, Point]) -> dict[str, Any]:
     """The published form: every run, who is cheapest at each slot count, and the crossovers, by every metric."""
-    metrics = COUNTS if options.counts_only else (options.timing, *COUNTS)
+    metrics = tuple(Count) if options.counts_only else (options.timing, *Count)
     cheapest: list[dict[str, Any]] = []
     crossovers: list[dict[str, Any]] = []
     for panel in (panel for metric in metrics for panel in panels(points, metric)):

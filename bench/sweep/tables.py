@@ -13,7 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..results.verdict import TITLES, significant
+from slotlookup.vocabulary import Count, TimingMode
+
+from ..results.verdict import significant
 from .crossover import Crossing, Standing, count_of_slots, describe, reigns
 from .curves import Panel, panels
 from .points import Point, SweepOptions, faults
@@ -21,19 +23,12 @@ from .points import Point, SweepOptions, faults
 CHEAPEST, LEVEL = "*", "="
 MOST_CROSSOVERS = 12
 """At most this many rows per table of crossovers; `--json` has all."""
-UNITS = {"slots_examined": "slots examined"}
-WAYS = {
-    "throughput_hot": "ns",
-    "throughput_cold": "ns, caches displaced",
-    "latency_hot": "ns, each waiting for the previous answer",
-    "latency_cold": "ns, each waiting for the previous answer, caches displaced",
-}
 _NARROWEST = 7
 
 
 def unit(metric: str) -> str:
     """The unit of a metric's figures."""
-    return WAYS.get(metric) or UNITS.get(metric, metric)
+    return Count(metric).words if metric in list(Count) else TimingMode(metric).unit
 
 
 def print_sweep(
@@ -47,7 +42,7 @@ def print_sweep(
         console.print()
         console.print(
             Text.assemble(
-                (f"{TITLES[panel.role]}, {panel.family}", "bold"), f"  {unit(metric)}  ", (panel.origin, "dim")
+                (f"{panel.role.plural}, {panel.family}", "bold"), f"  {unit(metric)}  ", (panel.origin, "dim")
             )
         )
         standings = panel.standings()
@@ -62,7 +57,7 @@ def print_sweep(
         console.print(f"[dim]{CHEAPEST} the cheapest of its row, {LEVEL} tied for the cheapest.[/dim]")
     apart = max((noise, panel.role, n) for panel in shown for noise, n in zip(panel.noise, panel.slots, strict=True))
     if apart[0] > 0:
-        where = f"{apart[0]:.0%} ({TITLES[apart[1]]} at {count_of_slots(apart[2])})"
+        where = f"{apart[0]:.0%} ({apart[1].plural} at {count_of_slots(apart[2])})"
         console.print(f"[dim]Identical work differed by up to {where}; smaller differences are ties.[/dim]")
     ranked = [panel for panel in shown if len(panel.figures) > 1]
     if ranked:
@@ -83,7 +78,7 @@ def _count_of(points: Mapping[int, Point]) -> str:
 
 def sentence(panel: Panel) -> str:
     """The cheapest strategies by slot count, in one sentence."""
-    return f"{TITLES[panel.role]}, {panel.family}: {describe(reigns(panel.standings()))}."
+    return f"{panel.role.plural}, {panel.family}: {describe(reigns(panel.standings()))}."
 
 
 def _tables(panel: Panel, standings: Sequence[Standing], width: int) -> Iterator[Table]:

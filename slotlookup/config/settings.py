@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from slotlookup.config import words
 from slotlookup.structure import PATIENCE
+from slotlookup.vocabulary import RANKED, Operation, Placement
 
 LARGEST_SEED = (1 << 63) - 1
 
-Role = Literal["gfn", "hva", "update"]
-Metric = Literal["slots_examined", "compares", "hops", "lines"]
-Timed = Literal["throughput_hot", "throughput_cold", "latency_hot", "latency_cold"]
-Placement = Literal["packed", "scattered", "slab"]
 Text = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, le=LARGEST_SEED)]
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -73,8 +71,8 @@ class Tolerance(Table):
         default="*", description="Pattern of strategies as the suite writes them; * and ? stand for any."
     )
     workload: Text = Field(default="*", description="Pattern of workloads as tables write them.")
-    role: Role | None = Field(default=None, description="One kind of operation; all if not given.")
-    metric: Metric | None = Field(default=None, description="One count; all if not given.")
+    role: words.Operation | None = Field(default=None, description="One kind of operation; all if not given.")
+    metric: words.Count | None = Field(default=None, description="One count; all if not given.")
     percent: Percent = Field(description="Rise in percent of the baseline's figure that passes.")
 
 
@@ -83,8 +81,8 @@ class TimeGate(Table):
 
     strategy: Text = Field(description="The strategy that must not become slower.")
     against: Text = Field(description="The strategy it is timed against, in turns.")
-    role: Role = Field(default="gfn", description="The kind of operation.")
-    mode: Timed = Field(default="throughput_hot", description="The timing.")
+    role: words.Operation = Field(default=Operation.GFN, description="The kind of operation.")
+    mode: words.TimingMode = Field(default=RANKED, description="The timing.")
     workload: Text = Field(description="The workload, as tables write it.")
     percent: Percent = Field(description="A rise of the ratio below this is no regression, however certain.")
 
@@ -92,7 +90,7 @@ class TimeGate(Table):
     def _possible(self) -> TimeGate:
         if self.strategy == self.against:
             raise PydanticCustomError("same_strategy", "strategy and against are the same; name two")
-        if self.role == "update" and self.mode.startswith("latency"):
+        if self.role == Operation.UPDATE and self.mode.waits:
             raise PydanticCustomError(
                 "no_latency", "slot changes have no latency, as none waits for another; take a throughput"
             )
@@ -151,8 +149,8 @@ class Settings(Table):
     displaced: Annotated[int, Field(strict=True, ge=0, le=1 << 30)] = Field(
         default=64 << 10, description="Bytes of memory walked between operations where caches are to be cold."
     )
-    placement: Placement = Field(
-        default="packed",
+    placement: words.Placement = Field(
+        default=Placement.PACKED,
         description="Where native strategies' slots lie: one after another, or as from an aged allocator.",
     )
     budget: Annotated[float, Field(strict=True, ge=0.01, le=100)] = Field(

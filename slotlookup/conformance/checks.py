@@ -35,6 +35,7 @@ from slotlookup.errors import BrokenStrategy, DeadStrategy
 from slotlookup.memslots import ADDRESS_SPACES, USER_ADDRESS_LIMIT, USER_SLOTS
 from slotlookup.strategy import Counters
 from slotlookup.stream import GfnStream, HvaStream, Timeline, change_table, one_segment
+from slotlookup.vocabulary import UpdateDiscipline
 
 SECOND = 1 << 16
 """Slot 0 of address space 1."""
@@ -405,7 +406,7 @@ def _timelines(make: Make) -> None:
 
 @_check("between stage and publish, readers see what the declared update discipline says")
 def _update_discipline(make: Make) -> None:
-    at_once = make().capabilities.update == "in-place"
+    at_once = make().capabilities.update == UpdateDiscipline.IN_PLACE
     for step in (create(5, 0x200, 8, page(4)), move(1, 0x300), delete(1), flags(1, 1), move(1, 0x104)):
         tandem = Tandem(make)
         tandem.play([create(0, 0, 8, page(0)), create(1, 0x100, 8, page(6)), create(SECOND, 0x100, 8, page(6))])

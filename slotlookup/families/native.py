@@ -12,11 +12,10 @@ from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, SelfTimed
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_table
 from slotlookup.structure import Family, NativeStructure
+from slotlookup.vocabulary import Count, Placement
 
 HOT = Mode("throughput", 0)
 """Independent operations, nothing displaced between them."""
-
-ALL_COUNTS = ("slots_examined", "compares", "hops", "lines")
 
 
 class NativeStrategy(SelfTimed):
@@ -29,7 +28,7 @@ class NativeStrategy(SelfTimed):
         structures: Sequence[NativeStructure],
         *,
         counted: bool = False,
-        placement: str = "packed",
+        placement: str = Placement.PACKED,
         seed: int = 0,
     ) -> None:
         """`structures` are the declarations that serve gfn lookups and hva visits, in that order."""
@@ -42,7 +41,7 @@ class NativeStrategy(SelfTimed):
             spec.update,
             kernel=all(s.kernel for s in structures),
             simd=any(s.simd for s in structures),
-            counts=ALL_COUNTS,
+            counts=tuple(Count),
         )
         hva = f"{spec.hva}+unaliased" if spec.unaliased else spec.hva
         self.native = native.Strategy(

@@ -11,6 +11,10 @@ from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, Strategy
 from slotlookup.stream import Words, change_at
 from slotlookup.structure import Family, PythonStructure
+from slotlookup.vocabulary import CachePolicy, Count, UpdateDiscipline
+
+CACHES = (CachePolicy.NONE, CachePolicy.LAST_USED)
+"""The caches that stand in front of Python structures too."""
 
 
 class _Tally:
@@ -76,16 +80,16 @@ class PythonStrategy(Strategy):
         known = all(s.compares for s in structures)
         self.capabilities = Capabilities(
             Family.PYTHON,
-            "in-place",
+            UpdateDiscipline.IN_PLACE,
             kernel=False,
             simd=False,
-            counts=("compares",) if known else (),
+            counts=(Count.COMPARES,) if known else (),
             limits=(structures[0].limit, structures[1].limit),
         )
         self._limited = min(self.capabilities.limits) < ADDRESS_LIMIT - 1
         self._gfn = [structures[0].make() for _ in range(ADDRESS_SPACES)]
         self._hva = [structures[1].make() for _ in range(ADDRESS_SPACES)]
-        self._caching = spec.cache == "last-used"
+        self._caching = spec.cache == CachePolicy.LAST_USED
         self._last: list[tuple[int, int, int] | None] = [None] * ADDRESS_SPACES
         self._slots: dict[int, Memslot] = {}
         self._staged = False
@@ -153,7 +157,7 @@ class PythonStrategy(Strategy):
         return met
 
     def counters(self) -> Counters:
-        known = self.counted and "compares" in self.capabilities.counts
+        known = self.counted and Count.COMPARES in self.capabilities.counts
         return Counters(None, self._tally.compares if known else None, None, None)
 
     def reset_counters(self) -> None:

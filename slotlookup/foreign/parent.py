@@ -36,6 +36,7 @@ from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, SelfTimed
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Timeline, Words, change_table
 from slotlookup.structure import PATIENCE, Family, FileStructure
+from slotlookup.vocabulary import Count, Placement
 
 STARTING_SECONDS = 120.0
 """How long an interpreter may take to start, however busy the machine."""
@@ -283,7 +284,7 @@ class ForeignStrategy(SelfTimed):
         files: Sequence[FileStructure],
         *,
         counted: bool = False,
-        placement: str = "packed",
+        placement: str = Placement.PACKED,
         seed: int = 0,
         patience: float = PATIENCE,
     ) -> None:
@@ -293,7 +294,7 @@ class ForeignStrategy(SelfTimed):
         family = files[0].family
         self._native = family is Family.NATIVE
         self.note = "through the C ABI, in a process of its own" if self._native else "in a process of its own"
-        self._counts = ("compares",) if family is Family.PYTHON else ()
+        self._counts: tuple[Count, ...] = (Count.COMPARES,) if family is Family.PYTHON else ()
         self.capabilities = Capabilities(family, spec.update, kernel=False, simd=False, counts=self._counts)
         self._counted = counted
         self._recipe = Recipe(name, spec, self._native, counted, placement, seed)

@@ -14,6 +14,7 @@ from slotlookup.model.mmu.slot_table import SlotTable
 from slotlookup.strategy import Capabilities, Counters, Strategy
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers
 from slotlookup.structure import Family
+from slotlookup.vocabulary import UpdateDiscipline
 
 Ints = npt.NDArray[np.int64]
 
@@ -24,7 +25,7 @@ class ReferenceStrategy(Strategy):
     def __init__(self) -> None:
         self.name = self.spec = "reference"
         self.note = ""
-        self.capabilities = Capabilities(Family.PYTHON, "in-place", kernel=False, simd=False, counts=())
+        self.capabilities = Capabilities(Family.PYTHON, UpdateDiscipline.IN_PLACE, kernel=False, simd=False, counts=())
         self._table = SlotTable()
         self._held: set[int] = set()
         self._columns: tuple[Ints, Ints, Ints, bool] | None = None
