@@ -4,14 +4,20 @@
 - `strategies/` and `workloads/` import the core, and modules of their own folder whose names begin with `_`.
 - `bench/` imports the core, and itself relatively.
 - Nobody imports a strategy or a workload by name: the registry finds them.
+- A folder imports the folders that `MAY_IMPORT` lists, and no others.
+- No module imports itself through others. Deferred imports and those for type checkers count like all others.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from source_tree import ROOT, copy_tree
@@ -19,6 +25,27 @@ from source_tree import ROOT, copy_tree
 LAYERS = ("strategies", "workloads", "bench")
 FOLDERS = ("slotlookup", *LAYERS)
 IMPORT_CALLS = {"import_module", "__import__", "find_spec", "resolve_name", "run_module"}
+MAY_IMPORT = {
+    "slotlookup": set(),
+    "slotlookup/families": set(),
+    "slotlookup/model": set(),
+    "slotlookup/conformance": set(),
+    "slotlookup/config": set(),
+    "slotlookup/recordings": {"registry"},
+    "slotlookup/foreign": {"slotlookup/families", "slotlookup/conformance", "registry"},
+    "registry": {"slotlookup/families", "slotlookup/foreign", "slotlookup/recordings"},
+    "strategies": set(),
+    "workloads": {"slotlookup/model", "slotlookup/recordings"},
+    "bench/results": set(),
+    "bench/measure": {"bench/results"},
+    "bench/gate": {"bench/measure", "bench/results"},
+    "bench/sweep": {"bench/measure", "bench/results"},
+    "bench/kernel": {"bench/measure", "bench/results", "bench/sweep"},
+    "bench/record": set(),
+}
+"""The folders that a folder may import, besides itself. All may import the interface (the modules that lie flat in
+`slotlookup/`, without the registry); of bench's, all may import all of the core."""
+MAY_IMPORT_ALL = ("bench", "bench/commands", "bench/suites")
 GROUPS = {("slotlookup/registry.py", "slotlookup.strategies"), ("slotlookup/registry.py", "slotlookup.workloads")}
 
 
@@ -90,24 +117,96 @@ def forbidden(path: str, name: str, relative: bool) -> str | None:
     return f"imports {theirs}"
 
 
+class Source(NamedTuple):
+    """What the rules ask of a file."""
+
+    imports: tuple[tuple[int, str, bool], ...]
+    literals: tuple[tuple[int, str], ...]
+
+
+@cache
+def read(path: str, text: str) -> Source:
+    """A file's imports and its strings that name modules. Kept, since most files are the same from test to test."""
+    tree = ast.parse(text, path)
+    return Source(tuple(imports(path, tree)), tuple(dotted_literals(tree)))
+
+
+def sources(root: Path) -> dict[str, Source]:
+    """Every Python file that is installed, by its path below `root`."""
+    files = [file for folder in FOLDERS for file in sorted((root / folder).rglob("*.py"))]
+    paths = {file.relative_to(root).as_posix(): file for file in files}
+    return {path: read(path, file.read_text(encoding="utf-8")) for path, file in paths.items()}
+
+
+def part_of(path: str) -> str:
+    """The folder that a file lies in, to two levels; the registry is one of its own."""
+    parts = path.split("/")
+    if path == "slotlookup/registry.py":
+        return "registry"
+    return "/".join(parts[:2]) if len(parts) > 2 and parts[0] in ("slotlookup", "bench") else parts[0]
+
+
+def imported_modules(files: Mapping[str, Source]) -> dict[str, dict[str, int]]:
+    """For each file the files of ours that it imports, each with a line that does."""
+    names = {".".join(installed_name(path)): path for path in files}
+    found: dict[str, dict[str, int]] = {}
+    for path, source in files.items():
+        found[path] = {}
+        for line, name, _ in source.imports:
+            parts = name.split(".")
+            parts = parts if parts[0] == "slotlookup" else ["slotlookup", *parts] if parts[0] in LAYERS else []
+            # What follows the module's own name is a name in it.
+            while parts and ".".join(parts) not in names:
+                parts.pop()
+            if parts and (target := names[".".join(parts)]) != path:
+                found[path].setdefault(target, line)
+    return found
+
+
+def wrong_folders(imported: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Imports of folders that the importing one must not know."""
+    for path, targets in imported.items():
+        mine = part_of(path)
+        if mine in MAY_IMPORT_ALL:
+            continue
+        if mine not in MAY_IMPORT:
+            yield f"{path}: the folder is new: say which others it may import"
+            continue
+        for target, line in targets.items():
+            theirs = part_of(target)
+            from_core = mine.startswith("bench/") and not theirs.startswith("bench")
+            if theirs not in (mine, "slotlookup", *MAY_IMPORT[mine]) and not from_core:
+                yield f"{path}:{line}: {mine} imports {theirs} ({target})"
+
+
+def circle(imported: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """One line for a circle, if there is one: its files in the order in which they import each other."""
+    try:
+        TopologicalSorter(imported).prepare()
+    except CycleError as error:
+        # It gives the circle from what is imported to what imports it.
+        names = error.args[1][::-1][:-1]
+        first = names.index(min(names))
+        yield f"{' -> '.join([*names[first:], *names[:first], names[first]])}: a circle"
+
+
 def violations(root: Path) -> list[str]:
     """Every breach of the rules below `root`, one line each."""
-    found = set()
-    for folder in FOLDERS:
-        for file in sorted((root / folder).rglob("*.py")):
-            path = file.relative_to(root).as_posix()
-            tree = ast.parse(file.read_text(encoding="utf-8"), path)
-            for line, name, relative in imports(path, tree):
-                if (path, name) not in GROUPS and (why := forbidden(path, name, relative)):
-                    found.add(f"{path}:{line}: {why} ({name})")
-            for line, name in dotted_literals(tree):
-                if (path, name) not in GROUPS:
-                    found.add(f"{path}:{line}: names a module of another layer ({name})")
-    for source in sorted((root / "slotlookup" / "native").glob("*.?pp")):
-        for number, text in enumerate(source.read_text(encoding="utf-8").splitlines(), 1):
+    files = sources(root)
+    imported = imported_modules(files)
+    found = {*wrong_folders(imported), *circle(imported)}
+    for path, source in files.items():
+        for line, name, relative in source.imports:
+            if (path, name) not in GROUPS and (why := forbidden(path, name, relative)):
+                found.add(f"{path}:{line}: {why} ({name})")
+        for line, name in source.literals:
+            if (path, name) not in GROUPS:
+                found.add(f"{path}:{line}: names a module of another layer ({name})")
+    for header in sorted((root / "slotlookup" / "native").glob("*.?pp")):
+        for number, text in enumerate(header.read_text(encoding="utf-8").splitlines(), 1):
             included = re.match(r'#include "(.+)"', text)
             if included and not included[1].startswith(("slotlookup/native/", "slotlookup/include/")):
-                found.add(f"{source.relative_to(root)}:{number}: the core includes {included[1]}")
+                found.add(f"{header.relative_to(root)}:{number}: the core includes {included[1]}")
     return sorted(found)
 
 
@@ -129,6 +228,16 @@ PLANTED = [
     ("slotlookup/spec.py", "x = 1\n__import__(f'slotlookup.bench.{x}')"),
     ("slotlookup/spec.py", "NAME = 'slotlookup.bench.cli:main'"),
     ("slotlookup/registry.py", "NAME = 'slotlookup.strategies.linear'"),
+    ("slotlookup/spec.py", "def f() -> None:\n    from slotlookup.registry import parse_spec"),
+    ("slotlookup/config/load.py", "from slotlookup.registry import parse_spec"),
+    ("slotlookup/model/vm.py", "from slotlookup.families.native import HOT"),
+    ("slotlookup/families/native.py", "from slotlookup.foreign.parent import Host"),
+    ("strategies/linear.py", "from slotlookup.model.vm import Vm"),
+    ("workloads/__init__.py", "from slotlookup.registry import structures"),
+    ("bench/results/model.py", "from ..measure.machine import describe_machine"),
+    ("bench/measure/tasks.py", "from ..commands import run"),
+    ("bench/measure/tasks.py", "from ..gate.baseline import Figures"),
+    ("bench/record/qmp.py", "from ..measure import runner"),
     ("slotlookup/native/arena.hpp", '#include "range_array.hpp"'),
     ("strategies/linear.py", "from slotlookup import bench"),
     ("strategies/linear.py", "from slotlookup.bench import cli"),
@@ -149,20 +258,62 @@ PLANTED = [
 ]
 
 
+CIRCLES = {
+    "the registry and the configuration": {
+        "slotlookup/foreign/parent.py": "def f() -> None:\n    from slotlookup.config.load import load_config",
+        "slotlookup/config/load.py": "def f() -> None:\n    from slotlookup.registry import parse_spec",
+    },
+    "the VM and its batches": {
+        "slotlookup/model/mmu/batch.py": (
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from slotlookup.model.vm import Vm"
+        )
+    },
+    "two modules of bench, relatively": {
+        "bench/results/model.py": "from . import statistics",
+        "bench/results/statistics.py": "from .model import RunResult",
+    },
+}
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_tree(tmp_path_factory.mktemp("layers") / "tree")
 
 
+@contextmanager
+def planted(root: Path, codes: Mapping[str, str]) -> Iterator[None]:
+    """Code put at the end of files for a while."""
+    before = {path: (root / path).read_text(encoding="utf-8") for path in codes}
+    for path, code in codes.items():
+        (root / path).write_text(f"{before[path]}\n{code}\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        for path, text in before.items():
+            (root / path).write_text(text, encoding="utf-8")
+
+
 @pytest.mark.parametrize(("path", "code"), PLANTED)
 def test_a_breach_is_found(copy: Path, path: str, code: str) -> None:
-    file = copy / path
-    before = file.read_text(encoding="utf-8")
-    file.write_text(f"{before}\n{code}\n", encoding="utf-8")
-    try:
+    with planted(copy, {path: code}):
         assert any(line.startswith(f"{path}:") for line in violations(copy))
+
+
+@pytest.mark.parametrize("name", CIRCLES)
+def test_a_circle_is_found(copy: Path, name: str) -> None:
+    with planted(copy, CIRCLES[name]):
+        (found,) = [line for line in violations(copy) if line.endswith(": a circle")]
+        assert all(path in found for path in CIRCLES[name])
+
+
+def test_a_folder_without_a_rule_is_found(copy: Path) -> None:
+    file = copy / "slotlookup" / "extra" / "more.py"
+    file.parent.mkdir()
+    file.write_text("", encoding="utf-8")
+    try:
+        assert violations(copy) == ["slotlookup/extra/more.py: the folder is new: say which others it may import"]
     finally:
-        file.write_text(before, encoding="utf-8")
+        file.unlink()
 
 
 ALLOWED = [
@@ -177,10 +328,5 @@ ALLOWED = [
 
 @pytest.mark.parametrize(("path", "code"), ALLOWED)
 def test_what_is_allowed_passes(copy: Path, path: str, code: str) -> None:
-    file = copy / path
-    before = file.read_text(encoding="utf-8")
-    file.write_text(f"{before}\n{code}\n", encoding="utf-8")
-    try:
-        assert violations(copy) == violations(ROOT)
-    finally:
-        file.write_text(before, encoding="utf-8")
+    with planted(copy, {path: code}):
+        assert violations(copy) == []

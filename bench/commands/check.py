@@ -16,10 +16,11 @@ from slotlookup.structure import Family
 from slotlookup.vocabulary import RANKED
 
 from ..configuration import configuration
-from ..gate.baseline import Baseline, TimeFigure, line_numbers, read_baseline, to_text, write_baseline
+from ..gate.baseline import Baseline, line_numbers, read_baseline, to_text, write_baseline
 from ..gate.judge import Outcome, Problem, compare
 from ..gate.time import TimeMeasurement, compare_times, keep_or_renew, key_of, measure
 from ..measure.counting import Counted, Suite, SuiteWorkload, count
+from ..results.figures import TimeFigure
 from .run import load_trace, most_slots
 
 FORMATS = ("table", "json", "github", "markdown", "junit")

@@ -10,67 +10,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from slotlookup.config import words
 from slotlookup.config.settings import without_nulls
 from slotlookup.errors import Incomparable
-from slotlookup.vocabulary import Count
 from slotlookup.writing import replacing
+
+from ..results.figures import Exact, Figures, WorkloadFigures
 
 SCHEMA_VERSION = 1
 PARTS_PER_MILLION = 1_000_000
 RENEW = "`slotlookup check --update` writes a new one"
 
-Total = Annotated[int, Field(ge=0)]
-Name = Annotated[str, Field(min_length=1)]
 
-
-class _Part(BaseModel):
-    """No key more, none less, and nothing converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-# mypy does not know the keys that an enumeration gives.
-class Figures(words.keyed(_Part, Count, (Total | None, None))):  # type: ignore[misc]
-    """One strategy in one role: sums over all operations; None where a strategy cannot tell."""
-
-    operations: Annotated[int, Field(ge=1)]
-
-
-class TimeFigure(_Part):
-    """A time as a ratio to another strategy's, in millionths, and what it depends on.
-
-    `displaced` is the number of bytes walked between operations where caches were cold, else 0.
-    """
-
-    role: words.Operation
-    mode: words.TimingMode
-    cpu: str
-    displaced: Total
-    ratio_ppm: Annotated[int, Field(ge=1)]
-
-
-class WorkloadFigures(_Part):
-    """A workload as it was asked for, what it came to, and its figures by strategy and role.
-
-    `fingerprint` is of the trace (slots and events); `questions` of all that was asked, derived streams included.
-    """
-
-    name: Name
-    slots: Total
-    events: Total
-    seed: Total
-    fingerprint: Name
-    questions: Name
-    strategies: dict[str, dict[words.Operation, Figures]]
-    times: dict[str, TimeFigure] = {}
-
-
-class Baseline(_Part):
+class Baseline(Exact):
     """All figures, by workload."""
 
     schema_version: int = SCHEMA_VERSION

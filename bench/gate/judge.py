@@ -17,8 +17,9 @@ from slotlookup.errors import EXIT_FAILED, EXIT_INCOMPARABLE
 from slotlookup.vocabulary import Count
 
 from ..measure.counting import Counted, Fault
+from ..results.figures import Figures, WorkloadFigures
 from ..results.statistics import Interval
-from .baseline import Baseline, Figures, WorkloadFigures, time_key
+from .baseline import Baseline, time_key
 
 EXIT_REGRESSION = 3
 

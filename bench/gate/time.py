@@ -21,8 +21,9 @@ from ..measure.machine import describe_machine
 from ..measure.runner import Report
 from ..measure.tasks import MakeStrategy, Task, make_task
 from ..measure.timing import EMPTY, native_mode, time_task
+from ..results.figures import TimeFigure
 from ..results.statistics import Interval, ratio_interval
-from .baseline import PARTS_PER_MILLION, Baseline, TimeFigure, time_key
+from .baseline import PARTS_PER_MILLION, Baseline, time_key
 from .judge import Outcome, Problem, Row, Verdict
 
 SECONDS = 1.5

@@ -16,7 +16,7 @@ from slotlookup.structure import PATIENCE, Family
 from slotlookup.trace import Trace
 from slotlookup.vocabulary import Count
 
-from ..gate.baseline import Figures, WorkloadFigures
+from ..results.figures import Figures, WorkloadFigures
 from ..results.model import RoleResult
 from .runner import Report
 from .tasks import TASKS, MakeStrategy, Task, make_task
