@@ -48,7 +48,7 @@ class QemuTrace(Importer):
         lines: list[int] = []
         held: dict[int, int] = {}
         times: list[int] = []
-        last: tuple[int, int] = (0, 0)
+        last = 0
         for number, line in enumerate(source.lines, 1):
             match = _CALL.fullmatch(line)
             if match is None:
@@ -56,7 +56,7 @@ class QemuTrace(Importer):
                 continue
             seconds, micros, space, slot_text, flags_text, gpa, size_text, hva, ret = match.groups()
             if seconds is not None:
-                now = (int(seconds), int(micros))
+                now = int(seconds) * 10**9 + int(micros) * 1000
                 if now < last:
                     raise source.fault(
                         number, "earlier than the line before it; the recording's lines are out of order"
@@ -79,12 +79,12 @@ class QemuTrace(Importer):
                     # QEMU carries this out with two ioctls, of which it traces the second only.
                     calls.append((slot, address, 0, userspace, 0))
                     lines.append(number)
-                    times.append(last[0] * 10**9 + last[1] * 1000)
+                    times.append(last)
                     counted["READONLY changes, which QEMU makes by deleting and adding the slot"] += 1
                 held[slot] = flags
             calls.append((slot, address, size, userspace, flags))
             lines.append(number)
-            times.append(last[0] * 10**9 + last[1] * 1000)
+            times.append(last)
         recording.events = slot_events(calls)
         recording.event_lines = np.array(lines, dtype=np.int64)
         # Lines without a time have that of the line before; at the beginning there is none.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from slotlookup.address import Hva
@@ -64,4 +63,4 @@ def _placed(monitor: Monitor, slot: Memslot) -> Memslot:
     last = monitor.hva_of(slot.gpa + slot.size - PAGE)
     if last != hva + slot.size - PAGE:
         raise UsageError(f"{monitor.path}: [{slot.gpa:#x}, {slot.gpa + slot.size:#x}) is not in one piece in QEMU")
-    return replace(slot, userspace_addr=Hva(hva))
+    return slot._replace(userspace_addr=Hva(hva))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from slotlookup.address import ADDRESS_LIMIT, GFN_LIMIT, HOLE, PAGE_SHIFT, PAGE_SIZE, Gfn, Hva, SlotNumber
 from slotlookup.errors import BeyondLimit, BrokenStrategy, DeadStrategy, SlotlookupError
@@ -115,9 +115,9 @@ class Model:
         if operation.what == "delete":
             return SlotChange(ChangeKind.DELETE, old)
         if operation.what == "move":
-            slot = replace(old, base_gfn=Gfn(rest[0]))
+            slot = old._replace(base_gfn=Gfn(rest[0]))
             return SlotChange(ChangeKind.MOVE, slot) if rest[0] != old.base_gfn and self._free(slot) else None
-        slot = replace(old, flags=rest[0])
+        slot = old._replace(flags=rest[0])
         return SlotChange(ChangeKind.FLAGS_ONLY, slot) if rest[0] != old.flags else None
 
     def follow(self, change: SlotChange) -> None:

@@ -37,8 +37,10 @@ class Radix:
     def __init__(self, columns: Mapping[str, tuple[type[np.generic], int]], spaces: int = 1) -> None:
         """`columns` gives each column's type and the value of pages that nothing has been put to."""
         self._columns = dict(columns)
-        self._top = np.zeros((spaces, _TOP), dtype=np.int32)
-        self._tables = np.zeros((1, BLOCK), dtype=np.int32)
+        # A directory entry is the place of its table in `_tables`, a table entry the index of its block's first page:
+        # both are ready to add to, because a lookup of many pages costs a pass over memory for each step.
+        self._top = np.zeros((spaces, _TOP), dtype=np.int64)
+        self._tables = np.zeros(BLOCK, dtype=np.int64)
         self._keys: list[Ints] = [np.zeros(0, dtype=np.int64) for _ in range(spaces)]
         self._starts: list[Ints] = [np.zeros(0, dtype=np.int64) for _ in range(spaces)]
         self.blocks = 1
@@ -56,22 +58,21 @@ class Radix:
 
     def add_space(self) -> int:
         """A new, empty space: its number."""
-        self._top = np.concatenate([self._top, np.zeros((1, _TOP), dtype=np.int32)])
+        self._top = np.concatenate([self._top, np.zeros((1, _TOP), dtype=np.int64)])
         self._keys.append(np.zeros(0, dtype=np.int64))
         self._starts.append(np.zeros(0, dtype=np.int64))
         return self.spaces - 1
 
     def find(self, space: int | Ints, pages: Ints) -> Ints:
         """The index of each page; below BLOCK where its block does not exist."""
-        table = self._top[space, pages >> _TABLE_SHIFT]
-        block = self._tables[table, (pages >> BLOCK_SHIFT) & (BLOCK - 1)]
-        found: Ints = (block.astype(np.int64) << BLOCK_SHIFT) | (pages & (BLOCK - 1))
+        found = self._tables[self._entries(space, pages >> BLOCK_SHIFT)]
+        found |= pages & (BLOCK - 1)
         return found
 
     def find_one(self, space: int, page: int) -> int:
         """`find` for one page."""
         table = self._top[space, page >> _TABLE_SHIFT]
-        return int(self._tables[table, (page >> BLOCK_SHIFT) & (BLOCK - 1)]) << BLOCK_SHIFT | page & (BLOCK - 1)
+        return int(self._tables[table | (page >> BLOCK_SHIFT) & (BLOCK - 1)]) | page & (BLOCK - 1)
 
     def page_of(self, index: Ints) -> Ints:
         """The page that each index belongs to."""
@@ -86,8 +87,10 @@ class Radix:
 
     def ensure_pages(self, space: int, pages: Ints) -> None:
         """Make the blocks of all `pages`."""
-        if len(pages):
-            self._make(space, np.unique(pages >> BLOCK_SHIFT))
+        keys = pages >> BLOCK_SHIFT
+        absent = self._tables[self._entries(space, keys)] == 0
+        if absent.any():
+            self._make(space, np.unique(keys[absent]))
 
     def slices(self, space: int, start: int, end: int) -> Iterator[tuple[int, slice]]:
         """The existing part of pages [start, end), whatever their size: first page and slice of indices, in order."""
@@ -116,21 +119,28 @@ class Radix:
         """All blocks of a space: the first page of each and its first index, in page order."""
         return self._keys[space] << BLOCK_SHIFT, self._starts[space]
 
+    def _entries(self, space: int | Ints, keys: Ints) -> Ints:
+        """Where in `_tables` the blocks numbered `keys` have entries; in its empty first table, if nowhere."""
+        top = keys >> (_TABLE_SHIFT - BLOCK_SHIFT)
+        # A whole row is a view, in which NumPy finds elements in half the time.
+        at: Ints = self._top[space][top] if isinstance(space, int) else self._top[space, top]
+        at |= keys & (BLOCK - 1)
+        return at
+
     def _make(self, space: int, keys: Ints) -> None:
         top = keys >> (_TABLE_SHIFT - BLOCK_SHIFT)
-        tables = self._top[space, top]
-        if not tables.all():
-            new = np.unique(top[tables == 0])
-            self._top[space, new] = len(self._tables) + np.arange(len(new))
-            self._tables = np.concatenate([self._tables, np.zeros((len(new), BLOCK), dtype=np.int32)])
-            tables = self._top[space, top]
-        missing = keys[self._tables[tables, keys & (BLOCK - 1)] == 0]
+        absent = top[self._top[space, top] == 0]
+        if len(absent):
+            new = np.unique(absent)
+            self._top[space, new] = len(self._tables) + (np.arange(len(new)) << BLOCK_SHIFT)
+            self._tables = np.concatenate([self._tables, np.zeros(len(new) << BLOCK_SHIFT, dtype=np.int64)])
+        missing = keys[self._tables[self._entries(space, keys)] == 0]
         if not len(missing):
             return
         made = self.blocks + np.arange(len(missing), dtype=np.int64)
         self._grow(self.blocks + len(missing))
         self._block_page[made] = missing << BLOCK_SHIFT
-        self._tables[self._top[space, missing >> (_TABLE_SHIFT - BLOCK_SHIFT)], missing & (BLOCK - 1)] = made
+        self._tables[self._entries(space, missing)] = made << BLOCK_SHIFT
         merged = np.concatenate([self._keys[space], missing])
         order = np.argsort(merged, kind="stable")
         self._keys[space] = merged[order]

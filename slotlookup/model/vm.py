@@ -174,11 +174,14 @@ class Vm:
             plan = Plan(self.mmu, which, missed, gfns[missed], writes[missed])
         cut = min(end, plan.cut) if plan is not None else first
         if plan is not None and cut > first:
-            plan.mark_copied(index[:cut], writes)
+            table = self.sptes.table
+            index, blocks = index[:cut], table.blocks
+            plan.mark_copied(index, writes)
             plan.carry_out(vcpus, cut)
-            index = self.sptes.table.find(space if isinstance(space, int) else space[:cut], gfns[:cut])
-            there = self.sptes.table.flags[index] & PRESENT != 0
-            self.sptes.mark(index[there], writes[:cut][there])
+            if table.blocks > blocks:
+                index = table.find(space if isinstance(space, int) else space[:cut], gfns[:cut])
+            there = np.flatnonzero(table.flags[index] & PRESENT)
+            self.sptes.mark(index[there], writes[there])
             return cut
         if first:
             self.sptes.mark(index[:first], writes[:first])

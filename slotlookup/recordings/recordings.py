@@ -22,6 +22,8 @@ from slotlookup.trace import EventKind, Events, Trace, replay_changes
 
 _STREAMS = {EventKind.GFN_LOOKUP: "gfn", EventKind.HVA_VISIT: "hva", EventKind.SLOT_CHANGE: "update"}
 _KEPT = {EventKind.GFN_LOOKUP: "gfn lookups", EventKind.HVA_VISIT: "hva visits", EventKind.SLOT_CHANGE: "slot changes"}
+# A member is slow to find in its class (0.1 us), and a recording may hold a hundred thousand changes.
+_CREATE, _MOVE = ChangeKind.CREATE, ChangeKind.MOVE
 _JUDGED = 256
 """Lookups from which on a form without a mark of its own can be told from arbitrary bytes by where they fall."""
 
@@ -153,17 +155,18 @@ def _play(recording: Recording) -> _Part:
         return InputFileError(recording.path, line, f"recorded as successful, but KVM refuses it: {error}")
 
     part = _Part(recording, Memslots())
-    kinds: list[ChangeKind] = []
+    kinds = [0] * len(ChangeKind)
     assert part.final is not None
     # The changes themselves are dropped one by one: a hundred thousand of them alive would keep the collector busy.
     for index, change in replay_changes(part.final, recording.events, refused):
         part.accepted.append(index)
-        kinds.append(change.kind)
-        if change.kind in (ChangeKind.CREATE, ChangeKind.MOVE):
+        kind = change.kind
+        kinds[kind] += 1
+        if kind is _CREATE or kind is _MOVE:
             part.ever.append(change.slot)
-    if not kinds:
+    if not part.accepted:
         raise InputFileError(recording.path, None, "no slot change that succeeded; record from the VM's start")
-    part.kinds.update(kinds)
+    part.kinds.update({kind: n for kind, n in zip(ChangeKind, kinds, strict=True) if n})
     return part
 
 

@@ -100,12 +100,13 @@ class Plan:
         """Note the reads that hit a page before its copy: they belong to the frame that goes."""
         copies = np.flatnonzero(self.kinds == Kind.COPY)
         if len(copies):
-            entries = self.mmu.sptes.table.find(self.space, self.entries[copies])
-            order = np.argsort(entries)
-            at = np.minimum(np.searchsorted(entries[order], index), len(entries) - 1)
-            before = (entries[order][at] == index) & (np.arange(len(index)) < self.position[copies][order][at])
-            before &= self.mmu.sptes.table.flags[index] & PRESENT != 0
-            self.mmu.sptes.mark(index[before], writes[: len(index)][before])
+            table = self.mmu.sptes.table
+            copied = table.find(self.space, self.entries[copies])
+            table.copied_at[copied] = self.position[copies]
+            before = np.flatnonzero(table.copied_at[index] > np.arange(len(index)))
+            table.copied_at[copied] = 0
+            before = before[table.flags[index[before]] & PRESENT != 0]
+            self.mmu.sptes.mark(index[before], writes[before])
 
     def carry_out(self, vcpus: Vcpus, cut: int) -> None:
         """Look up, resolve and install everything in front of `cut`."""

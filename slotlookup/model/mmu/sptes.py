@@ -48,6 +48,8 @@ class Sptes:
         self.paging = paging
         self.frames = frames
         columns: dict[str, tuple[type[np.generic], int]] = {"flags": (np.uint16, 0), "pfn": (np.int32, -1)}
+        # Scratch for a batch of accesses: the position in it at which an entry's page is copied. Zero between batches.
+        columns["copied_at"] = (np.int32, 0)
         if paging.shadow:
             columns |= {"gfn": (np.int64, -1), "next": (np.int32, -1)}
         self.table = Radix(columns, spaces)

@@ -133,7 +133,7 @@ class KvmNotifier(Subscriber):
         self.counters.invalidations += len(pages)
         for as_id, gfns, _ in self._by_space(pages, numbers, where):
             self.counters.zapped += self.sptes.zap(as_id, gfns)
-        met = where[np.diff(where, prepend=-1) != 0]
+        met = where[_firsts(where)]
         if len(met):
             # Begin, range and end of each at once: the last range stays behind, as it does in the kernel.
             self.state.seq += len(met)
@@ -167,7 +167,7 @@ class KvmNotifier(Subscriber):
     def _visit_pages(self, pages: Ints) -> tuple[Ints, Ints]:
         self._record(pages)
         numbers, where = self._ask(pages)
-        self.counters.missed += len(pages) - int(np.count_nonzero(np.diff(where, prepend=-1)))
+        self.counters.missed += len(pages) - int(np.count_nonzero(_firsts(where)))
         return numbers, where
 
     def _record(self, pages: Ints) -> None:
@@ -192,3 +192,10 @@ class KvmNotifier(Subscriber):
                 order = np.lexsort((numbers, where))
                 numbers, where = numbers[order], where[order]
         return numbers, where
+
+
+def _firsts(where: Ints) -> Bools:
+    """Which of a rising sequence's elements differ from the one before."""
+    firsts = np.ones(len(where), dtype=np.bool_)
+    np.not_equal(where[1:], where[:-1], out=firsts[1:])
+    return firsts
