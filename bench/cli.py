@@ -13,25 +13,25 @@ import click
 from slotlookup import __version__
 from slotlookup.errors import EXIT_FAILED, EXIT_USAGE, SlotlookupError
 
-# name: (module, the line that `--help` shows)
+# name: (module, its line in `--help`)
 COMMANDS = {
     "run": ("run", "Replay a workload through strategies: check, count and time them."),
-    "sweep": ("sweep", "Find from how many slots on which strategy is cheapest."),
-    "strategies": ("listing", "List the strategies there are."),
-    "workloads": ("listing", "List the workloads there are."),
-    "check": ("check", "Compare counts with a baseline kept in git: the gate for continuous integration."),
-    "compare": ("compare", "Tell what changed between two saved results."),
+    "sweep": ("sweep", "Find the cheapest strategy by slot count, and the crossovers."),
+    "strategies": ("listing", "List the available strategies."),
+    "workloads": ("listing", "List the available workloads."),
+    "check": ("check", "Compare counts with a baseline in git: the gate for continuous integration."),
+    "compare": ("compare", "Report the differences between two saved results."),
     "export": ("export", "Write saved results as CSV or Markdown."),
-    "config": ("config", "Show the configuration in force, or its schema."),
-    "record": ("record", "Record a VM that runs on this machine, as a trace."),
-    "import": ("import_recordings", "Make a trace of recordings of a real VM."),
-    "kernel": ("kernel", "Measure what slots cost the running kernel, beside what they cost kvm-5.17."),
-    "verify": ("verify", "Put a strategy through the conformance suite."),
+    "config": ("config", "Show the effective configuration, or its schema."),
+    "record": ("record", "Record a VM on this machine as a trace."),
+    "import": ("import_recordings", "Convert recordings of a real VM to a trace."),
+    "kernel": ("kernel", "Measure the cost of slots in the running kernel, and compare it with kvm-5.17."),
+    "verify": ("verify", "Run the conformance suite on a strategy."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports one only when it runs."""
+    """A group that lists its commands without importing them, and imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -75,10 +75,10 @@ def _print_include_dir(ctx: click.Context, _: click.Parameter, wanted: bool) -> 
     is_eager=True,
     expose_value=False,
     callback=_print_include_dir,
-    help="Print the folder of slotlookup.h and exit.",
+    help="Print the folder that contains slotlookup.h, and exit.",
 )
 def cli() -> None:
-    """Which structure should find a virtual machine's memory slot? Settled by measurement.
+    """Measure which data structure should find a virtual machine's memory slot.
 
     Start with `slotlookup run`.
     """
@@ -87,10 +87,10 @@ def cli() -> None:
 def main() -> None:
     """The console script.
 
-    Exit codes: 0 fine, 1 failed, 2 bad usage or bad input, 3 a regression, 4 nothing to compare with.
+    Exit codes: 0 success, 1 failure, 2 bad usage or bad input, 3 a regression, 4 nothing to compare with.
     """
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever called us
+        if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     try:
         code = cli.main(prog_name="slotlookup", standalone_mode=False)
@@ -104,7 +104,7 @@ def main() -> None:
         print("slotlookup: interrupted", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
-        # Whoever read us has gone, as `head` does; the interpreter must not complain when it flushes at exit.
+        # The reader of stdout has exited, as `head` does; the interpreter must not report that when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
     except SlotlookupError as error:
@@ -116,6 +116,6 @@ def main() -> None:
 
 
 def fail(message: str, code: int) -> None:
-    """One line on stderr, and the exit code."""
+    """Print one line on stderr and exit with `code`."""
     print(f"slotlookup: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""Types of options that several commands have."""
+"""Option types shared by several commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST = 86_400
 
 
 class Seconds(click.FloatRange):
-    """A duration above 0 and up to a day. `nan`, which is within no range and outside none, is refused."""
+    """A duration above 0 and up to a day. `nan`, which compares as neither inside nor outside a range, is refused."""
 
     def __init__(self) -> None:
         super().__init__(0, LONGEST, min_open=True)
@@ -23,7 +23,7 @@ class Seconds(click.FloatRange):
         """The number. Raises click.BadParameter."""
         seconds = float(super().convert(value, param, ctx))
         if math.isnan(seconds):
-            self.fail(f"{value!r} is no duration.", param, ctx)
+            self.fail(f"{value!r} is not a duration.", param, ctx)
         return seconds
 
 
@@ -33,7 +33,7 @@ def choice(*words: str) -> click.Choice[str]:
 
 
 def check_name(name: str | None) -> None:
-    """Raise UsageError where `--name` is empty, or has what would not show as itself in a terminal."""
+    """Raise UsageError if `--name` is empty, or contains characters that a terminal does not print as themselves."""
     if name is None:
         return
     if not name.strip():

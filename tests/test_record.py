@@ -184,7 +184,7 @@ def test_what_is_to_be_recorded_must_be_clear(tmp_path: Path) -> None:
     output = tmp_path / "t.parquet"
     assert "give one of" in refusal("-o", output)
     assert "give one of" in refusal("-o", output, "--demo", "--pid", "1")
-    assert "--qmp goes with --pid" in refusal("-o", output, "--demo", "--qmp", "x")
+    assert "--qmp needs --pid" in refusal("-o", output, "--demo", "--qmp", "x")
     assert "give --qmp SOCKET" in refusal("-o", output, "--pid", "1")
     (tmp_path / "link").symlink_to("elsewhere")
     assert "symbolic link" in refusal("-o", tmp_path / "link", "--demo")

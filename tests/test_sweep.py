@@ -180,7 +180,7 @@ def test_interrupted_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     Planted(monkeypatch, 1, KeyboardInterrupt)
     result = call(*BASE, *SLOTS)
     assert result.exit_code == 130
-    assert "1 of 3 slot counts done and lost; with --save FILE" in result.stderr
+    assert "1 of 3 slot counts done and lost; add --save FILE" in result.stderr
 
 
 def test_interrupted_again_with_other_slot_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,7 +334,7 @@ def test_counts_in_parallel_are_the_same(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_times_are_never_taken_in_parallel() -> None:
     result = call("-s", "linear", "--quick", "--slots", "1,2", "--jobs", "2")
-    assert "--jobs: times taken side by side would disturb each other" in str(result.exception)
+    assert "--jobs: parallel timings disturb each other" in str(result.exception)
     with pytest.raises(AssertionError, match="never taken in parallel"):
         bench_sweep.sweep_in_parallel(options("linear"), [1], {}, lambda n, p: None, lambda what, part: None, 2)
 
@@ -351,7 +351,7 @@ def test_the_plot_is_checked_before_anything_is_measured(monkeypatch: pytest.Mon
     for arguments, words in (
         (["--plot", "x.pdf"], "end the name in .svg or .png"),
         (["--plot", "no/x.svg"], "there is no directory no"),
-        (["--plot", "x.svg", "--plot-metric", "ns"], "nothing is timed with --counts-only"),
+        (["--plot", "x.svg", "--plot-metric", "ns"], "--counts-only measures no times"),
     ):
         assert words in str(call(*BASE, *SLOTS, *arguments, "--save", "s.jsonl").exception)
     assert planted.measured == []
@@ -376,8 +376,8 @@ def test_the_plot_is_drawn() -> None:
         (["--slots", ""], "--slots: '' is no number"),
         (["--slots", "0"], f"--slots: 0 is not within 1 to {USER_SLOTS:,}"),
         (["--slots", "32765"], "--slots: 32,765 is not within"),
-        (["--save", "a", "--resume", "b"], "give either --save"),
-        (["--plot-role", "gfn"], "--plot-role: say where to draw"),
+        (["--save", "a", "--resume", "b"], "give --save to start a sweep, or --resume"),
+        (["--plot-role", "gfn"], "--plot-role: nothing is drawn without a file"),
         (["--save", "no/dir/x.jsonl"], "no directory"),
     ],
 )

@@ -34,21 +34,22 @@ FORMATS = ("table", "json", "github", "markdown", "junit")
     metavar="FILE",
     help="Compare with this file instead of the configured one.",
 )
-@click.option("--update", is_flag=True, help="Write the figures to the baseline, after showing what moved.")
+@click.option("--update", is_flag=True, help="Print the differences, then write the new figures to the baseline.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(FORMATS),
     default="table",
     show_default=True,
-    help="github: annotations, and all figures in the step's summary.",
+    help="Format of stdout. github prints annotations, and writes all figures to the step's summary.",
 )
-@click.option("--no-times", is_flag=True, help="Leave the configured times out, as on a machine that is not theirs.")
+@click.option("--no-times", is_flag=True, help="Leave the configured times out, for example on another machine.")
 def command(baseline_file: Path | None, update: bool, form: str, no_times: bool) -> int:
-    """Count what the configured strategies do on the configured workloads, and compare with a baseline kept in git.
+    """Count the operations of configured strategies on configured workloads, and compare with a baseline in git.
 
-    Exit codes: 0 nothing is dearer, 1 an answer is wrong, 3 something is dearer than tolerated, 4 there is no baseline
-    or it cannot be compared (1 before 3 before 4). What became cheaper passes and is shown: the baseline is stale.
+    Exit codes: 0 no figure exceeds its limit, 1 an answer is wrong, 3 a figure exceeds its limit, 4 there is no
+    baseline, or it cannot be compared. 1 takes precedence over 3, and 3 over 4. Improvements pass, and are listed so
+    that the baseline can be updated.
     """
     config = configuration()
     path = baseline_file or config.directory / config.settings.check.baseline

@@ -21,9 +21,9 @@ from ..results.verdict import significant
 COUNT_HEADINGS = ("role", "strategy", "figure", "OLD", "NEW", "change", "")
 TIME_HEADINGS = ("strategy", "timing", "figure", "OLD", "NEW", "NEW/OLD", "")
 UNPAIRED = (
-    "Two saved runs are not paired. A time is called faster or slower where intervals and most blocks lie apart and "
-    "medians differ by {effect:g} % or more, and by more than identical work did in either run; trust the ratio to the "
-    "reference before the ns."
+    "Two saved runs are not paired. A time is reported as faster or slower if its intervals and most blocks do not "
+    "overlap, and its medians differ by {effect:g} % or more and by more than identical work did in either run. Ratios "
+    "to the reference are more reliable than ns."
 )
 
 
@@ -36,20 +36,20 @@ UNPAIRED = (
     default=EFFECT * 100,
     show_default=True,
     metavar="PERCENT",
-    help="How much times must differ at the least to be called faster or slower.",
+    help="Smallest difference of times that is reported as faster or slower.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print GitHub tables.")
 def command(old: Path, new: Path, effect: float, as_json: bool, as_markdown: bool) -> int:
-    """Tell what changed between two results that `slotlookup run --save` wrote.
+    """Report the differences between two results that `slotlookup run --save` wrote.
 
-    Counts are compared exactly; times where machine, kernel and compiler are the same. The exit code is 0 whatever
-    changed, and 4 where the two did not ask the same questions.
+    Counts are compared exactly. Times are compared if machine, kernel and compiler are the same. The exit code is 0
+    whatever changed, and 4 if the two results answer different questions.
     """
     if math.isnan(effect):
         raise UsageError("--effect: not a number")
     if as_json and as_markdown:
-        raise UsageError("--json and --markdown are two forms of the same; give one")
+        raise UsageError("--json and --markdown exclude each other; give one")
     comparison = compare(*_load_pair(old, new), effect / 100)
     if as_json:
         click.echo(json.dumps(comparison.as_json(), indent=2, allow_nan=False))
@@ -67,7 +67,7 @@ def _load_pair(old: Path, new: Path) -> tuple[RunResult, RunResult]:
     except OtherSchemaVersion as error:
         raise Incomparable(str(error)) from None
     if old.samefile(new):
-        raise Incomparable(f"{new}: OLD and NEW are the same file; a result compared with itself shows nothing")
+        raise Incomparable(f"{new}: OLD and NEW are the same file; give two different results")
     return results
 
 
@@ -152,7 +152,7 @@ def _change_cells(change: Change) -> tuple[str, str, str, str]:
     if change.difference is None:
         return significant(change.old), significant(change.new), "n/a", ""
     relative = "" if change.relative is None else f"{change.relative:+.1%}"
-    # Figures that differ in their sixth digit must not look equal.
+    # Show enough digits that different figures do not look equal.
     digits = next((d for d in range(3, 17) if significant(change.old, d) != significant(change.new, d)), 17)
     sign = "+" if change.difference > 0 else "-"
     difference = f"{sign}{significant(abs(change.difference))}"
@@ -164,18 +164,18 @@ def _count_sentence(comparison: Comparison) -> str:
     known = [figure for figure in figures if figure.old is not None or figure.new is not None]
     changed = sum(figure.changed for figure in known)
     if not known:
-        return "Counts: no strategy is in both."
+        return "Counts: no strategy is in both results."
     if not changed:
         return f"Counts: all {len(known)} are the same."
     return f"Counts: {changed} of {len(known)} changed."
 
 
 def _left_out(comparison: Comparison) -> list[str]:
-    """One line for each family whose times are in both and are not compared."""
+    """One line for each family whose times are in both results but are not compared."""
     lines = []
     for family, differences in comparison.times_left_out.items():
         if all(_timed(run, family) for run in (comparison.old, comparison.new)):
-            lines.append(f"Times of {family} strategies are left out: not the same {', '.join(map(str, differences))}.")
+            lines.append(f"Times of {family} strategies are left out: different {', '.join(map(str, differences))}.")
     return lines
 
 
@@ -184,7 +184,7 @@ def _timed(run: RunResult, family: str) -> bool:
 
 
 def _time_tables(comparison: Comparison) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """By role, two rows a timing: in ns, and to the reference. Besides throughput_hot, those there is a verdict on."""
+    """By role, two rows per timing: ns, and the ratio to the reference. throughput_hot, and timings with a verdict."""
     for role in Operation:
         rows: list[tuple[str, ...]] = []
         for strategy in comparison.strategies:
@@ -225,10 +225,10 @@ def _time_sentence(comparison: Comparison) -> str:
     if related:
         parts.append(f"to the reference, {_tally(related)}")
     if alone:
-        parts.append(f"in ns, where there is no such ratio, {_tally(alone)}")
+        parts.append(f"in ns, without such a ratio, {_tally(alone)}")
     return f"Times: {'; '.join(parts)}. {UNPAIRED.format(effect=comparison.effect * 100)}"
 
 
 def _tally(verdicts: list[str | None]) -> str:
     counted = ", ".join(f"{verdicts.count(word)} {word}" for word in ("slower", "faster"))
-    return f"{counted}, nothing to be said of {verdicts.count(None)}"
+    return f"{counted}, {verdicts.count(None)} without a verdict"

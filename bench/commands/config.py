@@ -14,13 +14,13 @@ from ..configuration import configuration
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Show the configuration in force, or the schema that editors check it with."""
+    """Show the effective configuration, or the schema with which editors check it."""
 
 
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def show(as_json: bool) -> None:
-    """Print every setting in force and where it comes from: a file, a variable of the environment, or `default`."""
+    """Print every setting with its source: a file, an environment variable, or `default`."""
     config = configuration()
     values = without_nulls(config.settings.model_dump(mode="json"))
     check = values.pop("check")
@@ -47,7 +47,7 @@ def show(as_json: bool) -> None:
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML would have it, an element of an array of tables a line."""
+    """A value in TOML syntax, with one line per element of an array of tables."""
     if value is None:
         return "not set"
     if isinstance(value, dict):
@@ -61,5 +61,5 @@ def _toml(value: Any) -> str:
 
 @command.command()
 def schema() -> None:
-    """Print the JSON Schema of the configuration. It ships as slotlookup/schemas/config.schema.json, too."""
+    """Print the JSON Schema of the configuration. It also ships as slotlookup/schemas/config.schema.json."""
     click.echo(config_schema(), nl=False)

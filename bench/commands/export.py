@@ -24,15 +24,15 @@ from ..results.side_by_side import to_side_by_side
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="CSV or Markdown by its ending (.csv, .md); repeat for both.",
+    help="File to write, as CSV or Markdown according to its ending (.csv, .md); may be repeated.",
 )
 @click.option(
     "--side-by-side",
     is_flag=True,
-    help="Markdown: one table a role for all RESULTs, a strategy a row, a result a column.",
+    help="Write one Markdown table per role for all RESULTs: one row per strategy, one column per result.",
 )
 def command(results: tuple[Path, ...], outputs: tuple[Path, ...], side_by_side: bool) -> int:
-    """Write saved RESULTs as CSV or Markdown tables, one after another."""
+    """Write saved RESULTs as CSV or Markdown tables, one result after another."""
     for path in outputs:
         check_export_path(path)
         if side_by_side and path.suffix.lower() != ".md":

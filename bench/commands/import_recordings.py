@@ -21,23 +21,31 @@ SLOTS_HEADER = "slot,gpa,size,hva,flags"
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="TRACE.parquet", help="Write the trace here.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="TRACE.parquet", help="Write the trace to this file."
+)
 @click.option(
     "--slots",
     "slots_csv",
     type=click.Path(path_type=Path),
     metavar="OUT.csv",
-    help="Write the final slots here; - is stdout.",
+    help="Write the final slots to this file; - is stdout.",
 )
 @click.option(
     "--pid",
     "pids",
     multiple=True,
     type=click.IntRange(min=0),
-    help="Of a machine's events, keep this process's or thread's; may be repeated.",
+    help="Keep the events of this process or thread only; may be repeated.",
 )
-@click.option("--comm", "comms", multiple=True, metavar="NAME", help="The same by thread name, with * and ?.")
-@click.option("--name", help="The trace's name; by default that of the output file or of the first recording.")
+@click.option(
+    "--comm",
+    "comms",
+    multiple=True,
+    metavar="NAME",
+    help="Keep the events of threads of this name only; * and ? are wildcards; may be repeated.",
+)
+@click.option("--name", help="Name of the trace [default: the name of the output file, or of the first recording].")
 def command(
     files: tuple[Path, ...],
     output: Path | None,
@@ -46,21 +54,21 @@ def command(
     comms: tuple[str, ...],
     name: str | None,
 ) -> int:
-    """Make a trace of FILES, recordings of one real VM.
+    """Convert FILES, recordings of one real VM, to a trace.
 
-    Formats are told by content: of slots QEMU's kvm_set_user_memory trace, strace of KVM ioctls, `info mtree -f` and
-    slot tables as CSV; of accesses the kernel's trace events (tracefs, `trace-cmd report`, `perf script`) and streams
-    of gfns (first touches as text, *.u32le). gzip and xz are read as they are. Where several files tell of slots they
-    must agree. Files that tell time by one clock are merged, others follow one another in the order given. What was
-    read, kept and dropped is told on stderr.
+    Formats are detected from the content. Slots: QEMU's kvm_set_user_memory trace, strace of KVM ioctls, `info mtree
+    -f`, slot tables as CSV. Accesses: the kernel's trace events (tracefs, `trace-cmd report`, `perf script`), streams
+    of gfns (first touches as text, *.u32le). gzip and xz files are read directly. If several files contain slots, they
+    must agree. Files with times of one clock are merged; other files are placed one after another, in the order given.
+    A summary of the events read, kept and dropped is printed on stderr.
     """
     outputs = [path for path in (output, slots_csv) if path is not None]
     if not outputs:
         raise UsageError("nothing to write; give -o TRACE.parquet, --slots OUT.csv or both")
     if output == STDOUT:
-        raise UsageError("a trace is binary and goes to a file; give -o a file's name")
+        raise UsageError("a trace is binary and cannot go to stdout; give -o a file name")
     if len(outputs) == 2 and outputs[0].resolve() == outputs[1].resolve():
-        raise UsageError(f"{outputs[0]}: the trace and the slots cannot go to one file")
+        raise UsageError(f"{outputs[0]}: the trace and the slots cannot be written to one file")
     check_name(name)
     for path in outputs:
         _must_not_be_input(path, files)
@@ -83,15 +91,15 @@ def _must_not_be_input(output: Path, files: tuple[Path, ...]) -> None:
         try:
             same = output.samefile(file)
         except OSError:
-            continue  # one of them does not exist, or cannot be reached; reading and writing will tell which
+            continue  # one of them does not exist or cannot be accessed; reading and writing report that
         if same:
-            raise InputFileError(output, None, "this is one of the recordings; write to another file")
+            raise InputFileError(output, None, "the output is one of the recordings; write to another file")
 
 
 def write_slots(slots: Memslots, path: Path) -> None:
     """Write slots as CSV, by address space and gpa: numbers decimal (as_id << 16 | id), the rest hexadecimal.
 
-    Raises InputFileError where the file cannot be written.
+    Raises InputFileError if the file cannot be written.
     """
     with replacing(path) as file:
         file.write(slots_as_csv(slots).encode())

@@ -18,23 +18,35 @@ from ..sweep.points import parse_slots
 
 
 @click.command()
-@click.option("--slots", "slots_text", metavar="1,2,8,...", help="Slot counts; by default 1 to the kernel's limit.")
-@click.option("--quick", is_flag=True, help="Few slot counts and few rounds, in about ten seconds.")
-@click.option("--recorded", is_flag=True, help="Measure nothing: show the measurement of one machine that ships.")
+@click.option(
+    "--slots", "slots_text", metavar="1,2,8,...", help="The slot counts [default: from 1 to the kernel's limit]."
+)
+@click.option("--quick", is_flag=True, help="Measure few slot counts in few rounds, in about ten seconds.")
+@click.option(
+    "--recorded",
+    is_flag=True,
+    help="Show the measurement of one machine that ships with slotlookup, without measuring.",
+)
 @click.option(
     "--from",
     "saved",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Measure nothing: show what --save wrote.",
+    help="Show the measurement in this file, which --save wrote, without measuring.",
 )
 @click.option(
-    "--plot", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Draw it as .svg or .png."
+    "--plot",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also draw the curves to this .svg or .png file.",
 )
 @click.option(
-    "--save", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Also write the JSON here."
+    "--save",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the measurement as JSON to this file.",
 )
-@click.option("--device", default=DEVICE, show_default=True, metavar="PATH", help="Where KVM is.")
+@click.option("--device", default=DEVICE, show_default=True, metavar="PATH", help="KVM's device.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def command(
     slots_text: str | None,
@@ -46,9 +58,9 @@ def command(
     device: str,
     as_json: bool,
 ) -> int:
-    """Measure what memslots cost the running kernel, beside what they cost this tool's kvm-5.17.
+    """Measure the cost of memslots in the running kernel, and compare it with the strategy kvm-5.17.
 
-    gfn lookups and invalidations by hva against the number of slots, and slot changes. Needs /dev/kvm and no guest.
+    Measures gfn lookups and invalidations by hva at several slot counts, and slot changes. Needs /dev/kvm, no guest.
     """
     if (recorded or saved is not None) and (slots_text is not None or quick):
         raise UsageError("--recorded and --from measure nothing; leave --slots and --quick out")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def list_strategies(as_json: bool) -> None:
-    """List the strategies there are: what each is made of and costs by complexity, its size, and who could use it."""
+    """List the available strategies: structures, complexity, size, and whether a kernel could use them."""
     rows = [strategy_row(name) for name in strategy_names()]
     if as_json:
         click.echo(json.dumps({"schema_version": 1, "strategies": rows}, indent=2))
@@ -36,7 +36,7 @@ def list_strategies(as_json: bool) -> None:
         _print_blocks(rows, console)
         return
     _print_table(
-        ("strategy", "roles", "gfn", "hva", "change", "bytes\na slot", "in a\nkernel", "what it is; where from"),
+        ("strategy", "roles", "gfn", "hva", "change", "bytes\nper slot", "in a\nkernel", "description; source"),
         [
             (
                 row["strategy"],
@@ -50,13 +50,15 @@ def list_strategies(as_json: bool) -> None:
         ],
         console,
     )
-    console.print("n slots, k of them met. What other letters stand for, --json and narrow terminals say.", style="dim")
+    console.print(
+        "n: slots; k: slots visited. --json and narrow terminals show the definitions of other letters.", style="dim"
+    )
 
 
 TABLE_WIDTH = 132
-"""Columns that the table takes; where there are fewer, strategies are listed as paragraphs."""
+"""Columns of the table; on narrower terminals, strategies are listed as paragraphs."""
 FILLED = 1_024
-"""Slots that a strategy is filled with to see its size."""
+"""Number of slots with which the size of a strategy is measured."""
 
 
 def strategy_row(name: str) -> dict[str, Any]:
@@ -114,7 +116,7 @@ def _bytes_per_slot(name: str) -> float | None:
 
 
 def _bound(cost: str) -> str:
-    """A cost without the words behind it, for columns; unlike ones of a combination below each other."""
+    """A cost without its explanation, for columns; different costs of a combination on separate lines."""
     return "\n".join(part.split(", ")[0] for part in cost.split("; "))
 
 
@@ -148,7 +150,7 @@ def _print_blocks(rows: list[dict[str, Any]], console: Console) -> None:
         lines = (
             _described(row),
             costs,
-            f"{_bytes(row)} bytes a slot; in a kernel: {_in_a_kernel(row)}",
+            f"{_bytes(row)} bytes per slot; in a kernel: {_in_a_kernel(row)}",
             f"source: {row['source']}",
         )
         for line in lines:
@@ -158,7 +160,7 @@ def _print_blocks(rows: list[dict[str, Any]], console: Console) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def list_workloads(as_json: bool) -> None:
-    """List the workloads there are, with what each stresses."""
+    """List the available workloads, with the part of a strategy that each stresses."""
     rows = [
         {
             "workload": w.name,
@@ -176,7 +178,7 @@ def list_workloads(as_json: bool) -> None:
     from ..console import output
 
     _print_table(
-        ("workload", "origin", "slots", "what it is", "what it stresses"),
+        ("workload", "origin", "slots", "description", "stresses"),
         [
             (
                 str(r["workload"]),
@@ -192,7 +194,7 @@ def list_workloads(as_json: bool) -> None:
 
 
 def _other_sizes(name: str) -> str:
-    """What other numbers of slots a workload may have, as the list says it."""
+    """The other numbers of slots that a workload may have, in words."""
     workload = workloads()[name]
     if not workload.sizable:
         return ""

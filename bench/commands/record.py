@@ -33,27 +33,32 @@ BUFFER_KB = 16 << 10
 @click.command("record")
 @click.argument("vm", nargs=-1, metavar="[-- COMMAND...]")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="TRACE.parquet", help="Write here."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="TRACE.parquet",
+    help="Write the trace to this file.",
 )
-@click.option("--pid", type=click.IntRange(min=1), help="Record this process, which runs.")
-@click.option("--demo", is_flag=True, help="Record a small guest of our own; needs KVM and no QEMU.")
+@click.option("--pid", type=click.IntRange(min=1), help="Record this running process.")
+@click.option("--demo", is_flag=True, help="Record a small built-in guest; needs KVM, but no QEMU.")
 @click.option(
     "--seconds",
     type=Seconds(),
-    help="How long; without it until the process ends or Ctrl-C, with --demo 2.",
+    help="Seconds to record [default: until exit or Ctrl-C; 2 with --demo].",
 )
 @click.option(
     "--qmp",
     type=click.Path(path_type=Path),
     metavar="SOCKET",
-    help="With --pid: take the slots from QEMU's monitor here.",
+    help="With --pid: take the slots from QEMU's monitor at this socket.",
 )
 @click.option(
     "--slots",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Take the slots from this recording of them; may be repeated.",
+    help="Take the slots from this recording of slots; may be repeated.",
 )
 @click.option(
     "--buffer",
@@ -61,9 +66,9 @@ BUFFER_KB = 16 << 10
     default=BUFFER_KB,
     show_default=True,
     metavar="KB",
-    help="The kernel's buffer, for each CPU.",
+    help="Size of the kernel's buffer per CPU, in KiB.",
 )
-@click.option("--name", help="The trace's name; by default that of the output file.")
+@click.option("--name", help="Name of the trace [default: the name of the output file].")
 def command(
     vm: tuple[str, ...],
     output: Path,
@@ -75,20 +80,20 @@ def command(
     buffer: int,
     name: str | None,
 ) -> int:
-    """Record a VM on this machine: the faults and notifier calls that its kernel tells of, and its slots.
+    """Record a VM on this machine: the faults and notifier calls that the kernel reports, and the VM's slots.
 
-    Needs root. The slots come from QEMU's monitor (--qmp), from recordings (--slots), from a QEMU that is started here,
-    or by following what COMMAND does with strace. Everything is recorded in an instance of tracefs that is removed at
-    the end, however that comes about. Ctrl-C ends the recording and writes what there is.
+    Needs root. The slots come from QEMU's monitor (--qmp), from recordings (--slots), from the trace of a QEMU that is
+    started as COMMAND, or from strace of any other COMMAND. The events are recorded in a tracefs instance, which is
+    removed at the end in every case. Ctrl-C ends the recording and writes the trace.
     """
     if sum((bool(vm), pid is not None, demo)) != 1:
-        raise UsageError("give one of --pid PID, --demo, or -- COMMAND: what is to be recorded")
+        raise UsageError("give one of --pid PID, --demo and -- COMMAND, and only one")
     if qmp is not None and pid is None:
-        raise UsageError("--qmp goes with --pid; a QEMU that is started here tells its slots itself")
+        raise UsageError("--qmp needs --pid; a QEMU that is started as COMMAND reports its slots itself")
     if pid is not None and qmp is None and not slots:
         raise UsageError(
-            "the kernel tells nobody the slots of a VM that runs; give --qmp SOCKET (QEMU), or --slots FILE with a "
-            "recording of them, or start the VM here: -- COMMAND"
+            "the kernel does not report the slots of a running VM; give --qmp SOCKET (QEMU) or --slots FILE (a "
+            "recording of its slots), or start the VM as -- COMMAND"
         )
     check_name(name)
     must_be_writable(output)
@@ -108,9 +113,11 @@ def command(
                 process = _command(recorder, events, vm, seconds, recordings, not slots, stop)
         recorded = _named(read_recording(events)) if events.stat().st_size else None
         if recorded is None or not len(recorded.events):
-            raise UsageError("KVM told of nothing while it was recorded; does the VM run, and use KVM?")
+            raise UsageError("KVM reported no events during the recording; does the VM run, and does it use KVM?")
         if stop.full:
-            recorded.remarks.append(f"the recording ended at {LARGEST_TEXT >> 30} GiB of text, as more is not imported")
+            recorded.remarks.append(
+                f"the recording ended at {LARGEST_TEXT >> 30} GiB of text, the maximum that can be imported"
+            )
         chosen = Chosen(frozenset(process.pids), required=False)
         trace, summary = put_together([recorded, *recordings], name or output.stem, chosen)
         write_trace(trace, output)
@@ -139,7 +146,7 @@ def _running(
     if qmp is not None and before is not None and process.look():
         with monitor(qmp) as connection:
             if slots_of(connection, events.with_name("slots-after.mtree")).table != before.table:
-                before.remarks.append("the slots changed while recording; those at the beginning are taken")
+                before.remarks.append("the slots changed during the recording; the slots at its beginning are used")
     return process
 
 
@@ -160,7 +167,7 @@ def _command(
     process = follow(recorder, events, lambda: Command(arguments), seconds, stop)
     if follow_slots:
         if not told.exists() or not told.stat().st_size:
-            raise UsageError(f"{vm[0]} told of no slots; did it start?")
+            raise UsageError(f"{vm[0]} reported no slots; did it start?")
         recordings.append(_named(slot_changes(told, monotonic_offset())))
     return process
 
@@ -169,7 +176,7 @@ def _demo(recorder: Instance, events: Path, seconds: float, stop: Stop) -> Runni
     script = Path(__file__).parents[1] / "record" / "demo_guest.py"
     with recorder.marker() as marks:
         arguments = [sys.executable, "-I", str(script), str(marks), str(seconds)]
-        _tell("recording a guest that touches memory while its host takes some away", seconds)
+        _tell("recording a guest that touches memory while its host drops pages", seconds)
         process = follow(recorder, events, lambda: Command(arguments, (marks,), quiet=True), seconds * 3 + 10, stop)
     assert isinstance(process, Command) and process.process.stdout is not None
     with process.process.stdout as pipe:
@@ -182,9 +189,9 @@ def _demo(recorder: Instance, events: Path, seconds: float, stop: Stop) -> Runni
     if "error" in told:
         raise UsageError(f"the demo cannot run here: {told['error']}")
     if not told["touched"]:
-        raise UsageError(f"the guest touched nothing within {seconds:g} s; give it longer (--seconds)")
+        raise UsageError(f"the guest touched nothing within {seconds:g} s; record longer (--seconds)")
     _say(
-        f"guest: touched {told['touched']:,} pages; host: took away {told['ballooned']:,} ranges, "
+        f"guest: touched {told['touched']:,} pages; host: dropped {told['ballooned']:,} ranges, "
         f"replugged {told['replugged']:,} slots"
     )
     return process
@@ -196,7 +203,7 @@ def _must_have_kvm() -> None:
 
 
 def _named(recording: Recording) -> Recording:
-    """A recording whose file is gone at the end, under its bare name."""
+    """The recording under the bare name of its file, which is deleted at the end."""
     recording.path = Path(recording.path.name)
     return recording
 
@@ -206,14 +213,14 @@ def _tell(what: str, seconds: float | None) -> None:
 
 
 def _say(line: str) -> None:
-    """A line on stderr. That nobody reads it any more is no reason to lose a recording."""
+    """Print a line on stderr. A closed stderr must not lose the recording."""
     with suppress(BrokenPipeError):
         click.echo(line, err=True)
 
 
 @contextmanager
 def _scratch(output: Path) -> Iterator[Path]:
-    """A folder beside the output that is nobody else's, kept where what was recorded could not be made a trace."""
+    """A private folder next to the output. It is kept if its recording could not be converted to a trace."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=f"{output.name[:100]}.", suffix=".part", dir=output.parent))
     except OSError as error:
@@ -224,7 +231,7 @@ def _scratch(output: Path) -> Iterator[Path]:
     except (UsageError, OSError) as error:
         events = folder / "events.trace"
         kept = events.exists() and events.stat().st_size > 0
-        told = f"; what was recorded is kept in {folder}" if kept else ""
+        told = f"; the recording is kept in {folder}" if kept else ""
         if isinstance(error, OSError):
             raise InputFileError(output, None, f"cannot be written: {error.strerror or error}{told}") from None
         if kept:

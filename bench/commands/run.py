@@ -39,47 +39,57 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 
 @click.command()
 @click.argument("workload", required=False)
-@click.option("-s", "--strategy", "strategies", multiple=True, help="A strategy's name, spec or file; repeat for more.")
-@click.option("--slots", type=int, help="How many slots, for workloads that come in any size.")
 @click.option(
-    "--events", type=click.IntRange(min=1), help="How many events, where fewer than the workload has will do."
+    "-s",
+    "--strategy",
+    "strategies",
+    multiple=True,
+    help="Name, spec or file of a strategy; may be repeated [default: the configured strategies, or all].",
 )
-@click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), help="Seed of everything drawn at random.")
+@click.option("--slots", type=int, help="Number of slots, for workloads of variable size [default: the workload's].")
+@click.option("--events", type=click.IntRange(min=1), help="Number of events [default: the workload's].")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, (1 << 63) - 1),
+    help="Seed of all random draws [default: the configured one, or 0].",
+)
 @click.option(
     "--memory",
     callback=_memory,
     metavar="SIZE",
-    help="Guest memory, such as 64M or 4G (K, M, G of 1,024), for workloads that are modelled.",
+    help="Guest memory of a modelled workload, such as 64M or 4G (suffixes K, M and G are powers of 1,024).",
 )
-@click.option("--counts-only", is_flag=True, help="Check and count, without timing.")
+@click.option("--counts-only", is_flag=True, help="Check and count only; do not time.")
 @click.option("--quick", "effort", flag_value="quick", help="Time for about 5 seconds.")
 @click.option("--rigorous", "effort", flag_value="rigorous", help="Time for about a minute and a half.")
 @click.option(
     "--displace",
     type=click.IntRange(0, 1 << 30),
     metavar="BYTES",
-    help="How much memory is walked between operations where caches are to be cold; 65,536 if not configured.",
+    help="Bytes of memory walked between operations in the cold timings [default: the configured number, or 65,536].",
 )
 @click.option(
     "--placement",
     type=choice(*Placement),
-    help="Where native strategies' slots lie: packed (if not configured), scattered as by an aged allocator, or slab "
-    "as Linux places its own.",
+    help="Placement of native strategies' slots: packed, one after another; scattered, as from an aged allocator; or "
+    "slab, as Linux places its own [default: the configured placement, or packed].",
 )
-@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result as JSON here.")
+@click.option(
+    "--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result as JSON to this file."
+)
 @click.option(
     "--export",
     "exports",
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write the tables here, as CSV or Markdown by its ending (.csv, .md); repeat for both.",
+    help="Also write the tables to this file, as CSV or Markdown according to its ending (.csv, .md); may be repeated.",
 )
 @click.option(
     "--patience",
     type=Seconds(),
     metavar="SECONDS",
-    help="How long a structure from a file may take for one answer; 10 if not configured.",
+    help="Seconds that a structure from a file may take for one answer [default: the configured number, or 10].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def command(
@@ -100,7 +110,8 @@ def command(
 ) -> int:
     """Replay WORKLOAD (a name or a TRACE.parquet) through strategies.
 
-    Every answer is compared with an independent oracle; a wrong one voids the strategy's row and makes the exit code 1.
+    Without WORKLOAD, the configured workload is replayed. Every answer is compared with an independent oracle. A wrong
+    answer voids the strategy's row and makes the exit code 1.
     """
     settings = configuration().settings
     seed = settings.seed if seed is None else seed

@@ -27,36 +27,63 @@ from ..sweep.points import Point, SweepOptions
 
 @click.command()
 @click.argument("workload", required=False)
-@click.option("-s", "--strategy", "strategies", multiple=True, help="A strategy's name or spec; repeat for more.")
-@click.option("--slots", metavar="1,2,4,…", help="The slot counts; by default powers of two and 32,764.")
-@click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), help="Seed of everything drawn at random.")
-@click.option("--counts-only", is_flag=True, help="Check and count, without timing.")
-@click.option("--quick", "effort", flag_value="quick", help="Less precise, and by default up to 4,096 slots only.")
-@click.option("--rigorous", "effort", flag_value="rigorous", help="More precise, in three to four times the time.")
+@click.option(
+    "-s",
+    "--strategy",
+    "strategies",
+    multiple=True,
+    help="Name or spec of a strategy; may be repeated [default: the configured strategies, or all native ones].",
+)
+@click.option("--slots", metavar="1,2,4,…", help="The slot counts [default: powers of two, and 32,764].")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, (1 << 63) - 1),
+    help="Seed of all random draws [default: the configured one, or 0].",
+)
+@click.option("--counts-only", is_flag=True, help="Check and count only; do not time.")
+@click.option(
+    "--quick", "effort", flag_value="quick", help="Measure less precisely, and by default only up to 4,096 slots."
+)
+@click.option(
+    "--rigorous", "effort", flag_value="rigorous", help="Measure more precisely, in three to four times the time."
+)
 @click.option(
     "--timing",
     type=choice(*TimingMode),
     default=str(RANKED),
     show_default=True,
-    help="What is timed: independent operations or each waiting for the last, caches as they are or displaced.",
+    help="The timing: independent operations (throughput), or each waiting for the previous answer (latency); with "
+    "caches as they are (hot) or displaced (cold).",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes; with --counts-only."
+    "--jobs",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Number of processes; needs --counts-only if above 1.",
 )
 @click.option(
     "--plot",
     "plot_file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.svg|png",
-    help="Also draw the curves.",
+    help="Also draw the curves to this file.",
 )
-@click.option("--plot-role", type=choice(*Operation), help="Draw this role alone.")
-@click.option("--plot-metric", type=choice("ns", *Count), help="Draw this; by default ns, or compares without timing.")
+@click.option("--plot-role", type=choice(*Operation), help="Draw only this role [default: all roles].")
 @click.option(
-    "--save", type=click.Path(path_type=Path, dir_okay=False), help="Keep each point here as soon as it is done."
+    "--plot-metric",
+    type=choice("ns", *Count),
+    help="Draw this metric [default: ns; compares with --counts-only].",
 )
 @click.option(
-    "--resume", type=click.Path(path_type=Path, dir_okay=False), help="Go on with the sweep that --save kept here."
+    "--save",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write each point to this file as soon as it is measured.",
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Resume the sweep in this file, which --save wrote.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def command(
@@ -75,17 +102,19 @@ def command(
     resume: Path | None,
     as_json: bool,
 ) -> int:
-    """Run WORKLOAD at many slot counts: which strategy is cheapest where, and where they cross over.
+    """Run WORKLOAD at many slot counts; report the cheapest strategies by slot count, and the crossovers.
 
-    A crossover comes with the range of slot counts within which there was no telling. Native strategies unless -s says
-    otherwise; each point is checked, counted and timed as `slotlookup run` does it.
+    A crossover is a slot count at which two strategies change rank; it is reported with its uncertainty. At each slot
+    count strategies are checked, counted and timed as in `slotlookup run`.
     """
     if save is not None and resume is not None:
-        raise UsageError("give either --save, to begin, or --resume, which goes on in the same file")
+        raise UsageError("give --save to start a sweep, or --resume to continue one in its file, but not both")
     if plot_file is None and (plot_role or plot_metric):
-        raise UsageError(f"--plot-{'role' if plot_role else 'metric'}: say where to draw, with --plot FILE.svg")
+        raise UsageError(
+            f"--plot-{'role' if plot_role else 'metric'}: nothing is drawn without a file; add --plot FILE.svg"
+        )
     for name in strategies:
-        parse_spec(name)  # a typing error should not wait for a file or a workload to be read
+        parse_spec(name)  # report a typing error before a file or a workload is read
     wanted = None if slots is None else sweep.parse_slots(slots)
     machine = describe_machine()
     points: dict[int, Point] = {}
@@ -102,7 +131,7 @@ def command(
         counts = wanted or (sweep.QUICK_SLOTS if effort == "quick" else sweep.DEFAULT_SLOTS)
     sweep.check_sizable(options.workload)
     if jobs > 1 and not options.counts_only:
-        raise UsageError("--jobs: times taken side by side would disturb each other; leave it out or add --counts-only")
+        raise UsageError("--jobs: parallel timings disturb each other; leave it out or add --counts-only")
     metric = _plot_metric(plot_file, plot_metric, options)
     if resume is not None:
         sweep.check_points(options, points, str(resume))
@@ -111,7 +140,7 @@ def command(
             click.echo(f"slotlookup: {kept.remark}", err=True)
     elif save is not None:
         sweep_file.begin(save, options, counts, machine)
-    again = slots if resume is not None else None  # a file that was begun now knows its slot counts
+    again = slots if resume is not None else None  # a file started in this call contains its slot counts
     _measure(options, counts, points, kept_in, jobs, shown=not as_json or sys.stderr.isatty(), again=again)
     points = sweep.chosen(points, counts)
     _present(options, machine, points, as_json)
@@ -133,7 +162,7 @@ def _specs(strategies: tuple[str, ...]) -> dict[str, str]:
 
 
 def native_strategies() -> tuple[str, ...]:
-    """The native strategies that the registry found, `linear` first."""
+    """The native strategies in the registry, `linear` first."""
     native = [name for name in strategy_names() if family_of(name) is Family.NATIVE]
     return tuple(sorted(native, key=lambda name: name != "linear"))
 
@@ -155,9 +184,9 @@ def _options(
 
 
 def _plot_metric(plot_file: Path | None, metric: str | None, options: SweepOptions) -> str:
-    """The metric to draw. Raises UsageError, before anything is measured, where it could not be drawn."""
+    """The metric to draw. Raises UsageError, before any measurement, if it cannot be drawn."""
     if metric == "ns" and options.counts_only:
-        raise UsageError(f"--plot-metric ns: nothing is timed with --counts-only; take one of {', '.join(Count)}")
+        raise UsageError(f"--plot-metric ns: --counts-only measures no times; choose one of {', '.join(Count)}")
     if plot_file is not None:
         from ..sweep.plot import check_plot_path
 
@@ -177,7 +206,7 @@ def _measure(
     shown: bool,
     again: str | None,
 ) -> None:
-    """Measure what is missing. Interrupted, tell how to go on and end with 130."""
+    """Measure the missing slot counts. After an interruption, print how to resume, and exit with 130."""
     from ..console import progress_bar
 
     patience = configuration().settings.patience
@@ -195,7 +224,7 @@ def _measure(
     except KeyboardInterrupt:
         done = f"{sum(n in points for n in counts)} of {len(counts)} slot counts done"
         if kept_in is None:
-            words = f"{done} and lost; with --save FILE they would have been kept"
+            words = f"{done} and lost; add --save FILE to keep them"
         else:
             rest = f" --slots {again}" if again else ""
             words = f"{done}; resume with: slotlookup sweep --resume {shlex.quote(str(kept_in))}{rest}"

@@ -17,18 +17,18 @@ from ..options import Seconds
 @click.command()
 @click.argument("strategy")
 @click.option(
-    "--seed", type=click.IntRange(0, (1 << 63) - 1), default=0, show_default=True, help="Seed of the workout."
+    "--seed", type=click.IntRange(0, (1 << 63) - 1), default=0, show_default=True, help="Seed of the random operations."
 )
 @click.option(
     "--patience",
     type=Seconds(),
     metavar="SECONDS",
-    help="How long a structure from a file may take for one answer; 10 if not configured.",
+    help="Seconds that a structure from a file may take for one answer [default: the configured number, or 10].",
 )
 def command(strategy: str, seed: int, patience: float | None) -> int:
-    """Put STRATEGY through the conformance suite: fixed edge cases and a seeded random workout.
+    """Run the conformance suite on STRATEGY: fixed edge cases and seeded random operations.
 
-    STRATEGY is a name, a spec, or a structure of your own: ./mytree.so, ./mytree.py:CLASS.
+    STRATEGY is a name, a spec, or a structure from a file: ./mytree.so, ./mytree.py:CLASS.
     """
     make = partial(make_strategy, strategy, patience=load_config().settings.patience if patience is None else patience)
     make()
