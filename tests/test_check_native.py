@@ -16,8 +16,8 @@ from source_tree import copy_tree
 pytestmark = pytest.mark.builds
 
 SOURCE = "strategies/native/range_array.hpp"
-BEFORE = "if (COMPARE(point >= entry->start)"
-SLOWER = f"COMPARE(true);\n      {BEFORE}"
+BEFORE = "if (SLOTLOOKUP_COMPARE(point >= entry->start)"
+SLOWER = f"SLOTLOOKUP_COMPARE(true);\n      {BEFORE}"
 CONFIG = """
 [check]
 strategies = ["linear", "rbtree"]

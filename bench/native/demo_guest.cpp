@@ -1,6 +1,7 @@
 // A guest of our own under /dev/kvm: 64-bit code that touches pages of many slots while its host takes pages away. It
 // needs no firmware and no kernel, so that whoever has KVM can watch faults and invalidations within seconds.
 #include "slotlookup/native/bindings.hpp"
+#include "slotlookup/native/clock.hpp"
 
 #if defined(__x86_64__) && __has_include(<linux/kvm.h>)
 
@@ -26,8 +27,6 @@ using namespace nb::literals;
 
 namespace slotlookup {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // Where things lie in the guest's memory, in bytes. Slot 0 holds page tables, code and the list of addresses to touch;
 // the slots from kData on are what it touches, with holes between them. What is at kExit belongs to no slot.
@@ -117,7 +116,7 @@ class DemoGuest {
         std::snprintf(line, sizeof line, "SLOT %" PRIu32 " gpa=0x%" PRIx64 " size=0x%" PRIx64 " hva=0x%" PRIx64 "\n",
                       slot, gpa, size, hva);
     vm_.set_slot(slot, 0, gpa, size, hva);
-    require(write(marks_, line, static_cast<std::size_t>(n)), "writing a mark into the trace");
+    require_syscall(write(marks_, line, static_cast<std::size_t>(n)), "writing a mark into the trace");
   }
   void plug(unsigned slot) { set(slot + 1, gpa(slot), kSlotBytes, data_.hva() + places_[slot] * kSlotBytes); }
   void replug(unsigned slot) {
@@ -207,7 +206,8 @@ class DemoGuest {
                                    : kind == 2 ? 1 + random_() % 16
                                                : 1;
       const std::uint64_t count = std::min(wanted, pages - page);
-      require(madvise(data_.start() + page * kPage, count * kPage, MADV_DONTNEED), "taking pages from the guest");
+      require_syscall(madvise(data_.start() + page * kPage, count * kPage, MADV_DONTNEED),
+                      "taking pages from the guest");
       ++ballooned;
       std::this_thread::sleep_for(std::chrono::microseconds(200));
     }

@@ -28,7 +28,7 @@ class KvmError : public std::system_error {
 
 // Throws KvmError with the current errno where `result`, of a system call, is negative.
 template <class Result>
-Result require(Result result, const std::string& tried) {
+Result require_syscall(Result result, const std::string& tried) {
   if (result < 0) throw KvmError(tried, errno);
   return result;
 }
@@ -92,21 +92,23 @@ class KvmDevice {
   static constexpr const char* kPath = "/dev/kvm";
 
   explicit KvmDevice(const std::string& path = kPath)
-      : path_(path), fd_(require(open(path.c_str(), O_RDWR | O_CLOEXEC), "opening " + path)) {
-    const int version = require(ioctl(fd_.get(), KVM_GET_API_VERSION, 0), "asking " + path + " for its version");
+      : path_(path), fd_(require_syscall(open(path.c_str(), O_RDWR | O_CLOEXEC), "opening " + path)) {
+    const int version =
+        require_syscall(ioctl(fd_.get(), KVM_GET_API_VERSION, 0), "asking " + path + " for its version");
     if (version != KVM_API_VERSION) throw KvmError(path + " speaks version " + std::to_string(version), ENOTSUP);
   }
   int fd() const { return fd_.get(); }
 
   // 0 where the kernel does not know the capability (KVM_CAP_*), otherwise what it says of it.
   int capability(int which) const {
-    return require(ioctl(fd_.get(), KVM_CHECK_EXTENSION, which), "asking " + path_ + " for a capability");
+    return require_syscall(ioctl(fd_.get(), KVM_CHECK_EXTENSION, which), "asking " + path_ + " for a capability");
   }
   // How many slots an address space may have.
   unsigned most_slots() const { return static_cast<unsigned>(capability(KVM_CAP_NR_MEMSLOTS)); }
   // Bytes of the page that a vCPU shares with us.
   std::size_t run_bytes() const {
-    return static_cast<std::size_t>(require(ioctl(fd_.get(), KVM_GET_VCPU_MMAP_SIZE, 0), "asking for a vCPU's page"));
+    return static_cast<std::size_t>(
+        require_syscall(ioctl(fd_.get(), KVM_GET_VCPU_MMAP_SIZE, 0), "asking for a vCPU's page"));
   }
 
  private:
@@ -118,7 +120,7 @@ class KvmDevice {
 class KvmVm {
  public:
   explicit KvmVm(const KvmDevice& device)
-      : fd_(require(ioctl(device.fd(), KVM_CREATE_VM, 0), "creating a virtual machine")) {}
+      : fd_(require_syscall(ioctl(device.fd(), KVM_CREATE_VM, 0), "creating a virtual machine")) {}
   int fd() const { return fd_.get(); }
 
   // KVM_SET_USER_MEMORY_REGION: creates the slot, or moves it or changes its flags where it exists; size 0 deletes it.
@@ -168,7 +170,7 @@ inline constexpr unsigned long kSetCpuid = _IOW(KVMIO, 0x90, CountedHeader);
 class KvmVcpu {
  public:
   KvmVcpu(const KvmDevice& device, const KvmVm& vm, unsigned id = 0)
-      : fd_(require(ioctl(vm.fd(), KVM_CREATE_VCPU, id), "creating vCPU " + std::to_string(id))),
+      : fd_(require_syscall(ioctl(vm.fd(), KVM_CREATE_VCPU, id), "creating vCPU " + std::to_string(id))),
         page_(Mapping::shared(device.run_bytes(), fd_, "mapping the page of vCPU " + std::to_string(id))) {}
   int fd() const { return fd_.get(); }
   kvm_run& state() const { return *reinterpret_cast<kvm_run*>(page_.start()); }
@@ -187,29 +189,29 @@ class KvmVcpu {
       kvm_cpuid_entry2 entries[256];
     } cpuid{};
     cpuid.count = std::size(cpuid.entries);
-    require(ioctl(device.fd(), kGetSupportedCpuid, &cpuid), "asking for the supported CPUID");
-    require(ioctl(fd_.get(), kSetCpuid, &cpuid), "setting a vCPU's CPUID");
+    require_syscall(ioctl(device.fd(), kGetSupportedCpuid, &cpuid), "asking for the supported CPUID");
+    require_syscall(ioctl(fd_.get(), kSetCpuid, &cpuid), "setting a vCPU's CPUID");
   }
   kvm_regs registers() const {
     kvm_regs regs;
-    require(ioctl(fd_.get(), KVM_GET_REGS, &regs), "reading a vCPU's registers");
+    require_syscall(ioctl(fd_.get(), KVM_GET_REGS, &regs), "reading a vCPU's registers");
     return regs;
   }
   void set_registers(const kvm_regs& regs) const {
-    require(ioctl(fd_.get(), KVM_SET_REGS, &regs), "setting a vCPU's registers");
+    require_syscall(ioctl(fd_.get(), KVM_SET_REGS, &regs), "setting a vCPU's registers");
   }
   kvm_sregs special_registers() const {
     kvm_sregs sregs;
-    require(ioctl(fd_.get(), KVM_GET_SREGS, &sregs), "reading a vCPU's special registers");
+    require_syscall(ioctl(fd_.get(), KVM_GET_SREGS, &sregs), "reading a vCPU's special registers");
     return sregs;
   }
   void set_special_registers(const kvm_sregs& sregs) const {
-    require(ioctl(fd_.get(), KVM_SET_SREGS, &sregs), "setting a vCPU's special registers");
+    require_syscall(ioctl(fd_.get(), KVM_SET_SREGS, &sregs), "setting a vCPU's special registers");
   }
   // KVM_SET_MSRS: how many of the entries were set; fewer than asked for where the kernel refused one.
   template <std::size_t n>
   int set_msrs(const MsrList<n>& msrs) const {
-    return require(ioctl(fd_.get(), kSetMsrs, &msrs), "setting MSRs");
+    return require_syscall(ioctl(fd_.get(), kSetMsrs, &msrs), "setting MSRs");
   }
 #endif
 

@@ -32,10 +32,11 @@ class SlotTest {
   explicit SlotTest(Probe probe) : probe_(probe) {}
   Slot* holds(Slot* slot, std::uint64_t gfn) const {
     if (!slot) return nullptr;
-    HOP();
-    EXAMINE();
-    TOUCH(&slot->base_gfn, 16);
-    const bool inside = COMPARE(gfn >= slot->base_gfn) && COMPARE(gfn < slot->base_gfn + slot->npages);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_EXAMINE();
+    SLOTLOOKUP_TOUCH(&slot->base_gfn, 16);
+    const bool inside =
+        SLOTLOOKUP_COMPARE(gfn >= slot->base_gfn) && SLOTLOOKUP_COMPARE(gfn < slot->base_gfn + slot->npages);
     return inside ? slot : nullptr;
   }
 
@@ -51,21 +52,21 @@ class LastUsed {
   LastUsed(Arena&, Probe probe) : test_(probe), probe_(probe) {}
 
   Slot* hit(std::uint64_t gfn, unsigned) const {
-    TOUCH(&slot_, sizeof slot_);
+    SLOTLOOKUP_TOUCH(&slot_, sizeof slot_);
     return test_.holds(slot_, gfn);
   }
   void store(Slot* slot, std::uint64_t, unsigned) { slot_ = slot; }
   void enter(const Slot&) {}
   void drop(const Slot& slot) {
-    TOUCH(&slot_, sizeof slot_);
+    SLOTLOOKUP_TOUCH(&slot_, sizeof slot_);
     if (slot_ == &slot) slot_ = nullptr;
   }
   void follow(const Slot& old_slot, Slot& by) {
-    TOUCH(&slot_, sizeof slot_);
+    SLOTLOOKUP_TOUCH(&slot_, sizeof slot_);
     if (slot_ == &old_slot) slot_ = &by;
   }
   void clear() {
-    TOUCH(&slot_, sizeof slot_);
+    SLOTLOOKUP_TOUCH(&slot_, sizeof slot_);
     slot_ = nullptr;
   }
 
@@ -105,9 +106,9 @@ class PerVcpu {
 
   Slot* hit(std::uint64_t gfn, unsigned vcpu) {
     Entry& entry = entries_[vcpu % kVcpus];
-    TOUCH(&generation_, sizeof generation_);
-    HOP();
-    TOUCH(&entry, sizeof entry);
+    SLOTLOOKUP_TOUCH(&generation_, sizeof generation_);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(&entry, sizeof entry);
     if (entry.generation != generation_) {
       entry = {nullptr, generation_};
       return nullptr;
@@ -119,7 +120,7 @@ class PerVcpu {
   void drop(const Slot&) { clear(); }
   void follow(const Slot&, Slot&) { clear(); }
   void clear() {
-    TOUCH(&generation_, sizeof generation_);
+    SLOTLOOKUP_TOUCH(&generation_, sizeof generation_);
     ++generation_;
   }
 
@@ -144,7 +145,7 @@ class DirectMapped {
 
   Slot* hit(std::uint64_t gfn, unsigned) const {
     Slot* const& entry = slots_[place(gfn)];
-    TOUCH(&entry, sizeof entry);
+    SLOTLOOKUP_TOUCH(&entry, sizeof entry);
     return test_.holds(entry, gfn);
   }
   void store(Slot* slot, std::uint64_t gfn, unsigned) { slots_[place(gfn)] = slot; }
@@ -152,7 +153,7 @@ class DirectMapped {
   void drop(const Slot&) { clear(); }
   void follow(const Slot&, Slot&) { clear(); }
   void clear() {
-    TOUCH(slots_, sizeof slots_);
+    SLOTLOOKUP_TOUCH(slots_, sizeof slots_);
     for (Slot*& slot : slots_) slot = nullptr;
   }
 

@@ -10,7 +10,8 @@
 #include <cstring>
 
 #include "slotlookup/include/slotlookup.h"
-#include "slotlookup/native/structure.hpp"
+#include "slotlookup/native/index_of.hpp"
+#include "slotlookup/native/registry.hpp"
 
 namespace slotlookup {
 namespace {
@@ -123,6 +124,7 @@ template <unsigned at, class Role, class Probe>
 class Foreign {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{.outside_bytes = true};
 
   Foreign(const Home&, Probe) : table_(libraries[at].table), find_(table_->find), visit_(table_->visit) {
     enter(Function::create, at);
@@ -160,7 +162,7 @@ class Foreign {
   // The library keeps the number, which is the same.
   void replace(Slot&, Slot& by) { slots_[by.number & 0xffff] = &by; }
 
-  Slot* find(std::uint64_t point) {
+  Slot* find(std::uint64_t point) const {
     enter(Function::find, at, point);
     const std::int32_t number = find_(handle_, point);
     if (number == SLOTLOOKUP_NONE) return nullptr;

@@ -1,197 +1,53 @@
-// The loops that drive a structure: the cache in front, the answers, and the replay that is timed.
-// Captures are written out: their order decides where the compiler puts them, and a default capture takes the order of
-// first use, which the hooks would change.
+// A structure at work, as a strategy sees it: an interface, which index_of.hpp fills in for each structure.
 #pragma once
 
-#include <type_traits>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
 
-#include "slotlookup/native/cache.hpp"
-#include "slotlookup/native/structure.hpp"
+#include "slotlookup/native/mode.hpp"
+#include "slotlookup/native/slot.hpp"
 
 namespace slotlookup {
 
-// Makes the compiler forget what it knows of memory, so that no root or array pointer stays in a register from one
-// operation to the next: a hypervisor's lookups are separate calls.
-inline void forget_memory() { asm volatile("" ::: "memory"); }
-
-template <class S>
-void settle_structure([[maybe_unused]] S& structure) {
-  if constexpr (requires { structure.settle(); }) structure.settle();
-}
-
-template <class S>
-bool copy_structure([[maybe_unused]] S& structure, [[maybe_unused]] const S& other) {
-  if constexpr (requires { structure.copy_from(other); }) {
-    structure.copy_from(other);
-    return true;
-  }
-  return false;
-}
-
-template <class S>
-std::size_t bytes_outside([[maybe_unused]] const S& structure) {
-  if constexpr (requires { structure.outside_bytes(); }) return structure.outside_bytes();
-  return 0;
-}
-
-template <template <class, class> class Structure, class Probe, class Cache>
-class GfnIndexOf final : public GfnIndex {
+// A structure at work in one role, for one address space and one slot set. Virtual calls are paid once a batch.
+class Index {
  public:
-  GfnIndexOf(const Home& home, Meter* meter)
-      : structure_(home, Probe(meter)), cache_(home.arena, Probe(meter)), probe_(meter) {}
-
-  void insert(Slot& slot) override {
-    cache_.enter(slot);
-    structure_.insert(slot);
-  }
-  void erase(Slot& slot) override {
-    cache_.drop(slot);
-    structure_.erase(slot);
-  }
-  void replace(Slot& old_slot, Slot& by) override {
-    cache_.follow(old_slot, by);
-    structure_.replace(old_slot, by);
-  }
-  void settle() override { settle_structure(structure_); }
-  bool copy_from(const Index& other) override {
-    cache_.clear();
-    return copy_structure(structure_, static_cast<const GfnIndexOf&>(other).structure_);
-  }
-  void check() const override { structure_.check(); }
-  std::size_t size() const override { return structure_.size(); }
-  std::size_t object_bytes() const override { return sizeof *this; }
-  std::size_t outside_bytes() const override { return bytes_outside(structure_); }
-
-  void answer(const std::uint64_t* gfn, const std::uint16_t* vcpu, std::size_t n, std::int32_t* out) override {
-    for (std::size_t i = 0; i < n; ++i) {
-      BEGIN_OPERATION();
-      const Slot* slot = find(gfn[i], asker(vcpu, i));
-      out[i] = slot ? static_cast<std::int32_t>(number_of(*slot)) : kHole;
-    }
-  }
-
-  std::uint64_t replay(const std::uint64_t* gfn, const std::uint16_t* vcpu, std::size_t n,
-                       const ReplayMode& mode) override {
-    return with_mode(mode, [this, gfn, vcpu, n, &mode]<bool latency, bool cold>() {
-      Chain<latency, cold> chain(mode.displacer);
-      std::uint64_t sum = 0;
-      for (std::size_t i = 0; i < n; ++i) {
-        BEGIN_OPERATION();
-        const Slot* slot = find(gfn[i] + chain.before_question(), asker(vcpu, i));
-        const std::uint64_t answer = slot ? number_of(*slot) + 1ull : 0;
-        chain.after_answer(answer);
-        sum += answer;
-        forget_memory();
-      }
-      return sum;
-    });
-  }
-
- private:
-  // Who asks is read only where a cache wants to know.
-  static unsigned asker([[maybe_unused]] const std::uint16_t* vcpu, [[maybe_unused]] std::size_t i) {
-    if constexpr (Cache::per_vcpu) return vcpu[i];
-    return 0;
-  }
-  Slot* find(std::uint64_t gfn, unsigned vcpu) {
-    if (Slot* slot = cache_.hit(gfn, vcpu)) return slot;
-    Slot* slot = structure_.find(gfn);
-    if (slot) cache_.store(slot, gfn, vcpu);
-    return slot;
-  }
-  // The caller of a lookup reads the slot it was given: reading the number stands for that.
-  std::uint32_t number_of(const Slot& slot) const {
-    TOUCH(&slot.number, sizeof slot.number);
-    return slot.number;
-  }
-
-  Structure<GfnRole, Probe> structure_;
-  [[no_unique_address]] Cache cache_;
-  [[no_unique_address]] Probe probe_;
+  virtual ~Index() = default;
+  virtual void insert(Slot&) = 0;
+  virtual void erase(Slot&) = 0;
+  virtual void replace(Slot& old_slot, Slot& by) = 0;
+  // Readers look from here on: bring up to date what was put off.
+  virtual void settle() = 0;
+  // Become a copy of another index of the same type, or say that the structure cannot.
+  virtual bool copy_from(const Index& other) = 0;
+  virtual void check() const = 0;
+  virtual std::size_t size() const = 0;
+  virtual std::size_t object_bytes() const = 0;            // of the index itself, for its return to the arena
+  virtual std::size_t outside_bytes() const { return 0; }  // allocated elsewhere than in the arena
 };
 
-template <template <class, class> class Structure, class Probe>
-class HvaIndexOf final : public HvaIndex {
+inline constexpr std::int32_t kHole = -1;
+
+class GfnIndex : public Index {
  public:
-  HvaIndexOf(const Home& home, Meter* meter) : structure_(home, Probe(meter)), probe_(meter) {}
-
-  void insert(Slot& slot) override { structure_.insert(slot); }
-  void erase(Slot& slot) override { structure_.erase(slot); }
-  void replace(Slot& old_slot, Slot& by) override { structure_.replace(old_slot, by); }
-  void settle() override { settle_structure(structure_); }
-  bool copy_from(const Index& other) override {
-    return copy_structure(structure_, static_cast<const HvaIndexOf&>(other).structure_);
-  }
-  void check() const override { structure_.check(); }
-  std::size_t size() const override { return structure_.size(); }
-  std::size_t object_bytes() const override { return sizeof *this; }
-  std::size_t outside_bytes() const override { return bytes_outside(structure_); }
-
-  void answer(const std::uint64_t* start, const std::uint64_t* end, std::size_t n, std::vector<std::int32_t>& numbers,
-              std::uint64_t* count) override {
-    for (std::size_t i = 0; i < n; ++i) {
-      BEGIN_OPERATION();
-      const std::size_t before = numbers.size();
-      structure_.visit(start[i], end[i] - 1, [&](const Slot& slot) {
-        TOUCH(&slot.number, sizeof slot.number);
-        numbers.push_back(static_cast<std::int32_t>(slot.number));
-      });
-      count[i] += numbers.size() - before;
-    }
-  }
-
-  std::uint64_t replay(const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
-                       const ReplayMode& mode) override {
-    return with_mode(mode, [this, start, end, n, &mode]<bool latency, bool cold>() {
-      Chain<latency, cold> chain(mode.displacer);
-      std::uint64_t sum = 0;
-      for (std::size_t i = 0; i < n; ++i) {
-        BEGIN_OPERATION();
-        const std::uint64_t nothing = chain.before_question();
-        std::uint64_t answer = 0;
-        structure_.visit(start[i] + nothing, end[i] - 1 + nothing, [this, &answer](const Slot& slot) {
-          TOUCH(&slot.number, sizeof slot.number);
-          answer += slot.number + 1ull;
-        });
-        chain.after_answer(answer);
-        sum += answer;
-        forget_memory();
-      }
-      return sum;
-    });
-  }
-
- private:
-  Structure<HvaRole, Probe> structure_;
-  [[no_unique_address]] Probe probe_;
+  // Writes the slot number, or kHole, of each gfn. `vcpu` says who asks; as many as gfns, and as many answers.
+  virtual void answer(std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
+                      std::span<std::int32_t> out) = 0;
+  // Looks every gfn up and returns the sum of (number + 1) over the slots found.
+  virtual std::uint64_t replay(std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
+                               const ReplayMode&) = 0;
 };
 
-// Indexes live in the arena beside what they index, so that their own lines are placed as declared.
-template <class I>
-I* make_in_arena(const Home& home, Meter* meter) {
-  return new (home.arena.allocate_array(sizeof(I))) I(home, meter);
-}
-
-template <template <class, class> class Structure, class Probe>
-GfnIndex* make_gfn_index(const Home& home, Meter* meter, CacheKind cache) {
-  switch (cache) {
-    case CacheKind::last_used:
-      return make_in_arena<GfnIndexOf<Structure, Probe, LastUsed<Probe>>>(home, meter);
-    case CacheKind::per_vcpu:
-      return make_in_arena<GfnIndexOf<Structure, Probe, PerVcpu<Probe>>>(home, meter);
-    case CacheKind::direct_mapped:
-      return make_in_arena<GfnIndexOf<Structure, Probe, DirectMapped<Probe>>>(home, meter);
-    case CacheKind::mru_section:
-      return make_in_arena<GfnIndexOf<Structure, Probe, MruSection<Probe>>>(home, meter);
-    case CacheKind::none:
-      break;
-  }
-  return make_in_arena<GfnIndexOf<Structure, Probe, NoCache<Probe>>>(home, meter);
-}
-
-template <template <class, class> class Structure, class Probe>
-HvaIndex* make_hva_index(const Home& home, Meter* meter) {
-  return make_in_arena<HvaIndexOf<Structure, Probe>>(home, meter);
-}
+class HvaIndex : public Index {
+ public:
+  // Appends the numbers of the slots that meet [start[i], end[i]), in the structure's own order, and adds how many they
+  // are to count[i]. As many ends and counts as starts.
+  virtual void answer(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
+                      std::vector<std::int32_t>& numbers, std::span<std::uint64_t> count) = 0;
+  virtual std::uint64_t replay(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
+                               const ReplayMode&) = 0;
+};
 
 }  // namespace slotlookup

@@ -24,6 +24,10 @@ inline std::uint64_t opaque_zero() {
 
 inline void consume(std::uint64_t value) { asm volatile("" : : "r"(value)); }
 
+// Makes the compiler forget what it knows of memory, so that no root or array pointer stays in a register from one
+// operation to the next: a hypervisor's lookups are separate calls.
+inline void forget_memory() { asm volatile("" ::: "memory"); }
+
 class Displacer {
  public:
   explicit Displacer(std::size_t bytes) : words_(bytes / sizeof(std::uint64_t) + 1, 0) {}

@@ -5,9 +5,10 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <cstring>
+#include <span>
 #include <tuple>
 
+#include "slotlookup/native/arrays.hpp"
 #include "slotlookup/native/bindings.hpp"
 #include "slotlookup/native/foreign_module.hpp"
 #include "slotlookup/native/replay.hpp"
@@ -19,12 +20,14 @@ namespace {
 
 using slotlookup::CacheKind;
 using slotlookup::Change;
+using slotlookup::elements;
 using slotlookup::Segment;
 using slotlookup::Strategy;
+using slotlookup::Words;
 
-using Words = nb::ndarray<const std::uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Askers = nb::ndarray<const std::uint16_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Askers = slotlookup::ArrayOf<std::uint16_t>;
 using SegmentTable = nb::ndarray<const std::uint64_t, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
+
 // "throughput" or "latency", and how many bytes are walked between operations (0: hot).
 class Mode {
  public:
@@ -56,17 +59,19 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> hand_over(std::vector<T>&& values) {
   return {kept->data(), {kept->size()}, owner};
 }
 
-const Change* rows(const ChangeTable& table) { return reinterpret_cast<const Change*>(table.data()); }
+std::span<const Change> rows(const ChangeTable& table) {
+  return {reinterpret_cast<const Change*>(table.data()), table.shape(0)};
+}
 
 slotlookup::Timeline timeline(const SegmentTable& segments, const ChangeTable& changes, std::size_t questions) {
-  const slotlookup::Timeline made{reinterpret_cast<const Segment*>(segments.data()), segments.shape(0), rows(changes),
-                                  changes.shape(0)};
+  const slotlookup::Timeline made{{reinterpret_cast<const Segment*>(segments.data()), segments.shape(0)},
+                                  rows(changes)};
   slotlookup::validate(made, questions);
   return made;
 }
 
 void require_ranges(const Words& start, const Words& end) {
-  if (start.shape(0) != end.shape(0)) throw std::invalid_argument("as many starts as ends are needed");
+  slotlookup::require_same_length(start, end);
   for (std::size_t i = 0; i < start.shape(0); ++i) {
     if (start.data()[i] >= end.data()[i]) {
       throw std::invalid_argument("range " + std::to_string(i) + " is empty");
@@ -79,10 +84,12 @@ void require_askers(const Words& gfn, const Askers& vcpu) {
 }
 
 void require_kinds(const ChangeTable& changes) {
-  for (std::size_t i = 0; i < changes.shape(0); ++i) {
-    if (static_cast<std::uint64_t>(rows(changes)[i].kind) > 3) {
+  std::size_t i = 0;
+  for (const Change& change : rows(changes)) {
+    if (static_cast<std::uint64_t>(change.kind) > 3) {
       throw std::invalid_argument("change " + std::to_string(i) + " is of no known kind");
     }
+    ++i;
   }
 }
 
@@ -172,21 +179,21 @@ NB_MODULE(_slotlookup_native, m) {
           "apply",
           [](Strategy& s, const ChangeTable& changes) {
             require_kinds(changes);
-            for (std::size_t i = 0; i < changes.shape(0); ++i) s.apply(rows(changes)[i]);
+            for (const Change& change : rows(changes)) s.apply(change);
           },
           "changes"_a, "Stage and publish each change (uint64[n, 6]).")
       .def(
           "load",
           [](Strategy& s, const ChangeTable& changes) {
             require_kinds(changes);
-            s.load(rows(changes), changes.shape(0));
+            s.load(rows(changes));
           },
           "changes"_a, "Carry out changes in bulk (uint64[n, 6]), without the update discipline's steps.")
       .def(
           "find",
           [](Strategy& s, unsigned as_id, std::uint64_t gfn, std::uint16_t vcpu) {
             std::int32_t number;
-            s.gfn(as_id).answer(&gfn, &vcpu, 1, &number);
+            s.gfn(as_id).answer({&gfn, 1}, {&vcpu, 1}, {&number, 1});
             return number;
           },
           "as_id"_a, "gfn"_a, "vcpu"_a = 0, "The number of the slot that holds gfn, or -1.")
@@ -198,7 +205,7 @@ NB_MODULE(_slotlookup_native, m) {
             if (start < end) {
               for (unsigned as_id = 0; as_id < slotlookup::kAddressSpaces; ++as_id) {
                 auto& index = s.hva(as_id);
-                if (index.size()) index.answer(&start, &end, 1, numbers, &count);
+                if (index.size()) index.answer({&start, 1}, {&end, 1}, numbers, {&count, 1});
               }
             }
             return numbers;
@@ -214,7 +221,7 @@ NB_MODULE(_slotlookup_native, m) {
             std::vector<std::int32_t> out(gfn.shape(0));
             {
               nb::gil_scoped_release free;
-              slotlookup::answer_gfn(s, line, gfn.data(), vcpu.data(), gfn.shape(0), out.data());
+              slotlookup::answer_gfn(s, line, elements(gfn), elements(vcpu), out);
             }
             return hand_over(std::move(out));
           },
@@ -230,7 +237,7 @@ NB_MODULE(_slotlookup_native, m) {
             std::vector<std::int32_t> numbers;
             {
               nb::gil_scoped_release free;
-              slotlookup::answer_hva(s, line, start.data(), end.data(), start.shape(0), numbers, count.data());
+              slotlookup::answer_hva(s, line, elements(start), elements(end), numbers, count);
             }
             return std::make_tuple(hand_over(std::move(count)), hand_over(std::move(numbers)));
           },
@@ -244,7 +251,7 @@ NB_MODULE(_slotlookup_native, m) {
             require_askers(gfn, vcpu);
             const auto line = timeline(segments, changes, gfn.shape(0));
             nb::gil_scoped_release free;
-            const auto timed = slotlookup::replay_gfn(s, line, gfn.data(), vcpu.data(), gfn.shape(0), mode.replay());
+            const auto timed = slotlookup::replay_gfn(s, line, elements(gfn), elements(vcpu), mode.replay());
             return std::make_tuple(timed.nanoseconds, timed.checksum);
           },
           "gfn"_a, "vcpu"_a, "segments"_a, "changes"_a, "mode"_a,
@@ -257,7 +264,7 @@ NB_MODULE(_slotlookup_native, m) {
             require_kinds(changes);
             const auto line = timeline(segments, changes, start.shape(0));
             nb::gil_scoped_release free;
-            const auto timed = slotlookup::replay_hva(s, line, start.data(), end.data(), start.shape(0), mode.replay());
+            const auto timed = slotlookup::replay_hva(s, line, elements(start), elements(end), mode.replay());
             return std::make_tuple(timed.nanoseconds, timed.checksum);
           },
           "start"_a, "end"_a, "segments"_a, "changes"_a, "mode"_a,
@@ -267,7 +274,7 @@ NB_MODULE(_slotlookup_native, m) {
           [](Strategy& s, const ChangeTable& changes, const Mode& mode) {
             require_kinds(changes);
             nb::gil_scoped_release free;
-            return slotlookup::replay_changes(s, rows(changes), changes.shape(0), mode.replay());
+            return slotlookup::replay_changes(s, rows(changes), mode.replay());
           },
           "changes"_a, "mode"_a, "Nanoseconds spent in applying the changes.")
       .def(

@@ -1,10 +1,10 @@
 // Counting hooks: one structure source, instantiated with NoProbe for timing and with CountProbe for counting.
 //
 // A structure owns a member `probe_` and writes the hooks below where the event happens. They never alter control flow.
-//   EXAMINE()      a slot's range is tested against the question ("lookups" in the 2008 thread)
-//   COMPARE(expr)  one key comparison; yields expr
-//   HOP()          one dereference of a pointer that was itself loaded from memory
-//   TOUCH(p, n)    the n bytes at p are read or written; the meter counts distinct 64-byte lines an operation
+//   SLOTLOOKUP_EXAMINE()      a slot's range is tested against the question ("lookups" in the 2008 thread)
+//   SLOTLOOKUP_COMPARE(expr)  one key comparison; yields expr
+//   SLOTLOOKUP_HOP()          one dereference of a pointer that was itself loaded from memory
+//   SLOTLOOKUP_TOUCH(p, n)    the n bytes at p are read or written; the meter counts distinct 64-byte lines an operation
 // With SLOTLOOKUP_STRIP_HOOKS the hooks vanish from the source altogether, so that a test can compare the machine code
 // of the timed instance with code that never had them.
 #pragma once
@@ -83,11 +83,11 @@ struct CountProbe {
 }  // namespace slotlookup
 
 #ifdef SLOTLOOKUP_STRIP_HOOKS
-#define EXAMINE() ((void)0)
-#define COMPARE(expr) (expr)
-#define HOP() ((void)0)
-#define TOUCH(p, n) ((void)0)
-#define BEGIN_OPERATION() ((void)0)
+#define SLOTLOOKUP_EXAMINE() ((void)0)
+#define SLOTLOOKUP_COMPARE(expr) (expr)
+#define SLOTLOOKUP_HOP() ((void)0)
+#define SLOTLOOKUP_TOUCH(p, n) ((void)0)
+#define SLOTLOOKUP_BEGIN_OPERATION() ((void)0)
 #else
 // Discarded, not merely empty, where nothing is counted: calls of empty functions would still weigh in the compiler's
 // decisions about inlining.
@@ -95,9 +95,9 @@ struct CountProbe {
   do {                                                            \
     if constexpr (std::decay_t<decltype(probe_)>::counting) call; \
   } while (false)
-#define EXAMINE() SLOTLOOKUP_HOOK(probe_.examine())
-#define COMPARE(expr) (std::decay_t<decltype(probe_)>::counting ? probe_.compare(expr) : (expr))
-#define HOP() SLOTLOOKUP_HOOK(probe_.hop())
-#define TOUCH(p, n) SLOTLOOKUP_HOOK(probe_.touch(p, n))
-#define BEGIN_OPERATION() SLOTLOOKUP_HOOK(probe_.begin_operation())
+#define SLOTLOOKUP_EXAMINE() SLOTLOOKUP_HOOK(probe_.examine())
+#define SLOTLOOKUP_COMPARE(expr) (std::decay_t<decltype(probe_)>::counting ? probe_.compare(expr) : (expr))
+#define SLOTLOOKUP_HOP() SLOTLOOKUP_HOOK(probe_.hop())
+#define SLOTLOOKUP_TOUCH(p, n) SLOTLOOKUP_HOOK(probe_.touch(p, n))
+#define SLOTLOOKUP_BEGIN_OPERATION() SLOTLOOKUP_HOOK(probe_.begin_operation())
 #endif

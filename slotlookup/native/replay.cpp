@@ -1,18 +1,13 @@
 #include "slotlookup/native/replay.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <stdexcept>
 #include <string>
 
+#include "slotlookup/native/clock.hpp"
+
 namespace slotlookup {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-std::uint64_t nanoseconds_since(Clock::time_point begin) {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
-}
 
 // Brings the slots to where a segment needs them; what that costs is nobody's lookup.
 void advance(Strategy& strategy, const Timeline& timeline, std::size_t& applied, std::size_t wanted) {
@@ -25,8 +20,7 @@ template <class Each>
 void for_each_segment(Strategy& strategy, const Timeline& timeline, Each&& each) {
   std::size_t applied = 0;
   std::size_t begin = 0;
-  for (std::size_t i = 0; i < timeline.segment_count; ++i) {
-    const Segment& segment = timeline.segments[i];
+  for (const Segment& segment : timeline.segments) {
     advance(strategy, timeline, applied, segment.changes);
     each(segment, begin);
     begin = segment.end;
@@ -38,10 +32,10 @@ void for_each_segment(Strategy& strategy, const Timeline& timeline, Each&& each)
 void validate(const Timeline& timeline, std::size_t questions) {
   std::uint64_t end = 0;
   std::uint64_t changes = 0;
-  for (std::size_t i = 0; i < timeline.segment_count; ++i) {
+  for (std::size_t i = 0; i < timeline.segments.size(); ++i) {
     const Segment& segment = timeline.segments[i];
     const bool ordered = segment.end >= end && segment.changes >= changes;
-    if (!ordered || segment.changes > timeline.change_count || segment.as_id >= kAddressSpaces) {
+    if (!ordered || segment.changes > timeline.changes.size() || segment.as_id >= kAddressSpaces) {
       throw std::invalid_argument("segment " + std::to_string(i) + " is out of order or out of range");
     }
     end = segment.end;
@@ -53,59 +47,62 @@ void validate(const Timeline& timeline, std::size_t questions) {
   }
 }
 
-void answer_gfn(Strategy& strategy, const Timeline& timeline, const std::uint64_t* gfn, const std::uint16_t* vcpu,
-                std::size_t, std::int32_t* out) {
+void answer_gfn(Strategy& strategy, const Timeline& timeline, std::span<const std::uint64_t> gfn,
+                std::span<const std::uint16_t> vcpu, std::span<std::int32_t> out) {
   for_each_segment(strategy, timeline, [&](const Segment& segment, std::size_t begin) {
+    const std::size_t n = segment.end - begin;
     strategy.gfn(static_cast<unsigned>(segment.as_id))
-        .answer(gfn + begin, vcpu + begin, segment.end - begin, out + begin);
+        .answer(gfn.subspan(begin, n), vcpu.subspan(begin, n), out.subspan(begin, n));
   });
 }
 
-void answer_hva(Strategy& strategy, const Timeline& timeline, const std::uint64_t* start, const std::uint64_t* end,
-                std::size_t n, std::vector<std::int32_t>& numbers, std::uint64_t* count) {
-  std::fill(count, count + n, 0);
+void answer_hva(Strategy& strategy, const Timeline& timeline, std::span<const std::uint64_t> start,
+                std::span<const std::uint64_t> end, std::vector<std::int32_t>& numbers,
+                std::span<std::uint64_t> count) {
+  std::ranges::fill(count, 0);
   for_each_segment(strategy, timeline, [&](const Segment& segment, std::size_t begin) {
     for (std::size_t i = begin; i < segment.end; ++i) {
       for (unsigned as_id = 0; as_id < kAddressSpaces; ++as_id) {
         HvaIndex& index = strategy.hva(as_id);
-        if (index.size()) index.answer(start + i, end + i, 1, numbers, count + i);
+        if (index.size()) index.answer(start.subspan(i, 1), end.subspan(i, 1), numbers, count.subspan(i, 1));
       }
     }
   });
 }
 
-Timed replay_gfn(Strategy& strategy, const Timeline& timeline, const std::uint64_t* gfn, const std::uint16_t* vcpu,
-                 std::size_t, const ReplayMode& mode) {
+Timed replay_gfn(Strategy& strategy, const Timeline& timeline, std::span<const std::uint64_t> gfn,
+                 std::span<const std::uint16_t> vcpu, const ReplayMode& mode) {
   Timed timed;
   for_each_segment(strategy, timeline, [&](const Segment& segment, std::size_t begin) {
     GfnIndex& index = strategy.gfn(static_cast<unsigned>(segment.as_id));
+    const std::size_t n = segment.end - begin;
     const Clock::time_point started = Clock::now();
-    timed.checksum += index.replay(gfn + begin, vcpu + begin, segment.end - begin, mode);
+    timed.checksum += index.replay(gfn.subspan(begin, n), vcpu.subspan(begin, n), mode);
     timed.nanoseconds += nanoseconds_since(started);
   });
   return timed;
 }
 
-Timed replay_hva(Strategy& strategy, const Timeline& timeline, const std::uint64_t* start, const std::uint64_t* end,
-                 std::size_t, const ReplayMode& mode) {
+Timed replay_hva(Strategy& strategy, const Timeline& timeline, std::span<const std::uint64_t> start,
+                 std::span<const std::uint64_t> end, const ReplayMode& mode) {
   Timed timed;
   for_each_segment(strategy, timeline, [&](const Segment& segment, std::size_t begin) {
     const std::size_t n = segment.end - begin;
     const Clock::time_point started = Clock::now();
     for (unsigned as_id = 0; as_id < kAddressSpaces; ++as_id) {
       HvaIndex& index = strategy.hva(as_id);
-      if (index.size()) timed.checksum += index.replay(start + begin, end + begin, n, mode);
+      if (index.size()) timed.checksum += index.replay(start.subspan(begin, n), end.subspan(begin, n), mode);
     }
     timed.nanoseconds += nanoseconds_since(started);
   });
   return timed;
 }
 
-std::uint64_t replay_changes(Strategy& strategy, const Change* changes, std::size_t n, const ReplayMode& mode) {
+std::uint64_t replay_changes(Strategy& strategy, std::span<const Change> changes, const ReplayMode& mode) {
   const Clock::time_point started = Clock::now();
-  for (std::size_t i = 0; i < n; ++i) {
+  for (const Change& change : changes) {
     if (mode.displacer) consume(mode.displacer->walk(0));
-    strategy.apply(changes[i]);
+    strategy.apply(change);
   }
   return nanoseconds_since(started);
 }

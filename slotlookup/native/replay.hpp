@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "slotlookup/native/strategy.hpp"
@@ -20,10 +21,8 @@ struct Segment {
 static_assert(sizeof(Segment) == 3 * sizeof(std::uint64_t));
 
 struct Timeline {
-  const Segment* segments;
-  std::size_t segment_count;
-  const Change* changes;
-  std::size_t change_count;
+  std::span<const Segment> segments;
+  std::span<const Change> changes;
 };
 
 struct Timed {
@@ -34,16 +33,17 @@ struct Timed {
 // Throws std::invalid_argument where the tables do not describe `questions` questions.
 void validate(const Timeline&, std::size_t questions);
 
-void answer_gfn(Strategy&, const Timeline&, const std::uint64_t* gfn, const std::uint16_t* vcpu, std::size_t n,
-                std::int32_t* out);
-void answer_hva(Strategy&, const Timeline&, const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
-                std::vector<std::int32_t>& numbers, std::uint64_t* count);
+// Of the spans below one element belongs to each question: as many vCPUs, ends, answers and counts as gfns or starts.
+void answer_gfn(Strategy&, const Timeline&, std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
+                std::span<std::int32_t> out);
+void answer_hva(Strategy&, const Timeline&, std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
+                std::vector<std::int32_t>& numbers, std::span<std::uint64_t> count);
 
-Timed replay_gfn(Strategy&, const Timeline&, const std::uint64_t* gfn, const std::uint16_t* vcpu, std::size_t n,
+Timed replay_gfn(Strategy&, const Timeline&, std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
                  const ReplayMode&);
-Timed replay_hva(Strategy&, const Timeline&, const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
+Timed replay_hva(Strategy&, const Timeline&, std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
                  const ReplayMode&);
 // A change returns nothing that the next could wait for, so mode.latency makes no difference.
-std::uint64_t replay_changes(Strategy&, const Change* changes, std::size_t n, const ReplayMode&);
+std::uint64_t replay_changes(Strategy&, std::span<const Change> changes, const ReplayMode&);
 
 }  // namespace slotlookup

@@ -180,18 +180,18 @@ void Strategy::build_beside(Space& in, Slot* old_slot, Slot* by) {
   in.hva[set]->settle();
 }
 
-void Strategy::load(const Change* changes, std::size_t n) {
+void Strategy::load(std::span<const Change> changes) {
   if (staged_.pending) throw BadChange("a change is staged already; publish it first");
-  for (std::size_t i = 0; i < n; ++i) {
-    Slot* old_slot = existing(changes[i]);
-    Slot* by = changes[i].kind == ChangeKind::erase ? nullptr : create_slot(changes[i]);
-    Space& in = spaces_[changes[i].number >> 16];
+  for (const Change& change : changes) {
+    Slot* old_slot = existing(change);
+    Slot* by = change.kind == ChangeKind::erase ? nullptr : create_slot(change);
+    Space& in = spaces_[change.number >> 16];
     for (unsigned set = 0; set < (copies() ? 1 : sets()); ++set) {
       const unsigned edited = copies() ? in.active : set;
       edit_gfn(in, edited, old_slot, by);
       edit_hva(in, edited, old_slot, by);
     }
-    in.by_id[changes[i].number & 0xffff] = by;
+    in.by_id[change.number & 0xffff] = by;
     slots_ += (by ? 1 : 0);
     slots_ -= (old_slot ? 1 : 0);
     if (old_slot) free_slot(old_slot);
@@ -279,8 +279,8 @@ void Strategy::check() const {
       space.hva[set]->check();
       if (staged_.pending) continue;  // the sets differ until the change is published
       if (copies() && set != space.active) continue;
-      require(space.gfn[set]->size() == live, "strategy: the gfn structure holds every slot");
-      require(space.hva[set]->size() == live, "strategy: the hva structure holds every slot");
+      require_invariant(space.gfn[set]->size() == live, "strategy: the gfn structure holds every slot");
+      require_invariant(space.hva[set]->size() == live, "strategy: the hva structure holds every slot");
     }
   }
 }

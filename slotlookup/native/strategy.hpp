@@ -9,11 +9,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "slotlookup/native/structure.hpp"
+#include "slotlookup/native/registry.hpp"
 
 namespace slotlookup {
 
@@ -62,7 +62,7 @@ class Strategy {
   }
 
   // Carries out changes in bulk, for setting up: every set is edited directly, and settled once at the end.
-  void load(const Change* changes, std::size_t n);
+  void load(std::span<const Change> changes);
 
   GfnIndex& gfn(unsigned as_id) { return *space(as_id).gfn[space(as_id).active]; }
   HvaIndex& hva(unsigned as_id) { return *space(as_id).hva[space(as_id).active]; }

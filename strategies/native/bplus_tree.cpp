@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "bplus_nodes.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {
@@ -15,6 +16,7 @@ template <class Role, class Probe, std::size_t leaf_entries, std::size_t fan_out
 class BplusTreeOf {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{};
 
   BplusTreeOf(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) { root_ = make<Leaf>(); }
   ~BplusTreeOf() { release(root_, height_); }
@@ -22,8 +24,8 @@ class BplusTreeOf {
   BplusTreeOf& operator=(const BplusTreeOf&) = delete;
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    TOUCH(&slot.npages, sizeof slot.npages);
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     const std::uint64_t start = Role::start(slot);
     const std::uint64_t last = Role::last(slot);
     Path path;
@@ -33,14 +35,14 @@ class BplusTreeOf {
     Entries entries;
     entries.take(*leaf);
     entries.put(at, start, last, &slot);
-    TOUCH(leaf, sizeof *leaf);
+    SLOTLOOKUP_TOUCH(leaf, sizeof *leaf);
     if (entries.count <= leaf_entries) {
       entries.give(*leaf, 0, entries.count);
       return;
     }
     Leaf* right = make<Leaf>();
-    HOP();
-    TOUCH(right, sizeof *right);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(right, sizeof *right);
     // Slots mostly come in order of address: what grows at its end leaves fuller nodes behind.
     const std::size_t left = at + 1 == entries.count ? entries.count - kLeastEntries : entries.count / 2;
     entries.give(*leaf, 0, left);
@@ -52,7 +54,7 @@ class BplusTreeOf {
     Path path;
     std::size_t at;
     Leaf* leaf = locate(slot, path, at);
-    TOUCH(leaf, sizeof *leaf);
+    SLOTLOOKUP_TOUCH(leaf, sizeof *leaf);
     for (std::size_t i = at + 1; i < leaf->count; ++i) {
       leaf->start[i - 1] = leaf->start[i];
       leaf->last[i - 1] = leaf->last[i];
@@ -65,14 +67,14 @@ class BplusTreeOf {
     std::size_t least = kLeastEntries;
     for (unsigned level = 0; level < height_; ++level) {
       const auto [parent, child] = path.step[level];
-      HOP();
-      TOUCH(parent, sizeof *parent);
+      SLOTLOOKUP_HOP();
+      SLOTLOOKUP_TOUCH(parent, sizeof *parent);
       const bool underfull = count < least;
       if (underfull) {
         rebalance(*parent, child > 0 ? child - 1 : 0, level);
       } else if constexpr (augmented) {
         const std::uint64_t largest = largest_of(parent->child[child], level);
-        if (COMPARE(largest == parent->largest[child])) return;
+        if (SLOTLOOKUP_COMPARE(largest == parent->largest[child])) return;
         parent->largest[child] = largest;
       } else {
         return;
@@ -94,40 +96,40 @@ class BplusTreeOf {
     locate(old_slot, path, at)->slot[at] = &by;
   }
 
-  Slot* find(std::uint64_t point) {
+  Slot* find(std::uint64_t point) const {
     point = std::min(point, kUnusedKey - 1);
-    TOUCH(&root_, sizeof root_ + sizeof height_);
+    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof height_);
     void* node = root_;
     for (unsigned level = height_; level > 0; --level) {
-      HOP();
+      SLOTLOOKUP_HOP();
       const Inner& inner = *static_cast<Inner*>(node);
       void* const& child = inner.child[rank(inner.key, point)];
-      TOUCH(&child, sizeof child);
+      SLOTLOOKUP_TOUCH(&child, sizeof child);
       node = child;
     }
-    HOP();
+    SLOTLOOKUP_HOP();
     const Leaf& leaf = *static_cast<Leaf*>(node);
     const std::size_t behind = rank(leaf.start, point);
     if (behind == 0) return nullptr;
     const std::size_t at = behind - 1;
-    EXAMINE();
-    TOUCH(&leaf.last[at], sizeof leaf.last[at]);
-    if (!COMPARE(point <= leaf.last[at])) return nullptr;
-    TOUCH(&leaf.slot[at], sizeof leaf.slot[at]);
-    HOP();
+    SLOTLOOKUP_EXAMINE();
+    SLOTLOOKUP_TOUCH(&leaf.last[at], sizeof leaf.last[at]);
+    if (!SLOTLOOKUP_COMPARE(point <= leaf.last[at])) return nullptr;
+    SLOTLOOKUP_TOUCH(&leaf.slot[at], sizeof leaf.slot[at]);
+    SLOTLOOKUP_HOP();
     return leaf.slot[at];
   }
 
   template <class Visit>
-  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
-    TOUCH(&root_, sizeof root_ + sizeof height_);
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
+    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof height_);
     visit_below(root_, height_, start, std::min(last, kUnusedKey - 1), visit);
   }
 
   void check() const {
     Seen seen;
     check_order(root_, height_, true, seen);
-    require(seen.count == size_, "bplus-tree: the leaves hold as many entries as were inserted");
+    require_invariant(seen.count == size_, "bplus-tree: the leaves hold as many entries as were inserted");
   }
 
   std::size_t size() const { return size_; }
@@ -176,42 +178,42 @@ class BplusTreeOf {
   // How many keys are at most `point`.
   template <std::size_t n>
   std::size_t rank(const std::uint64_t (&key)[n], std::uint64_t point) const {
-    TOUCH(key, sizeof key);
+    SLOTLOOKUP_TOUCH(key, sizeof key);
     std::size_t behind = 0;
-    for (std::size_t i = 0; i < n; ++i) behind += COMPARE(key[i] <= point);
+    for (std::size_t i = 0; i < n; ++i) behind += SLOTLOOKUP_COMPARE(key[i] <= point);
     return behind;
   }
 
   // The last leaf in which an entry of this start may stand; `last` raises the largest lasts on the way.
   Leaf* descend(std::uint64_t start, Path& path, [[maybe_unused]] std::uint64_t last) {
-    TOUCH(&root_, sizeof root_ + sizeof height_);
+    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof height_);
     void* node = root_;
     for (unsigned level = height_; level > 0; --level) {
-      HOP();
+      SLOTLOOKUP_HOP();
       Inner* inner = static_cast<Inner*>(node);
       const std::size_t at = rank(inner->key, start);
       path.step[level - 1] = {inner, at};
-      TOUCH(&inner->child[at], sizeof inner->child[at]);
+      SLOTLOOKUP_TOUCH(&inner->child[at], sizeof inner->child[at]);
       if constexpr (augmented) {
-        TOUCH(&inner->largest[at], sizeof inner->largest[at]);
-        if (COMPARE(inner->largest[at] < last)) inner->largest[at] = last;
+        SLOTLOOKUP_TOUCH(&inner->largest[at], sizeof inner->largest[at]);
+        if (SLOTLOOKUP_COMPARE(inner->largest[at] < last)) inner->largest[at] = last;
       }
       node = inner->child[at];
     }
-    HOP();
+    SLOTLOOKUP_HOP();
     return static_cast<Leaf*>(node);
   }
 
   // The slot's leaf and its place there. Equal starts, of which hvas may have many, can reach over several leaves.
   Leaf* locate(const Slot& slot, Path& path, std::size_t& at) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     Leaf* leaf = descend(Role::start(slot), path, 0);
     at = rank(leaf->start, Role::start(slot));
     for (;;) {
       while (at > 0) {
         --at;
-        TOUCH(&leaf->slot[at], sizeof leaf->slot[at]);
-        if (COMPARE(leaf->slot[at] == &slot)) return leaf;
+        SLOTLOOKUP_TOUCH(&leaf->slot[at], sizeof leaf->slot[at]);
+        if (SLOTLOOKUP_COMPARE(leaf->slot[at] == &slot)) return leaf;
       }
       leaf = leaf_before(path);
       at = leaf->count;
@@ -222,16 +224,16 @@ class BplusTreeOf {
     unsigned level = 0;
     while (level < height_ && path.step[level].child == 0) ++level;
     if (level == height_) throw BrokenInvariant("bplus-tree: the slot to remove is not in the tree");
-    HOP();
+    SLOTLOOKUP_HOP();
     void* node = path.step[level].node->child[--path.step[level].child];
     for (; level > 0; --level) {
-      HOP();
+      SLOTLOOKUP_HOP();
       Inner* inner = static_cast<Inner*>(node);
-      TOUCH(inner, sizeof *inner);
+      SLOTLOOKUP_TOUCH(inner, sizeof *inner);
       path.step[level - 1] = {inner, inner->count - 1};
       node = inner->child[inner->count - 1];
     }
-    HOP();
+    SLOTLOOKUP_HOP();
     return static_cast<Leaf*>(node);
   }
 
@@ -240,7 +242,7 @@ class BplusTreeOf {
     for (unsigned level = 0; level < height_; ++level) {
       const auto [node, child] = path.step[level];
       if (child == 0) continue;
-      TOUCH(&node->key[child - 1], sizeof node->key[child - 1]);
+      SLOTLOOKUP_TOUCH(&node->key[child - 1], sizeof node->key[child - 1]);
       node->key[child - 1] = start;
       return;
     }
@@ -250,8 +252,8 @@ class BplusTreeOf {
   void insert_child(const Path& path, void* left, void* right, std::uint64_t key) {
     for (unsigned level = 0; level < height_; ++level) {
       const auto [node, child] = path.step[level];
-      HOP();
-      TOUCH(node, sizeof *node);
+      SLOTLOOKUP_HOP();
+      SLOTLOOKUP_TOUCH(node, sizeof *node);
       Children children;
       children.take(*node);
       children.put(child + 1, key, right);
@@ -262,8 +264,8 @@ class BplusTreeOf {
         return;
       }
       Inner* beside = make<Inner>();
-      HOP();
-      TOUCH(beside, sizeof *beside);
+      SLOTLOOKUP_HOP();
+      SLOTLOOKUP_TOUCH(beside, sizeof *beside);
       const std::size_t kept = child + 2 == children.count ? children.count - kLeastChildren : children.count / 2;
       children.give(*node, 0, kept);
       children.give(*beside, kept, children.count);
@@ -272,8 +274,8 @@ class BplusTreeOf {
       key = children.key[kept - 1];
     }
     Inner* above = make<Inner>();
-    HOP();
-    TOUCH(above, sizeof *above);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(above, sizeof *above);
     Children children;
     children.child[0] = left;
     children.child[1] = right;
@@ -288,8 +290,8 @@ class BplusTreeOf {
 
   // Shares out what two neighbours hold, or puts it all into the left one. `level` is theirs.
   void rebalance(Inner& parent, std::size_t left, unsigned level) {
-    HOP();
-    HOP();
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_HOP();
     const bool merged = level == 0 ? share_entries(parent, left) : share_children(parent, left);
     if (merged) {
       arena_.free_object(parent.child[left + 1], level == 0 ? sizeof(Leaf) : sizeof(Inner));
@@ -311,8 +313,8 @@ class BplusTreeOf {
   bool share_entries(Inner& parent, std::size_t at) {
     Leaf& left = *static_cast<Leaf*>(parent.child[at]);
     Leaf& right = *static_cast<Leaf*>(parent.child[at + 1]);
-    TOUCH(&left, sizeof left);
-    TOUCH(&right, sizeof right);
+    SLOTLOOKUP_TOUCH(&left, sizeof left);
+    SLOTLOOKUP_TOUCH(&right, sizeof right);
     Entries entries;
     entries.take(left);
     entries.take(right);
@@ -328,8 +330,8 @@ class BplusTreeOf {
   bool share_children(Inner& parent, std::size_t at) {
     Inner& left = *static_cast<Inner*>(parent.child[at]);
     Inner& right = *static_cast<Inner*>(parent.child[at + 1]);
-    TOUCH(&left, sizeof left);
-    TOUCH(&right, sizeof right);
+    SLOTLOOKUP_TOUCH(&left, sizeof left);
+    SLOTLOOKUP_TOUCH(&right, sizeof right);
     Children children;
     children.take(left);
     children.key[children.count - 1] = parent.key[at];
@@ -350,24 +352,24 @@ class BplusTreeOf {
   std::uint64_t largest_of(void* node, unsigned level) const {
     if (level == 0) {
       const Leaf& leaf = *static_cast<Leaf*>(node);
-      TOUCH(leaf.last, sizeof leaf.last);
+      SLOTLOOKUP_TOUCH(leaf.last, sizeof leaf.last);
       return *std::max_element(leaf.last, leaf.last + leaf.count);
     }
     const Inner& inner = *static_cast<Inner*>(node);
-    TOUCH(inner.largest, sizeof inner.largest);
+    SLOTLOOKUP_TOUCH(inner.largest, sizeof inner.largest);
     return *std::max_element(inner.largest, inner.largest + inner.count);
   }
 
   template <class Visit>
-  void visit_below(void* node, unsigned level, std::uint64_t start, std::uint64_t last, Visit& visit) {
-    HOP();
+  void visit_below(void* node, unsigned level, std::uint64_t start, std::uint64_t last, Visit& visit) const {
+    SLOTLOOKUP_HOP();
     if (level > 0) {
       const Inner& inner = *static_cast<Inner*>(node);
       const std::size_t end = rank(inner.key, last);
       for (std::size_t i = 0; i <= end && i < inner.count; ++i) {
-        TOUCH(&inner.largest[i], sizeof inner.largest[i]);
-        if (!COMPARE(inner.largest[i] >= start)) continue;
-        TOUCH(&inner.child[i], sizeof inner.child[i]);
+        SLOTLOOKUP_TOUCH(&inner.largest[i], sizeof inner.largest[i]);
+        if (!SLOTLOOKUP_COMPARE(inner.largest[i] >= start)) continue;
+        SLOTLOOKUP_TOUCH(&inner.child[i], sizeof inner.child[i]);
         visit_below(inner.child[i], level - 1, start, last, visit);
       }
       return;
@@ -375,11 +377,11 @@ class BplusTreeOf {
     const Leaf& leaf = *static_cast<Leaf*>(node);
     const std::size_t end = rank(leaf.start, last);
     for (std::size_t i = 0; i < end; ++i) {
-      EXAMINE();
-      TOUCH(&leaf.last[i], sizeof leaf.last[i]);
-      if (!COMPARE(leaf.last[i] >= start)) continue;
-      TOUCH(&leaf.slot[i], sizeof leaf.slot[i]);
-      HOP();
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(&leaf.last[i], sizeof leaf.last[i]);
+      if (!SLOTLOOKUP_COMPARE(leaf.last[i] >= start)) continue;
+      SLOTLOOKUP_TOUCH(&leaf.slot[i], sizeof leaf.slot[i]);
+      SLOTLOOKUP_HOP();
       visit(*leaf.slot[i]);
     }
   }
@@ -396,38 +398,40 @@ class BplusTreeOf {
     seen.largest = 0;
     if (level == 0) {
       const Leaf& leaf = *static_cast<const Leaf*>(node);
-      require(leaf.count <= leaf_entries && (root || leaf.count >= kLeastEntries),
-              "bplus-tree: a leaf is at least two fifths full");
+      require_invariant(leaf.count <= leaf_entries && (root || leaf.count >= kLeastEntries),
+                        "bplus-tree: a leaf is at least two fifths full");
       seen.least = leaf.start[0];
       for (std::size_t i = 0; i < leaf.count; ++i) {
-        require(leaf.start[i] == Role::start(*leaf.slot[i]) && leaf.last[i] == Role::last(*leaf.slot[i]),
-                "bplus-tree: an entry has its slot's range");
-        require(leaf.start[i] >= seen.before, "bplus-tree: starts ascend through the leaves");
+        require_invariant(leaf.start[i] == Role::start(*leaf.slot[i]) && leaf.last[i] == Role::last(*leaf.slot[i]),
+                          "bplus-tree: an entry has its slot's range");
+        require_invariant(leaf.start[i] >= seen.before, "bplus-tree: starts ascend through the leaves");
         seen.before = leaf.start[i];
         seen.largest = std::max(seen.largest, leaf.last[i]);
         ++seen.count;
       }
       for (std::size_t i = leaf.count; i < leaf_entries; ++i) {
-        require(leaf.start[i] == kUnusedKey, "bplus-tree: unused starts are 2^64 - 1");
+        require_invariant(leaf.start[i] == kUnusedKey, "bplus-tree: unused starts are 2^64 - 1");
       }
       return;
     }
     const Inner& inner = *static_cast<const Inner*>(node);
-    require(inner.count <= fan_out && inner.count >= (root ? 2 : kLeastChildren),
-            "bplus-tree: an inner node is at least two fifths full");
+    require_invariant(inner.count <= fan_out && inner.count >= (root ? 2 : kLeastChildren),
+                      "bplus-tree: an inner node is at least two fifths full");
     std::uint64_t least = 0;
     std::uint64_t largest = 0;
     for (std::size_t i = 0; i < inner.count; ++i) {
       check_order(inner.child[i], level - 1, false, seen);
       if (i == 0) least = seen.least;
-      require(i == 0 || inner.key[i - 1] == seen.least, "bplus-tree: a key is the least start below its child");
+      require_invariant(i == 0 || inner.key[i - 1] == seen.least,
+                        "bplus-tree: a key is the least start below its child");
       if constexpr (augmented) {
-        require(inner.largest[i] == seen.largest, "bplus-tree: an inner node knows the largest last below a child");
+        require_invariant(inner.largest[i] == seen.largest,
+                          "bplus-tree: an inner node knows the largest last below a child");
       }
       largest = std::max(largest, seen.largest);
     }
     for (std::size_t i = inner.count - 1; i < fan_out - 1; ++i) {
-      require(inner.key[i] == kUnusedKey, "bplus-tree: unused keys are 2^64 - 1");
+      require_invariant(inner.key[i] == kUnusedKey, "bplus-tree: unused keys are 2^64 - 1");
     }
     seen.least = least;
     seen.largest = largest;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "slotlookup/native/registration.hpp"
 #include "sorted_columns.hpp"
 
 namespace slotlookup {
@@ -14,6 +15,7 @@ class Eytzinger : public SortedColumns<Role, Probe> {
   using Columns::arena_, Columns::probe_, Columns::size_, Columns::starts_;
 
  public:
+  static constexpr OptionalMembers kOptional{.settle = true, .copy_from = true};
   using Columns::Columns;
   ~Eytzinger() { release(); }
 
@@ -40,8 +42,8 @@ class Eytzinger : public SortedColumns<Role, Probe> {
       if (levels) keys_ = static_cast<std::uint64_t*>(arena_.allocate_array(bytes()));
     }
     if (!levels) return;
-    TOUCH(keys_, bytes());
-    TOUCH(starts_, size_ * sizeof *starts_);
+    SLOTLOOKUP_TOUCH(keys_, bytes());
+    SLOTLOOKUP_TOUCH(starts_, size_ * sizeof *starts_);
     keys_[0] = kNever;
     // Level by level; a level's keys stand evenly in the sorted order.
     for (unsigned level = 0; level < levels; ++level) {
@@ -54,11 +56,11 @@ class Eytzinger : public SortedColumns<Role, Probe> {
     }
   }
 
-  Slot* find(std::uint64_t point) {
-    TOUCH(&levels_, sizeof levels_);
+  Slot* find(std::uint64_t point) const {
+    SLOTLOOKUP_TOUCH(&levels_, sizeof levels_);
     if (levels_ == 0) return nullptr;
     const std::uint64_t wanted = std::min(point, kNever - 1);
-    HOP();
+    SLOTLOOKUP_HOP();
     std::size_t k = 1;
     unsigned level = levels_;
     // The eight keys that a search may need three levels below a key share a line.
@@ -69,19 +71,21 @@ class Eytzinger : public SortedColumns<Role, Probe> {
     for (; level; --level) k = below(k, wanted);
     // Behind the lowest level the places are numbered by how many keys lie to their left.
     const std::size_t rank = k - (std::size_t{1} << levels_);
-    if (rank) EXAMINE();
+    if (rank) SLOTLOOKUP_EXAMINE();
     return this->holder(rank, point);
   }
 
   void check() const {
     Columns::check();
-    require(!stale_, "eytzinger: the keys are those of the slots");
-    require(size_ >> levels_ == 0 && (levels_ == 0 || size_ >> (levels_ - 1)), "eytzinger: no level more than needed");
+    require_invariant(!stale_, "eytzinger: the keys are those of the slots");
+    require_invariant(size_ >> levels_ == 0 && (levels_ == 0 || size_ >> (levels_ - 1)),
+                      "eytzinger: no level more than needed");
     for (std::size_t i = 0; i < size_; ++i) {
-      require(starts_[i] < kNever, "eytzinger: starts lie before the padding");
+      require_invariant(starts_[i] < kNever, "eytzinger: starts lie before the padding");
       std::size_t k = 1;
       for (unsigned level = levels_; level; --level) k = 2 * k + (keys_[k] <= starts_[i]);
-      require(k - (std::size_t{1} << levels_) == i + 1, "eytzinger: a search for each start ends at its slot");
+      require_invariant(k - (std::size_t{1} << levels_) == i + 1,
+                        "eytzinger: a search for each start ends at its slot");
     }
   }
 
@@ -91,8 +95,8 @@ class Eytzinger : public SortedColumns<Role, Probe> {
   static constexpr unsigned kAhead = 3;
 
   std::size_t below(std::size_t k, std::uint64_t wanted) const {
-    TOUCH(keys_ + k, sizeof *keys_);
-    return 2 * k + COMPARE(keys_[k] <= wanted);
+    SLOTLOOKUP_TOUCH(keys_ + k, sizeof *keys_);
+    return 2 * k + SLOTLOOKUP_COMPARE(keys_[k] <= wanted);
   }
 
   std::size_t bytes() const { return sizeof(std::uint64_t) << levels_; }

@@ -2,6 +2,7 @@
 // See strategies/implicit_intervals.py.
 #include <algorithm>
 
+#include "slotlookup/native/registration.hpp"
 #include "sorted_ranges.hpp"
 
 namespace slotlookup {
@@ -21,6 +22,7 @@ template <class Role, class Probe>
 class ImplicitIntervals {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{.settle = true, .copy_from = true};
 
   ImplicitIntervals(const Home& home, Probe probe) : ranges_(home, probe), probe_(probe) {}
 
@@ -33,42 +35,43 @@ class ImplicitIntervals {
     const std::size_t from = ranges_.settle();
     for (std::size_t place = from + 1; place <= ranges_.size(); ++place) {
       ImplicitEntry& entry = ranges_[place - 1];
-      TOUCH(&entry, sizeof entry);
+      SLOTLOOKUP_TOUCH(&entry, sizeof entry);
       std::uint64_t side = entry.last;
       for (std::size_t step = 1; !(place & step); step *= 2) {
-        TOUCH(&ranges_[place - 1 - step], sizeof(ImplicitEntry));
-        if (COMPARE(ranges_[place - 1 - step].side_last > side)) side = ranges_[place - 1 - step].side_last;
+        SLOTLOOKUP_TOUCH(&ranges_[place - 1 - step], sizeof(ImplicitEntry));
+        if (SLOTLOOKUP_COMPARE(ranges_[place - 1 - step].side_last > side)) side = ranges_[place - 1 - step].side_last;
       }
       entry.side_last = side;
       entry.front_last = entry.last;
       if (place > 1) {
-        TOUCH(&ranges_[place - 2], sizeof(ImplicitEntry));
-        if (COMPARE(ranges_[place - 2].front_last > entry.last)) entry.front_last = ranges_[place - 2].front_last;
+        SLOTLOOKUP_TOUCH(&ranges_[place - 2], sizeof(ImplicitEntry));
+        if (SLOTLOOKUP_COMPARE(ranges_[place - 2].front_last > entry.last))
+          entry.front_last = ranges_[place - 2].front_last;
       }
     }
   }
 
-  Slot* find(std::uint64_t point) { return ranges_.find(point); }
+  Slot* find(std::uint64_t point) const { return ranges_.find(point); }
 
   // From the last that starts in time towards the front: past whole subtrees that end too early, until nothing in front
   // reaches the range.
   template <class Visit>
-  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     std::size_t place = ranges_.begun_by(last);
     if (place == 0) return;
     const ImplicitEntry* const entries = ranges_.entries();
-    HOP();
+    SLOTLOOKUP_HOP();
     do {
       const ImplicitEntry& entry = entries[place - 1];
-      EXAMINE();
-      TOUCH(&entry, sizeof entry);
-      if (COMPARE(entry.last >= start)) {
-        HOP();
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(&entry, sizeof entry);
+      if (SLOTLOOKUP_COMPARE(entry.last >= start)) {
+        SLOTLOOKUP_HOP();
         visit(*entry.slot);
         --place;
-      } else if (!COMPARE(entry.front_last >= start)) {
+      } else if (!SLOTLOOKUP_COMPARE(entry.front_last >= start)) {
         return;
-      } else if (COMPARE(entry.side_last >= start)) {
+      } else if (SLOTLOOKUP_COMPARE(entry.side_last >= start)) {
         --place;
       } else {
         place &= place - 1;
@@ -83,8 +86,10 @@ class ImplicitIntervals {
       std::uint64_t side = 0;
       for (std::size_t p = place; p > (place & (place - 1)); --p) side = std::max(side, ranges_[p - 1].last);
       front = std::max(front, ranges_[place - 1].last);
-      require(ranges_[place - 1].side_last == side, "implicit-intervals: an entry knows how far its left side reaches");
-      require(ranges_[place - 1].front_last == front, "implicit-intervals: an entry knows how far all before it reach");
+      require_invariant(ranges_[place - 1].side_last == side,
+                        "implicit-intervals: an entry knows how far its left side reaches");
+      require_invariant(ranges_[place - 1].front_last == front,
+                        "implicit-intervals: an entry knows how far all before it reach");
     }
   }
 

@@ -2,6 +2,7 @@
 // See strategies/interval_tree.py.
 #include <algorithm>
 
+#include "slotlookup/native/registration.hpp"
 #include "strategies/native/rb.hpp"
 
 namespace slotlookup {
@@ -34,33 +35,34 @@ template <class Role, class Probe>
 class IntervalTree {
  public:
   using Node = IntervalNode;
+  static constexpr OptionalMembers kOptional{};
 
   IntervalTree(const Home& home, Probe probe) : embedded_(home.node_before_slot), tree_(probe), probe_(probe) {}
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    TOUCH(&slot.npages, sizeof slot.npages);
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     IntervalNode* fresh = embedded_.node(slot);
     fresh->start = Role::start(slot);
     fresh->last = fresh->subtree_last = Role::last(slot);
-    TOUCH(&fresh->start, 3 * sizeof fresh->start);
+    SLOTLOOKUP_TOUCH(&fresh->start, 3 * sizeof fresh->start);
     RbNode* parent = nullptr;
     bool left = false;
     bool leftmost = true;
     for (RbNode* node = tree_.root(); node; node = left ? node->left : node->right) {
       parent = node;
       IntervalNode* here = interval(node);
-      HOP();
-      EXAMINE();
-      TOUCH(node, sizeof *node);
-      TOUCH(&here->start, sizeof here->start);
-      TOUCH(&here->subtree_last, sizeof here->subtree_last);
-      if (COMPARE(here->subtree_last < fresh->last)) here->subtree_last = fresh->last;
-      left = COMPARE(fresh->start < here->start);
+      SLOTLOOKUP_HOP();
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(node, sizeof *node);
+      SLOTLOOKUP_TOUCH(&here->start, sizeof here->start);
+      SLOTLOOKUP_TOUCH(&here->subtree_last, sizeof here->subtree_last);
+      if (SLOTLOOKUP_COMPARE(here->subtree_last < fresh->last)) here->subtree_last = fresh->last;
+      left = SLOTLOOKUP_COMPARE(fresh->start < here->start);
       leftmost &= left;
     }
     if (leftmost) {
-      TOUCH(&leftmost_, sizeof leftmost_);
+      SLOTLOOKUP_TOUCH(&leftmost_, sizeof leftmost_);
       leftmost_ = fresh;
     }
     tree_.insert(fresh, parent, left);
@@ -69,7 +71,7 @@ class IntervalTree {
 
   void erase(Slot& slot) {
     RbNode* node = embedded_.node(slot);
-    TOUCH(&leftmost_, sizeof leftmost_);
+    SLOTLOOKUP_TOUCH(&leftmost_, sizeof leftmost_);
     if (leftmost_ == node) leftmost_ = interval(tree_.next(node));
     tree_.erase(node);
     --size_;
@@ -81,14 +83,14 @@ class IntervalTree {
     insert(by);
   }
 
-  Slot* find(std::uint64_t point) {
+  Slot* find(std::uint64_t point) const {
     RbNode* node = enter(point, point);
     node = node ? leftmost_meeting(node, point, point) : nullptr;
     return node ? &embedded_.slot(interval(node)) : nullptr;
   }
 
   template <class Visit>
-  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     RbNode* node = enter(start, last);
     if (node) node = leftmost_meeting(node, start, last);
     while (node) {
@@ -102,8 +104,8 @@ class IntervalTree {
     std::size_t count = 0;
     const IntervalNode* before = nullptr;
     check_order(tree_.root(), before, count);
-    require(count == size_, "interval-tree: the tree holds as many nodes as were inserted");
-    require(leftmost_ == tree_.first(), "interval-tree: the leftmost node is known");
+    require_invariant(count == size_, "interval-tree: the tree holds as many nodes as were inserted");
+    require_invariant(leftmost_ == tree_.first(), "interval-tree: the leftmost node is known");
   }
 
   std::size_t size() const { return size_; }
@@ -111,38 +113,38 @@ class IntervalTree {
  private:
   // Follows a link and tells whether something at or below the node ends at or after `start`.
   bool reaches(const RbNode* node, std::uint64_t start) const {
-    HOP();
-    TOUCH(&interval(node)->subtree_last, sizeof(std::uint64_t));
-    return COMPARE(interval(node)->subtree_last >= start);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(&interval(node)->subtree_last, sizeof(std::uint64_t));
+    return SLOTLOOKUP_COMPARE(interval(node)->subtree_last >= start);
   }
   bool begins_by(const RbNode* node, std::uint64_t last) const {
-    TOUCH(&interval(node)->start, sizeof(std::uint64_t));
-    return COMPARE(interval(node)->start <= last);
+    SLOTLOOKUP_TOUCH(&interval(node)->start, sizeof(std::uint64_t));
+    return SLOTLOOKUP_COMPARE(interval(node)->start <= last);
   }
   bool ends_after(const RbNode* node, std::uint64_t start) const {
-    TOUCH(&interval(node)->last, sizeof(std::uint64_t));
-    return COMPARE(interval(node)->last >= start);
+    SLOTLOOKUP_TOUCH(&interval(node)->last, sizeof(std::uint64_t));
+    return SLOTLOOKUP_COMPARE(interval(node)->last >= start);
   }
 
   // The root, unless everything ends before `start` or begins behind `last`.
-  RbNode* enter(std::uint64_t start, std::uint64_t last) {
+  RbNode* enter(std::uint64_t start, std::uint64_t last) const {
     RbNode* root = tree_.root();
     if (!root || !reaches(root, start)) return nullptr;
-    TOUCH(&leftmost_, sizeof leftmost_);
-    HOP();
+    SLOTLOOKUP_TOUCH(&leftmost_, sizeof leftmost_);
+    SLOTLOOKUP_HOP();
     return begins_by(leftmost_, last) ? root : nullptr;
   }
 
   // The leftmost node below `node` that meets [start, last], or null. Given: something below ends at or after `start`.
   // If a left subtree holds such an end, the leftmost answer is there or nowhere: its starts are the smaller ones.
-  RbNode* leftmost_meeting(RbNode* node, std::uint64_t start, std::uint64_t last) {
+  RbNode* leftmost_meeting(RbNode* node, std::uint64_t start, std::uint64_t last) const {
     while (true) {
-      TOUCH(node, sizeof *node);
+      SLOTLOOKUP_TOUCH(node, sizeof *node);
       if (node->left && reaches(node->left, start)) {
         node = node->left;
         continue;
       }
-      EXAMINE();
+      SLOTLOOKUP_EXAMINE();
       if (!begins_by(node, last)) return nullptr;
       if (ends_after(node, start)) return node;
       if (!node->right || !reaches(node->right, start)) return nullptr;
@@ -150,7 +152,7 @@ class IntervalTree {
     }
   }
 
-  RbNode* next_meeting(RbNode* node, std::uint64_t start, std::uint64_t last) {
+  RbNode* next_meeting(RbNode* node, std::uint64_t start, std::uint64_t last) const {
     while (true) {
       if (node->right && reaches(node->right, start)) return leftmost_meeting(node->right, start, last);
       RbNode* child;
@@ -158,10 +160,10 @@ class IntervalTree {
         child = node;
         node = node->parent();
         if (!node) return nullptr;
-        HOP();
-        TOUCH(node, sizeof *node);
+        SLOTLOOKUP_HOP();
+        SLOTLOOKUP_TOUCH(node, sizeof *node);
       } while (node->right == child);
-      EXAMINE();
+      SLOTLOOKUP_EXAMINE();
       if (!begins_by(node, last)) return nullptr;
       if (ends_after(node, start)) return node;
     }
@@ -172,10 +174,11 @@ class IntervalTree {
     check_order(node->left, before, count);
     const IntervalNode* here = interval(node);
     const Slot& slot = embedded_.slot(here);
-    require(here->start == Role::start(slot) && here->last == Role::last(slot),
-            "interval-tree: a node has its slot's range");
-    require(!before || before->start <= here->start, "interval-tree: starts ascend from left to right");
-    require(here->subtree_last == largest_last(node), "interval-tree: a node knows the largest last below it");
+    require_invariant(here->start == Role::start(slot) && here->last == Role::last(slot),
+                      "interval-tree: a node has its slot's range");
+    require_invariant(!before || before->start <= here->start, "interval-tree: starts ascend from left to right");
+    require_invariant(here->subtree_last == largest_last(node),
+                      "interval-tree: a node knows the largest last below it");
     before = here;
     ++count;
     check_order(node->right, before, count);

@@ -1,5 +1,6 @@
 // linear: slots in the order they were created, scanned from the front. See strategies/linear.py.
 #include "range_array.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "slotlookup/native/structure.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {
@@ -16,6 +16,7 @@ template <class Role, class Probe, std::size_t leaf_slots, std::size_t fan_out>
 class MapleTreeOf {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{};
 
   MapleTreeOf(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) {
     Leaf* leaf = make<Leaf>();
@@ -28,20 +29,20 @@ class MapleTreeOf {
   MapleTreeOf& operator=(const MapleTreeOf&) = delete;
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), 2 * sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), 2 * sizeof(std::uint64_t));
     const std::uint64_t start = Role::start(slot);
     const std::uint64_t last = Role::last(slot);
     ++size_;
     Place place = descend(start);
-    require(!place.entry(), "maple-tree: a slot is inserted where there is a hole");
-    if (COMPARE(last > place.last())) {
+    require_invariant(!place.entry(), "maple-tree: a slot is inserted where there is a hole");
+    if (SLOTLOOKUP_COMPARE(last > place.last())) {
       // The hole goes on in the next leaf. The boundary between the two moves out of the way.
       Place next = descend(place.last() + 1);
-      require(!next.entry() && last <= next.last(), "maple-tree: a slot is inserted where there is a hole");
-      if (COMPARE(last < next.last())) {
+      require_invariant(!next.entry() && last <= next.last(), "maple-tree: a slot is inserted where there is a hole");
+      if (SLOTLOOKUP_COMPARE(last < next.last())) {
         set_boundary(place, last);
         place.high = last;
-      } else if (COMPARE(start > place.first())) {
+      } else if (SLOTLOOKUP_COMPARE(start > place.first())) {
         set_boundary(place, start - 1);
         next.leaf->slot[0] = &slot;
         return;
@@ -58,11 +59,11 @@ class MapleTreeOf {
   }
 
   void erase(Slot& slot) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     Place place = descend(Role::start(slot));
     if (place.entry() != &slot) throw BrokenInvariant("maple-tree: the slot to remove is not in the tree");
     Leaf& leaf = *place.leaf;
-    TOUCH(&leaf, sizeof leaf);
+    SLOTLOOKUP_TOUCH(&leaf, sizeof leaf);
     const std::size_t at = place.at;
     leaf.slot[at] = nullptr;
     --size_;
@@ -72,35 +73,35 @@ class MapleTreeOf {
   }
 
   void replace(Slot& old_slot, Slot& by) {
-    TOUCH(Role::start_field(old_slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(Role::start_field(old_slot), sizeof(std::uint64_t));
     const Place place = descend(Role::start(old_slot));
     if (place.entry() != &old_slot) throw BrokenInvariant("maple-tree: the slot to replace is not in the tree");
     place.leaf->slot[place.at] = &by;
   }
 
   // Pivots alone tell: an entry's range is its slot's, or a hole's.
-  Slot* find(std::uint64_t point) {
-    TOUCH(&root_, sizeof root_ + sizeof height_);
+  Slot* find(std::uint64_t point) const {
+    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof height_);
     void* node = root_;
     for (unsigned level = height_; level > 0; --level) {
-      HOP();
+      SLOTLOOKUP_HOP();
       const Inner& inner = *static_cast<Inner*>(node);
       void* const& child = inner.slot[rank(inner.pivot, point)];
-      TOUCH(&child, sizeof child);
+      SLOTLOOKUP_TOUCH(&child, sizeof child);
       node = child;
     }
-    HOP();
+    SLOTLOOKUP_HOP();
     const Leaf& leaf = *static_cast<Leaf*>(node);
     Slot* const& slot = leaf.slot[rank(leaf.pivot, point)];
-    TOUCH(&slot, sizeof slot);
-    if (slot) HOP();
+    SLOTLOOKUP_TOUCH(&slot, sizeof slot);
+    if (slot) SLOTLOOKUP_HOP();
     return slot;
   }
 
   void check() const {
     std::size_t count = 0;
     check_order(root_, height_, 0, kEnd, true, count);
-    require(count == size_, "maple-tree: the leaves hold as many slots as were inserted");
+    require_invariant(count == size_, "maple-tree: the leaves hold as many slots as were inserted");
   }
 
   std::size_t size() const { return size_; }
@@ -194,30 +195,30 @@ class MapleTreeOf {
   // How many pivots lie before `point`: the entry that holds it.
   template <std::size_t n>
   std::size_t rank(const std::uint64_t (&pivot)[n], std::uint64_t point) const {
-    TOUCH(pivot, sizeof pivot);
+    SLOTLOOKUP_TOUCH(pivot, sizeof pivot);
     std::size_t before = 0;
-    for (std::size_t i = 0; i < n; ++i) before += COMPARE(pivot[i] < point);
+    for (std::size_t i = 0; i < n; ++i) before += SLOTLOOKUP_COMPARE(pivot[i] < point);
     return before;
   }
 
   Place descend(std::uint64_t point) const {
-    TOUCH(&root_, sizeof root_ + sizeof height_);
+    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof height_);
     Place place;
     void* node = root_;
     for (unsigned level = height_; level > 0; --level) {
-      HOP();
+      SLOTLOOKUP_HOP();
       Inner* inner = static_cast<Inner*>(node);
       const std::size_t at = rank(inner->pivot, point);
-      TOUCH(&inner->slot[at], sizeof inner->slot[at]);
+      SLOTLOOKUP_TOUCH(&inner->slot[at], sizeof inner->slot[at]);
       place.step[level - 1] = {inner, at};
       if (at > 0) place.low = inner->pivot[at - 1] + 1;
       if (at + 1 < inner->count) place.high = inner->pivot[at];
       node = inner->slot[at];
     }
-    HOP();
+    SLOTLOOKUP_HOP();
     place.leaf = static_cast<Leaf*>(node);
     place.at = rank(place.leaf->pivot, point);
-    TOUCH(&place.leaf->slot[place.at], sizeof place.leaf->slot[place.at]);
+    SLOTLOOKUP_TOUCH(&place.leaf->slot[place.at], sizeof place.leaf->slot[place.at]);
     return place;
   }
 
@@ -226,7 +227,7 @@ class MapleTreeOf {
     for (unsigned level = 0; level < height_; ++level) {
       const auto [node, child] = place.step[level];
       if (child + 1 == node->count) continue;
-      TOUCH(&node->pivot[child], sizeof node->pivot[child]);
+      SLOTLOOKUP_TOUCH(&node->pivot[child], sizeof node->pivot[child]);
       node->pivot[child] = end;
       return;
     }
@@ -235,12 +236,12 @@ class MapleTreeOf {
   // Puts a slot into the hole at `place`, of which a hole may stay in front and behind.
   void split_hole(const Place& place, std::uint64_t start, std::uint64_t last, Slot& slot) {
     Leaf& leaf = *place.leaf;
-    TOUCH(&leaf, sizeof leaf);
+    SLOTLOOKUP_TOUCH(&leaf, sizeof leaf);
     Buffer<Leaf> all;
     all.take(leaf, 0, place.at, place.high);
-    if (COMPARE(start > place.first())) all.put(start - 1, nullptr);
+    if (SLOTLOOKUP_COMPARE(start > place.first())) all.put(start - 1, nullptr);
     all.put(last, &slot);
-    if (COMPARE(last < place.last())) all.put(place.last(), nullptr);
+    if (SLOTLOOKUP_COMPARE(last < place.last())) all.put(place.last(), nullptr);
     all.take(leaf, place.at + 1, leaf.count, place.high);
     if (all.count <= leaf_slots) {
       all.give(leaf, 0, all.count);
@@ -251,8 +252,8 @@ class MapleTreeOf {
     void* left = &leaf;
     for (unsigned level = 0; level < height_; ++level) {
       const auto [node, child] = place.step[level];
-      HOP();
-      TOUCH(node, sizeof *node);
+      SLOTLOOKUP_HOP();
+      SLOTLOOKUP_TOUCH(node, sizeof *node);
       Buffer<Inner> children;
       children.take(*node, 0, child, kEnd);
       children.put(boundary, left);
@@ -266,8 +267,8 @@ class MapleTreeOf {
       left = node;
     }
     Inner* above = make<Inner>();
-    HOP();
-    TOUCH(above, sizeof *above);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(above, sizeof *above);
     above->count = 2;
     above->pivot[0] = boundary;
     above->slot[0] = left;
@@ -281,8 +282,8 @@ class MapleTreeOf {
   template <class N>
   N* split(N& node, const Buffer<N>& all, bool at_end, std::uint64_t& boundary) {
     N* right = make<N>();
-    HOP();
-    TOUCH(right, sizeof *right);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(right, sizeof *right);
     const std::size_t kept = at_end ? all.count - N::kLeast : all.count / 2;
     boundary = all.end[kept - 1];
     all.give(node, 0, kept);
@@ -295,10 +296,10 @@ class MapleTreeOf {
     bool underfull = place.leaf->count < Leaf::kLeast;
     for (unsigned level = 0; underfull && level < height_; ++level) {
       const auto [parent, child] = place.step[level];
-      HOP();
-      HOP();
-      HOP();
-      TOUCH(parent, sizeof *parent);
+      SLOTLOOKUP_HOP();
+      SLOTLOOKUP_HOP();
+      SLOTLOOKUP_HOP();
+      SLOTLOOKUP_TOUCH(parent, sizeof *parent);
       const std::size_t left = child > 0 ? child - 1 : 0;
       if (level == 0) {
         share<Leaf>(*parent, left);
@@ -319,8 +320,8 @@ class MapleTreeOf {
   void share(Inner& parent, std::size_t at) {
     N& left = *static_cast<N*>(parent.slot[at]);
     N& right = *static_cast<N*>(parent.slot[at + 1]);
-    TOUCH(&left, sizeof left);
-    TOUCH(&right, sizeof right);
+    SLOTLOOKUP_TOUCH(&left, sizeof left);
+    SLOTLOOKUP_TOUCH(&right, sizeof right);
     Buffer<N> all;
     all.take(left, 0, left.count, parent.pivot[at]);
     // One hole may lie on both sides of the boundary.
@@ -340,14 +341,14 @@ class MapleTreeOf {
 
   template <class N>
   void check_pivots(const N& node, std::uint64_t low, std::uint64_t high, bool root, std::size_t least) const {
-    require(node.count <= N::kMost && node.count >= (root ? least : N::kLeast),
-            "maple-tree: a node is at least two fifths full");
+    require_invariant(node.count <= N::kMost && node.count >= (root ? least : N::kLeast),
+                      "maple-tree: a node is at least two fifths full");
     for (std::size_t i = 0; i + 1 < node.count; ++i) {
-      require(node.pivot[i] >= (i > 0 ? node.pivot[i - 1] + 1 : low) && node.pivot[i] < high,
-              "maple-tree: pivots ascend within what the node covers");
+      require_invariant(node.pivot[i] >= (i > 0 ? node.pivot[i - 1] + 1 : low) && node.pivot[i] < high,
+                        "maple-tree: pivots ascend within what the node covers");
     }
     for (std::size_t i = node.count - 1; i < N::kMost - 1; ++i) {
-      require(node.pivot[i] == kEnd, "maple-tree: unused pivots are 2^64 - 1");
+      require_invariant(node.pivot[i] == kEnd, "maple-tree: unused pivots are 2^64 - 1");
     }
   }
 
@@ -360,11 +361,11 @@ class MapleTreeOf {
         const std::uint64_t first = i > 0 ? leaf.pivot[i - 1] + 1 : low;
         const std::uint64_t last = i + 1 < leaf.count ? leaf.pivot[i] : high;
         if (const Slot* slot = leaf.slot[i]) {
-          require(first == Role::start(*slot) && last == Role::last(*slot),
-                  "maple-tree: an entry's range is its slot's");
+          require_invariant(first == Role::start(*slot) && last == Role::last(*slot),
+                            "maple-tree: an entry's range is its slot's");
           ++count;
         } else {
-          require(i == 0 || leaf.slot[i - 1], "maple-tree: no two entries of a leaf share a hole");
+          require_invariant(i == 0 || leaf.slot[i - 1], "maple-tree: no two entries of a leaf share a hole");
         }
       }
       return;

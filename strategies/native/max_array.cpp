@@ -1,5 +1,6 @@
 // max-array: a sorted array in which each entry names the nearest one before it that ends later.
 // See strategies/max_array.py.
+#include "slotlookup/native/registration.hpp"
 #include "sorted_ranges.hpp"
 
 namespace slotlookup {
@@ -15,6 +16,7 @@ template <class Role, class Probe>
 class MaxArray {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{.settle = true, .copy_from = true};
 
   MaxArray(const Home& home, Probe probe) : ranges_(home, probe), probe_(probe) {}
 
@@ -27,7 +29,7 @@ class MaxArray {
     const std::size_t from = ranges_.settle();
     for (std::size_t place = from + 1; place <= ranges_.size(); ++place) {
       BranchEntry& entry = ranges_[place - 1];
-      TOUCH(&entry, sizeof entry);
+      SLOTLOOKUP_TOUCH(&entry, sizeof entry);
       std::uint64_t before = place - 1;
       while (before && !ends_later(before, entry.last)) before = ranges_[before - 1].branch;
       entry.branch = before;
@@ -36,17 +38,17 @@ class MaxArray {
 
   // From the last that starts in time towards the front. Where one ends too early, so do all up to its branch.
   template <class Visit>
-  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     std::uint64_t place = ranges_.begun_by(last);
     if (place == 0) return;
     const BranchEntry* const entries = ranges_.entries();
-    HOP();
+    SLOTLOOKUP_HOP();
     do {
       const BranchEntry& entry = entries[place - 1];
-      EXAMINE();
-      TOUCH(&entry, sizeof entry);
-      if (COMPARE(entry.last >= start)) {
-        HOP();
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(&entry, sizeof entry);
+      if (SLOTLOOKUP_COMPARE(entry.last >= start)) {
+        SLOTLOOKUP_HOP();
         visit(*entry.slot);
         --place;
       } else {
@@ -60,7 +62,8 @@ class MaxArray {
     for (std::size_t place = 1; place <= ranges_.size(); ++place) {
       std::uint64_t before = place - 1;  // by the branches in front, which have been checked
       while (before && ranges_[before - 1].last <= ranges_[place - 1].last) before = ranges_[before - 1].branch;
-      require(ranges_[place - 1].branch == before, "max-array: a branch is the nearest before that ends later");
+      require_invariant(ranges_[place - 1].branch == before,
+                        "max-array: a branch is the nearest before that ends later");
     }
   }
 
@@ -68,8 +71,8 @@ class MaxArray {
 
  private:
   bool ends_later(std::uint64_t place, std::uint64_t last) const {
-    TOUCH(&ranges_[place - 1], sizeof(BranchEntry));
-    return COMPARE(ranges_[place - 1].last > last);
+    SLOTLOOKUP_TOUCH(&ranges_[place - 1], sizeof(BranchEntry));
+    return SLOTLOOKUP_COMPARE(ranges_[place - 1].last > last);
   }
 
   SortedRanges<BranchEntry, Role, Probe> ranges_;

@@ -1,6 +1,7 @@
 // nested-lists: lists in which no range encloses another, and below a range the list of those that it encloses.
 // See strategies/nested_lists.py.
 #include "range_items.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {
@@ -24,6 +25,7 @@ template <class Role, class Probe>
 class NestedLists {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{.settle = true, .copy_from = true};
 
   NestedLists(const Home& home, Probe probe)
       : arena_(home.arena),
@@ -45,11 +47,11 @@ class NestedLists {
   }
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    TOUCH(&slot.npages, sizeof slot.npages);
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     waiting_.reserve(waits_ + 1, waits_);
-    HOP();
-    TOUCH(&waiting_[waits_], sizeof(RangeItem));
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(&waiting_[waits_], sizeof(RangeItem));
     waiting_[waits_++] = item_of<Role>(slot);
   }
 
@@ -93,23 +95,23 @@ class NestedLists {
   // In every list the places whose ranges meet the question's follow one another, for starts and lasts ascend together.
   // From one that is met the way goes down to what it encloses, and from the end of a list back up.
   template <class Visit>
-  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
-    TOUCH(&laid_, sizeof laid_);
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
+    SLOTLOOKUP_TOUCH(&laid_, sizeof laid_);
     if (laid_ == 0) return;
-    HOP();
-    HOP();
-    HOP();
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_HOP();
     std::uint32_t list = 0;
-    TOUCH(&lists_[0], sizeof(NestedList));
+    SLOTLOOKUP_TOUCH(&lists_[0], sizeof(NestedList));
     std::uint32_t end = lists_[0].first + lists_[0].count;
     std::uint32_t at = first_ending_by(lists_[0], start);
     while (true) {
       if (at != end && begins_by(at, last)) {
-        HOP();
+        SLOTLOOKUP_HOP();
         visit(*entries_[at].slot);
         if (const std::uint32_t below = entries_[at].below) {
           list = below;
-          TOUCH(&lists_[list], sizeof(NestedList));
+          SLOTLOOKUP_TOUCH(&lists_[list], sizeof(NestedList));
           end = lists_[list].first + lists_[list].count;
           at = first_ending_by(lists_[list], start);
         } else {
@@ -120,43 +122,45 @@ class NestedLists {
       if (list == 0) return;
       at = lists_[list].encloser + 1;
       list = lists_[list].above;
-      TOUCH(&lists_[list], sizeof(NestedList));
+      SLOTLOOKUP_TOUCH(&lists_[list], sizeof(NestedList));
       end = lists_[list].first + lists_[list].count;
     }
   }
 
   void check() const {
-    require(waits_ == 0 && gone_ == 0, "nested-lists: nothing waits");
+    require_invariant(waits_ == 0 && gone_ == 0, "nested-lists: nothing waits");
     std::size_t count = 0;
     for (std::uint32_t l = 0; l < list_count_; ++l) {
       const NestedList& list = lists_[l];
-      require(l == 0 ? list.first + list.count == laid_ : list.count > 0,
-              "nested-lists: the outermost list stands behind the others, of which none is empty");
+      require_invariant(l == 0 ? list.first + list.count == laid_ : list.count > 0,
+                        "nested-lists: the outermost list stands behind the others, of which none is empty");
       count += list.count;
       for (std::uint32_t at = list.first; at < list.first + list.count; ++at) {
         const NestedEntry& entry = entries_[at];
-        require(entry.start == Role::start(*entry.slot) && lasts_[at] == Role::last(*entry.slot),
-                "nested-lists: an entry has its slot's range");
-        require(at == list.first || (entries_[at - 1].start < entry.start && lasts_[at - 1] < lasts_[at]),
-                "nested-lists: starts and lasts ascend in a list");
-        require(l == 0 || (entries_[list.encloser].start <= entry.start && lasts_[at] <= lasts_[list.encloser]),
-                "nested-lists: an entry encloses its list");
-        require(!entry.below || (lists_[entry.below].above == l && lists_[entry.below].encloser == at),
-                "nested-lists: a list knows the entry that encloses it");
+        require_invariant(entry.start == Role::start(*entry.slot) && lasts_[at] == Role::last(*entry.slot),
+                          "nested-lists: an entry has its slot's range");
+        require_invariant(at == list.first || (entries_[at - 1].start < entry.start && lasts_[at - 1] < lasts_[at]),
+                          "nested-lists: starts and lasts ascend in a list");
+        require_invariant(
+            l == 0 || (entries_[list.encloser].start <= entry.start && lasts_[at] <= lasts_[list.encloser]),
+            "nested-lists: an entry encloses its list");
+        require_invariant(!entry.below || (lists_[entry.below].above == l && lists_[entry.below].encloser == at),
+                          "nested-lists: a list knows the entry that encloses it");
         std::uint32_t found_in = 0;
-        require(place(*entry.slot, found_in) == at && found_in == l, "nested-lists: an entry is found by its range");
+        require_invariant(place(*entry.slot, found_in) == at && found_in == l,
+                          "nested-lists: an entry is found by its range");
       }
     }
-    require(count == laid_, "nested-lists: every entry is in a list");
+    require_invariant(count == laid_, "nested-lists: every entry is in a list");
   }
 
   std::size_t size() const { return laid_ - gone_ + waits_; }
 
  private:
   bool begins_by(std::uint32_t at, std::uint64_t last) const {
-    EXAMINE();
-    TOUCH(&entries_[at], sizeof(NestedEntry));
-    return COMPARE(entries_[at].start <= last);
+    SLOTLOOKUP_EXAMINE();
+    SLOTLOOKUP_TOUCH(&entries_[at], sizeof(NestedEntry));
+    return SLOTLOOKUP_COMPARE(entries_[at].start <= last);
   }
 
   // The first place of the list that ends at or after `start`, or its end. Each step halves what is left by arithmetic
@@ -167,30 +171,30 @@ class NestedLists {
     std::size_t left = list.count;
     while (left > 1) {
       const std::size_t half = left / 2;
-      EXAMINE();
-      TOUCH(base + half - 1, sizeof *base);
-      base += half & (std::size_t{0} - static_cast<std::size_t>(COMPARE(base[half - 1] < start)));
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(base + half - 1, sizeof *base);
+      base += half & (std::size_t{0} - static_cast<std::size_t>(SLOTLOOKUP_COMPARE(base[half - 1] < start)));
       left -= half;
     }
-    EXAMINE();
-    TOUCH(base, sizeof *base);
-    if (!COMPARE(*base >= start)) return list.first + list.count;
+    SLOTLOOKUP_EXAMINE();
+    SLOTLOOKUP_TOUCH(base, sizeof *base);
+    if (!SLOTLOOKUP_COMPARE(*base >= start)) return list.first + list.count;
     return static_cast<std::uint32_t>(base - lasts);
   }
 
   std::size_t waiting_place(const Slot& slot) const {
-    TOUCH(&waits_, sizeof waits_);
+    SLOTLOOKUP_TOUCH(&waits_, sizeof waits_);
     for (std::size_t i = 0; i < waits_; ++i) {
-      TOUCH(&waiting_[i].slot, sizeof waiting_[i].slot);
-      if (COMPARE(waiting_[i].slot == &slot)) return i;
+      SLOTLOOKUP_TOUCH(&waiting_[i].slot, sizeof waiting_[i].slot);
+      if (SLOTLOOKUP_COMPARE(waiting_[i].slot == &slot)) return i;
     }
     return waits_;
   }
 
   // How many ranges of a list start at or before `start`.
   std::uint32_t begun_by(const NestedList& list, std::uint64_t start) const {
-    HOP();
-    TOUCH(&list, sizeof list);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(&list, sizeof list);
     std::uint32_t low = 0;
     for (std::uint32_t high = list.count; low < high;) {
       const std::uint32_t middle = low + (high - low) / 2;
@@ -205,7 +209,7 @@ class NestedLists {
 
   // Of a list's ranges the last that starts at or before the slot is the slot's, or encloses it.
   std::uint32_t place(const Slot& slot, std::uint32_t& list) const {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     for (list = 0; laid_;) {
       const std::uint32_t begun = begun_by(lists_[list], Role::start(slot));
       if (begun == 0) break;
@@ -224,20 +228,20 @@ class NestedLists {
       const std::uint32_t begun = begun_by(in, item.start);
       const std::uint32_t at = in.first + begun;
       if (begun) {
-        TOUCH(&lasts_[at - 1], sizeof(std::uint64_t));
-        TOUCH(&entries_[at - 1], sizeof(NestedEntry));
-        if (COMPARE(lasts_[at - 1] >= item.last)) {
+        SLOTLOOKUP_TOUCH(&lasts_[at - 1], sizeof(std::uint64_t));
+        SLOTLOOKUP_TOUCH(&entries_[at - 1], sizeof(NestedEntry));
+        if (SLOTLOOKUP_COMPARE(lasts_[at - 1] >= item.last)) {
           list = entries_[at - 1].below;
           if (list == 0) return false;
           continue;
         }
         // Of the same start it is enclosed, and so may be what hangs below it.
-        if (COMPARE(entries_[at - 1].start == item.start)) return false;
-        if (entries_[at - 1].below && COMPARE(lasts_[at - 1] >= item.start)) return false;
+        if (SLOTLOOKUP_COMPARE(entries_[at - 1].start == item.start)) return false;
+        if (entries_[at - 1].below && SLOTLOOKUP_COMPARE(lasts_[at - 1] >= item.start)) return false;
       }
       if (begun < in.count) {
-        TOUCH(&lasts_[at], sizeof(std::uint64_t));
-        if (COMPARE(lasts_[at] <= item.last)) return false;
+        SLOTLOOKUP_TOUCH(&lasts_[at], sizeof(std::uint64_t));
+        if (SLOTLOOKUP_COMPARE(lasts_[at] <= item.last)) return false;
       }
       lasts_.reserve(laid_ + 1, laid_);
       entries_.reserve(laid_ + 1, laid_);
@@ -261,7 +265,7 @@ class NestedLists {
 
   // What stood at `at` or behind it in `list` has moved by `by`, and so has every list further back.
   void move_lists(std::uint32_t at, std::uint32_t list, std::uint32_t by) {
-    TOUCH(lists_.data(), list_count_ * sizeof(NestedList));
+    SLOTLOOKUP_TOUCH(lists_.data(), list_count_ * sizeof(NestedList));
     const std::uint32_t behind = lists_[list].first;
     for (std::uint32_t l = 0; l < list_count_; ++l) {
       if (lists_[l].first > behind) lists_[l].first += by;
@@ -272,8 +276,8 @@ class NestedLists {
   // The outermost list stands behind all others, so that there is room behind it, and the last place ends last of all.
   bool append(const RangeItem& item) {
     if (laid_) {
-      TOUCH(&lasts_[laid_ - 1], sizeof(std::uint64_t));
-      if (!COMPARE(lasts_[laid_ - 1] < item.start)) return false;
+      SLOTLOOKUP_TOUCH(&lasts_[laid_ - 1], sizeof(std::uint64_t));
+      if (!SLOTLOOKUP_COMPARE(lasts_[laid_ - 1] < item.start)) return false;
     } else {
       lists_.reserve(1, 0);
       lists_[0] = {0, 0, 0, 0};
@@ -281,15 +285,15 @@ class NestedLists {
     }
     lasts_.reserve(laid_ + 1, laid_);
     entries_.reserve(laid_ + 1, laid_);
-    TOUCH(&lists_[0], sizeof(NestedList));
+    SLOTLOOKUP_TOUCH(&lists_[0], sizeof(NestedList));
     lay(static_cast<std::uint32_t>(laid_++), item, 0);
     ++lists_[0].count;
     return true;
   }
 
   void lay(std::uint32_t at, const RangeItem& item, std::uint32_t below) {
-    TOUCH(&lasts_[at], sizeof(std::uint64_t));
-    TOUCH(&entries_[at], sizeof(NestedEntry));
+    SLOTLOOKUP_TOUCH(&lasts_[at], sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(&entries_[at], sizeof(NestedEntry));
     lasts_[at] = item.last;
     entries_[at] = {item.start, item.slot, below};
   }
@@ -297,9 +301,9 @@ class NestedLists {
   // All that is to stay, in order. Going down from each entry before going on gives the order at once.
   std::size_t gather(RangeItem* to) const {
     if (!laid_) return 0;
-    TOUCH(lasts_.data(), laid_ * sizeof(std::uint64_t));
-    TOUCH(entries_.data(), laid_ * sizeof(NestedEntry));
-    TOUCH(lists_.data(), list_count_ * sizeof(NestedList));
+    SLOTLOOKUP_TOUCH(lasts_.data(), laid_ * sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(entries_.data(), laid_ * sizeof(NestedEntry));
+    SLOTLOOKUP_TOUCH(lists_.data(), list_count_ * sizeof(NestedList));
     std::size_t n = 0;
     std::uint32_t list = 0;
     std::uint32_t at = lists_[0].first;
@@ -349,20 +353,21 @@ class NestedLists {
   void lay_all(const RangeItem* items, std::size_t n) {
     ArenaArray<Nesting, Probe> nesting(arena_, probe_);
     nesting.reserve(n + 1, 0);
-    TOUCH(items, n * sizeof *items);
-    TOUCH(nesting.data(), (n + 1) * sizeof(Nesting));
+    SLOTLOOKUP_TOUCH(items, n * sizeof *items);
+    SLOTLOOKUP_TOUCH(nesting.data(), (n + 1) * sizeof(Nesting));
     nesting[0] = {0, 0, 0};
     std::uint32_t list_count = 1;
     for (std::uint32_t i = 1; i <= n; ++i) {
       std::uint32_t encloser = i - 1;
-      while (encloser && COMPARE(items[encloser - 1].last < items[i - 1].last)) encloser = nesting[encloser].encloser;
+      while (encloser && SLOTLOOKUP_COMPARE(items[encloser - 1].last < items[i - 1].last))
+        encloser = nesting[encloser].encloser;
       nesting[i] = {encloser, 0, 0};
       if (nesting[encloser].below++ == 0 && encloser) ++list_count;
     }
     lists_.reserve(list_count, 0);
     lasts_.reserve(n, 0);
     entries_.reserve(n, 0);
-    TOUCH(lists_.data(), list_count * sizeof(NestedList));
+    SLOTLOOKUP_TOUCH(lists_.data(), list_count * sizeof(NestedList));
     laid_ = n;
     list_count_ = list_count;
     std::uint32_t next = 1;

@@ -3,7 +3,7 @@
 #include <bit>
 #include <type_traits>
 
-#include "slotlookup/native/structure.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {
@@ -25,18 +25,19 @@ template <class Role, class Probe>
 class PrioTree {
  public:
   using Node = PrioNode;
+  static constexpr OptionalMembers kOptional{};
 
   PrioTree(const Home& home, Probe probe) : embedded_(home.node_before_slot), probe_(probe) {}
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    TOUCH(&slot.npages, sizeof slot.npages);
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     PrioNode* fresh = embedded_.node(slot);
     *fresh = {nullptr, nullptr, nullptr, Role::start(slot) >> kShift, Role::last(slot) >> kShift, nullptr};
-    TOUCH(fresh, sizeof *fresh);
-    TOUCH(&root_, sizeof root_ + sizeof bits_);
+    SLOTLOOKUP_TOUCH(fresh, sizeof *fresh);
+    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof bits_);
     ++size_;
-    if (COMPARE(static_cast<unsigned>(std::bit_width(fresh->last)) > bits_)) {
+    if (SLOTLOOKUP_COMPARE(static_cast<unsigned>(std::bit_width(fresh->last)) > bits_)) {
       grow(fresh);
     } else {
       hang(fresh);
@@ -86,7 +87,7 @@ class PrioTree {
     }
   }
 
-  Slot* find(std::uint64_t point) {
+  Slot* find(std::uint64_t point) const {
     Slot* found = nullptr;
     walk(point >> kShift, point >> kShift, [&found](Slot& slot) {
       found = &slot;
@@ -97,7 +98,7 @@ class PrioTree {
 
   // A slot holds whole pages: it meets a range exactly if it holds a page of which the range has a byte.
   template <class Visit>
-  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     walk(start >> kShift, last >> kShift, [&visit](Slot& slot) {
       visit(slot);
       return true;
@@ -106,9 +107,9 @@ class PrioTree {
 
   void check() const {
     std::size_t count = 0;
-    require(!root_ || !root_->parent, "prio-tree: the root has no parent");
+    require_invariant(!root_ || !root_->parent, "prio-tree: the root has no parent");
     if (root_) check_below(root_, 0, 0, 0, count);
-    require(count == size_, "prio-tree: the tree holds as many nodes as were inserted");
+    require_invariant(count == size_, "prio-tree: the tree holds as many nodes as were inserted");
   }
 
   std::size_t size() const { return size_; }
@@ -118,8 +119,8 @@ class PrioTree {
   static constexpr unsigned kSizeBits = 64;
 
   void see([[maybe_unused]] const PrioNode* node) const {
-    HOP();
-    TOUCH(node, sizeof *node);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(node, sizeof *node);
   }
 
   // The bit of a start that decides at this depth; 0 below the radix tree.
@@ -134,7 +135,7 @@ class PrioTree {
 
   void hang_at(PrioNode* parent, PrioNode* old_child, PrioNode* by) {
     if (!parent) {
-      TOUCH(&root_, sizeof root_);
+      SLOTLOOKUP_TOUCH(&root_, sizeof root_);
       root_ = by;
     } else {
       (parent->left == old_child ? parent->left : parent->right) = by;
@@ -162,12 +163,12 @@ class PrioTree {
     PrioNode* here = root_;
     for (unsigned depth = 0; here; ++depth) {
       see(here);
-      EXAMINE();
-      if (COMPARE(node->last == here->last) && COMPARE(node->start == here->start)) {
+      SLOTLOOKUP_EXAMINE();
+      if (SLOTLOOKUP_COMPARE(node->last == here->last) && SLOTLOOKUP_COMPARE(node->start == here->start)) {
         enlist(node, here);
         return;
       }
-      if (COMPARE(node->last > here->last)) {
+      if (SLOTLOOKUP_COMPARE(node->last > here->last)) {
         take_place(here, node);
         PrioNode* displaced = here;
         here = node;
@@ -179,7 +180,7 @@ class PrioTree {
     }
     node->left = node->right = nullptr;
     node->parent = parent;
-    if (!parent) TOUCH(&root_, sizeof root_);
+    if (!parent) SLOTLOOKUP_TOUCH(&root_, sizeof root_);
     (parent ? (right ? parent->right : parent->left) : root_) = node;
   }
 
@@ -202,7 +203,7 @@ class PrioTree {
       PrioNode* right = node->right;
       if (left) see(left);
       if (right) see(right);
-      const bool up_left = left && (!right || COMPARE(left->last >= right->last));
+      const bool up_left = left && (!right || SLOTLOOKUP_COMPARE(left->last >= right->last));
       PrioNode* up = up_left ? left : right;
       PrioNode* other = up_left ? right : left;
       node->left = up->left;
@@ -249,24 +250,24 @@ class PrioTree {
 
   // Follows a link and tells whether the node, and so anything at or below it, ends at or after `first`.
   bool reaches(const PrioNode* node, std::uint64_t first) const {
-    HOP();
-    TOUCH(node, sizeof *node);
-    return COMPARE(node->last >= first);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(node, sizeof *node);
+    return SLOTLOOKUP_COMPARE(node->last >= first);
   }
 
   // Every slot that meets the pages [first, last], until `each` says that it is enough. A child is entered if it ends
   // late enough; a right one only if its starts, whose bits so far are known, can be early enough.
   template <class Each>
   void walk(std::uint64_t first, std::uint64_t last, Each&& each) const {
-    TOUCH(&root_, sizeof root_ + sizeof bits_);
+    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof bits_);
     PrioNode* node = root_;
     if (!node || !reaches(node, first)) return;
     std::uint64_t bit = start_bit(0);
     unsigned depth = 0;
     std::uint64_t least = 0;  // what is known of the starts below
     while (true) {
-      EXAMINE();
-      if (COMPARE(node->start <= last)) {
+      SLOTLOOKUP_EXAMINE();
+      if (SLOTLOOKUP_COMPARE(node->start <= last)) {
         for (PrioNode* one = node;;) {
           if (!each(embedded_.slot(one))) return;
           one = one->same;
@@ -279,15 +280,15 @@ class PrioTree {
         bit = start_bit(++depth);
         continue;
       }
-      while (!(node->right && COMPARE((least | bit) <= last) && reaches(node->right, first))) {
+      while (!(node->right && SLOTLOOKUP_COMPARE((least | bit) <= last) && reaches(node->right, first))) {
         // Up, to where the way went left.
         const PrioNode* child;
         do {
           child = node;
           node = node->parent;
           if (!node) return;
-          HOP();
-          TOUCH(node, sizeof *node);
+          SLOTLOOKUP_HOP();
+          SLOTLOOKUP_TOUCH(node, sizeof *node);
           bit = start_bit(--depth);
           if (node->right == child) least &= ~bit;
         } while (node->right == child);
@@ -301,28 +302,32 @@ class PrioTree {
   // `least` and `size` hold the bits that the way down has fixed of the starts and of the sizes.
   void check_below(const PrioNode* node, unsigned depth, std::uint64_t least, std::uint64_t size,
                    std::size_t& count) const {
-    require(depth <= bits_ + kSizeBits, "prio-tree: there is no more than a level for each bit, and the root");
+    require_invariant(depth <= bits_ + kSizeBits,
+                      "prio-tree: there is no more than a level for each bit, and the root");
     const unsigned open = depth < bits_ ? bits_ - depth : 0;
-    require(depth == 0 || node->start >> open == least >> open, "prio-tree: a node hangs where its start leads");
+    require_invariant(depth == 0 || node->start >> open == least >> open,
+                      "prio-tree: a node hangs where its start leads");
     const unsigned open_sizes = depth > bits_ ? kSizeBits - (depth - bits_) : 0;
-    require(depth <= bits_ || (node->last - node->start) >> open_sizes == size >> open_sizes,
-            "prio-tree: below the radix tree a node hangs where its size leads");
-    require(static_cast<unsigned>(std::bit_width(node->last)) <= bits_, "prio-tree: the bits suffice for every last");
+    require_invariant(depth <= bits_ || (node->last - node->start) >> open_sizes == size >> open_sizes,
+                      "prio-tree: below the radix tree a node hangs where its size leads");
+    require_invariant(static_cast<unsigned>(std::bit_width(node->last)) <= bits_,
+                      "prio-tree: the bits suffice for every last");
     const PrioNode* before = nullptr;
     for (const PrioNode* one = node; one; before = one, one = one->same) {
       const Slot& slot = embedded_.slot(one);
-      require(one->start == Role::start(slot) >> kShift && one->last == Role::last(slot) >> kShift,
-              "prio-tree: a node has its slot's range");
-      require(one->start == node->start && one->last == node->last, "prio-tree: a list holds equal ranges");
-      require(one == node ? !one->listed() : one->listed() && one->left == before,
-              "prio-tree: who is in a list knows it and the one before");
+      require_invariant(one->start == Role::start(slot) >> kShift && one->last == Role::last(slot) >> kShift,
+                        "prio-tree: a node has its slot's range");
+      require_invariant(one->start == node->start && one->last == node->last, "prio-tree: a list holds equal ranges");
+      require_invariant(one == node ? !one->listed() : one->listed() && one->left == before,
+                        "prio-tree: who is in a list knows it and the one before");
       ++count;
     }
     for (const PrioNode* child : {node->left, node->right}) {
       if (!child) continue;
-      require(child->parent == node, "prio-tree: a child's parent link points at its parent");
-      require(child->last <= node->last, "prio-tree: nothing ends later than what it hangs below");
-      require(child->start != node->start || child->last != node->last, "prio-tree: equal ranges share a list");
+      require_invariant(child->parent == node, "prio-tree: a child's parent link points at its parent");
+      require_invariant(child->last <= node->last, "prio-tree: nothing ends later than what it hangs below");
+      require_invariant(child->start != node->start || child->last != node->last,
+                        "prio-tree: equal ranges share a list");
       const bool right = child == node->right;
       const std::uint64_t size_bit = depth < bits_ ? 0 : std::uint64_t{1} << (kSizeBits - 1 - (depth - bits_));
       check_below(child, depth + 1, right ? least | start_bit(depth) : least, right ? size | size_bit : size, count);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "range_items.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {
@@ -12,6 +13,7 @@ template <class Role, class Probe, unsigned bits, unsigned levels>
 class RadixTableOf {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{.settle = true};
 
   RadixTableOf(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) {}
   ~RadixTableOf() {
@@ -24,16 +26,16 @@ class RadixTableOf {
   RadixTableOf& operator=(const RadixTableOf&) = delete;
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), 2 * sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), 2 * sizeof(std::uint64_t));
     const std::uint64_t start = Role::start(slot);
     const std::uint64_t last = Role::last(slot);
     if (last >> kBits) throw BrokenInvariant("radix-table: a slot reaches beyond the gfns that the levels tell apart");
     if (size_ + waiting_ == capacity_) grow();
     const std::uint32_t section = unused_;
-    TOUCH(&sections_[section], sizeof(Section));
+    SLOTLOOKUP_TOUCH(&sections_[section], sizeof(Section));
     unused_ = static_cast<std::uint32_t>(sections_[section].start);
     sections_[section] = {start, last, &slot};
-    TOUCH(&order_[size_ + waiting_], sizeof(Ordered));
+    SLOTLOOKUP_TOUCH(&order_[size_ + waiting_], sizeof(Ordered));
     order_[size_ + waiting_++] = {start, last, section};
   }
 
@@ -52,7 +54,7 @@ class RadixTableOf {
     waiting_ = 0;
     const Ordered come = order_[size_];
     const std::size_t at = reaching(come.start);
-    TOUCH(&order_[at], (size_ - at + 1) * sizeof(Ordered));
+    SLOTLOOKUP_TOUCH(&order_[at], (size_ - at + 1) * sizeof(Ordered));
     std::memmove(&order_[at + 1], &order_[at], (size_ - at) * sizeof(Ordered));
     order_[at] = come;
     ++size_;
@@ -63,11 +65,11 @@ class RadixTableOf {
     settle();
     const std::size_t at = position(slot);
     const Ordered gone = order_[at];
-    TOUCH(&order_[at], (size_ - at) * sizeof(Ordered));
+    SLOTLOOKUP_TOUCH(&order_[at], (size_ - at) * sizeof(Ordered));
     std::memmove(&order_[at], &order_[at + 1], (size_ - at - 1) * sizeof(Ordered));
     --size_;
     update(root_, 0, levels, {gone.start, gone.last, kNothing});
-    TOUCH(&sections_[gone.section], sizeof(Section));
+    SLOTLOOKUP_TOUCH(&sections_[gone.section], sizeof(Section));
     sections_[gone.section] = {unused_, 0, nullptr};
     unused_ = gone.section;
   }
@@ -75,48 +77,48 @@ class RadixTableOf {
   void replace(Slot& old_slot, Slot& by) {
     settle();
     Section& section = sections_[order_[position(old_slot)].section];
-    HOP();
-    TOUCH(&section.slot, sizeof section.slot);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(&section.slot, sizeof section.slot);
     section.slot = &by;
   }
 
   // Bits of levels that are skipped are not looked at, so the section that is found must still be tested.
-  Slot* find(std::uint64_t point) {
-    TOUCH(&root_, sizeof root_);
+  Slot* find(std::uint64_t point) const {
+    SLOTLOOKUP_TOUCH(&root_, sizeof root_);
     Entry entry = root_;
     for (unsigned level = levels; entry.skip > 0;) {
-      HOP();
+      SLOTLOOKUP_HOP();
       level -= entry.skip;
       const Entry& below = node(entry)[index(point, level)];
-      TOUCH(&below, sizeof below);
+      SLOTLOOKUP_TOUCH(&below, sizeof below);
       entry = below;
     }
     if (entry.to == kNone) return nullptr;
-    HOP();
+    SLOTLOOKUP_HOP();
     const Section& section = sections_[entry.to];
-    EXAMINE();
-    TOUCH(&section, sizeof section);
-    if (!(COMPARE(point >= section.start) && COMPARE(point <= section.last))) return nullptr;
-    HOP();
+    SLOTLOOKUP_EXAMINE();
+    SLOTLOOKUP_TOUCH(&section, sizeof section);
+    if (!(SLOTLOOKUP_COMPARE(point >= section.start) && SLOTLOOKUP_COMPARE(point <= section.last))) return nullptr;
+    SLOTLOOKUP_HOP();
     return section.slot;
   }
 
   void check() const {
     std::size_t unused = 0;
     for (std::uint32_t i = unused_; i != kNone; i = static_cast<std::uint32_t>(sections_[i].start)) ++unused;
-    require(unused + size_ == capacity_, "radix-table: a section is in use or among the unused");
+    require_invariant(unused + size_ == capacity_, "radix-table: a section is in use or among the unused");
     for (std::size_t i = 0; i < size_; ++i) {
       const Ordered& range = order_[i];
       const Section& section = sections_[range.section];
-      require(section.start == range.start && section.last == range.last,
-              "radix-table: an entry of the order has its section's range");
-      require(section.start == Role::start(*section.slot) && section.last == Role::last(*section.slot),
-              "radix-table: a section has its slot's range");
-      require(i == 0 || order_[i - 1].last < range.start, "radix-table: sections ascend and do not meet");
+      require_invariant(section.start == range.start && section.last == range.last,
+                        "radix-table: an entry of the order has its section's range");
+      require_invariant(section.start == Role::start(*section.slot) && section.last == Role::last(*section.slot),
+                        "radix-table: a section has its slot's range");
+      require_invariant(i == 0 || order_[i - 1].last < range.start, "radix-table: sections ascend and do not meet");
     }
     std::size_t nodes = 0;
     check_order(root_, 0, levels, nodes);
-    require(nodes == nodes_, "radix-table: every node is reached from the root");
+    require_invariant(nodes == nodes_, "radix-table: every node is reached from the root");
   }
 
   std::size_t size() const { return size_ + waiting_; }
@@ -150,7 +152,7 @@ class RadixTableOf {
     std::uint32_t section;
 
     friend bool comes_before(const Ordered& a, const Ordered& b, [[maybe_unused]] const Probe& probe_) {
-      return COMPARE(a.start < b.start);
+      return SLOTLOOKUP_COMPARE(a.start < b.start);
     }
   };
   // A section that has come, or one that has gone: the leaf that stands for its range from now on.
@@ -175,8 +177,8 @@ class RadixTableOf {
     const std::size_t offset =
         static_cast<std::size_t>(reinterpret_cast<char*>(made) - static_cast<const char*>(arena_.base()));
     ++nodes_;
-    HOP();
-    TOUCH(made, kEntries * sizeof(Entry));
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(made, kEntries * sizeof(Entry));
     return {skip, static_cast<std::uint32_t>(offset / kLineBytes)};
   }
 
@@ -193,15 +195,15 @@ class RadixTableOf {
 
   // How many sections end before `gfn`.
   std::size_t reaching(std::uint64_t gfn) const {
-    TOUCH(&size_, sizeof size_);
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return 0;
-    HOP();
+    SLOTLOOKUP_HOP();
     std::size_t low = 0;
     std::size_t high = size_;
     while (low < high) {
       const std::size_t middle = low + (high - low) / 2;
-      TOUCH(&order_[middle].last, sizeof order_[middle].last);
-      if (COMPARE(order_[middle].last < gfn)) {
+      SLOTLOOKUP_TOUCH(&order_[middle].last, sizeof order_[middle].last);
+      if (SLOTLOOKUP_COMPARE(order_[middle].last < gfn)) {
         low = middle + 1;
       } else {
         high = middle;
@@ -211,12 +213,12 @@ class RadixTableOf {
   }
 
   std::size_t position(const Slot& slot) const {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     const std::size_t at = reaching(Role::start(slot));
     if (at == size_) throw BrokenInvariant("radix-table: the slot to remove is not in the table");
-    HOP();
-    TOUCH(&sections_[order_[at].section].slot, sizeof(Slot*));
-    if (!COMPARE(sections_[order_[at].section].slot == &slot)) {
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(&sections_[order_[at].section].slot, sizeof(Slot*));
+    if (!SLOTLOOKUP_COMPARE(sections_[order_[at].section].slot == &slot)) {
       throw BrokenInvariant("radix-table: the slot to remove is not in the table");
     }
     return at;
@@ -235,7 +237,7 @@ class RadixTableOf {
     const std::uint64_t block_last = base + ((std::uint64_t{1} << (bits * level)) - 1);
     Content held{reaching(base), 0, 0, 0, 0};
     held.end = reaching(block_last);
-    if (held.end < size_ && COMPARE(order_[held.end].start <= block_last)) ++held.end;
+    if (held.end < size_ && SLOTLOOKUP_COMPARE(order_[held.end].start <= block_last)) ++held.end;
     if (held.end - held.begin < 2) return held;
     held.low = std::max(base, order_[held.begin].start);
     held.high = std::min(block_last, order_[held.end - 1].last);
@@ -288,10 +290,10 @@ class RadixTableOf {
     const std::uint64_t low = std::max(base, edit.start);
     const std::uint64_t high = std::min(node_last, edit.last);
     if (low > high) return;
-    HOP();
+    SLOTLOOKUP_HOP();
     Entry* entries = node(entry);
     for (std::uint64_t i = (low - base) >> shift; i <= (high - base) >> shift; ++i) {
-      TOUCH(&entries[i], sizeof(Entry));
+      SLOTLOOKUP_TOUCH(&entries[i], sizeof(Entry));
       const std::uint64_t from = base + (i << shift);
       const std::uint64_t to = from + ((std::uint64_t{1} << shift) - 1);
       if (from >= edit.start && to <= edit.last) {
@@ -305,12 +307,12 @@ class RadixTableOf {
   void check_order(Entry entry, std::uint64_t base, unsigned level, std::size_t& nodes) const {
     const Content held = content(base, level);
     if (held.end - held.begin < 2) {
-      require(entry == (held.begin == held.end ? kNothing : leaf(order_[held.begin].section)),
-              "radix-table: a block that one section meets, or none, has no node");
+      require_invariant(entry == (held.begin == held.end ? kNothing : leaf(order_[held.begin].section)),
+                        "radix-table: a block that one section meets, or none, has no node");
       return;
     }
-    require(entry.skip > 0 && level - entry.skip + 1 == held.height,
-            "radix-table: a node is the lowest that holds all of its block's sections");
+    require_invariant(entry.skip > 0 && level - entry.skip + 1 == held.height,
+                      "radix-table: a node is the lowest that holds all of its block's sections");
     ++nodes;
     const std::uint64_t first = held.low >> (bits * held.height) << (bits * held.height);
     for (std::size_t i = 0; i < kEntries; ++i) {
@@ -319,8 +321,8 @@ class RadixTableOf {
   }
 
   void sort_order() {
-    HOP();
-    TOUCH(order_, size_ * sizeof(Ordered));
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(order_, size_ * sizeof(Ordered));
     ArenaArray<Ordered, Probe> spare(arena_, probe_);
     spare.reserve(size_, 0);
     const Ordered* sorted = sort_items(order_, spare.data(), size_, probe_);
@@ -331,11 +333,11 @@ class RadixTableOf {
     const std::size_t wanted = capacity_ ? capacity_ * 2 : 8;
     auto* order = static_cast<Ordered*>(arena_.allocate_array(wanted * sizeof(Ordered)));
     auto* sections = static_cast<Section*>(arena_.allocate_array(wanted * sizeof(Section)));
-    TOUCH(sections, wanted * sizeof(Section));
+    SLOTLOOKUP_TOUCH(sections, wanted * sizeof(Section));
     if (capacity_) {
-      TOUCH(order_, capacity_ * sizeof(Ordered));
-      TOUCH(order, capacity_ * sizeof(Ordered));
-      TOUCH(sections_, capacity_ * sizeof(Section));
+      SLOTLOOKUP_TOUCH(order_, capacity_ * sizeof(Ordered));
+      SLOTLOOKUP_TOUCH(order, capacity_ * sizeof(Ordered));
+      SLOTLOOKUP_TOUCH(sections_, capacity_ * sizeof(Section));
       std::memcpy(order, order_, capacity_ * sizeof(Ordered));
       std::memcpy(sections, sections_, capacity_ * sizeof(Section));
       arena_.free_array(order_, capacity_ * sizeof(Ordered));

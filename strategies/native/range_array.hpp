@@ -19,6 +19,7 @@ template <class Order, bool unaliased, class Role, class Probe>
 class RangeArray {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{.copy_from = true};
 
   RangeArray(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) {}
   ~RangeArray() {
@@ -31,29 +32,29 @@ class RangeArray {
     while (capacity_ < other.size_) grow();
     size_ = other.size_;
     if (!size_) return;
-    TOUCH(other.entries_, size_ * sizeof(Entry));
-    TOUCH(entries_, size_ * sizeof(Entry));
+    SLOTLOOKUP_TOUCH(other.entries_, size_ * sizeof(Entry));
+    SLOTLOOKUP_TOUCH(entries_, size_ * sizeof(Entry));
     std::memcpy(entries_, other.entries_, size_ * sizeof(Entry));
   }
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    TOUCH(&slot.npages, sizeof slot.npages);
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     const Entry entry{Role::start(slot), Role::last(slot), tagged(&slot, true)};
     if (size_ == capacity_) grow();
-    TOUCH(&size_, sizeof size_);
-    HOP();
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
+    SLOTLOOKUP_HOP();
     std::size_t at = size_;
     if constexpr (Order::sorted) {
       for (; at > 0; --at) {
-        TOUCH(&entries_[at - 1], sizeof(Entry));
-        EXAMINE();
-        if (!COMPARE(Order::before(entry, entries_[at - 1]))) break;
-        TOUCH(&entries_[at], sizeof(Entry));
+        SLOTLOOKUP_TOUCH(&entries_[at - 1], sizeof(Entry));
+        SLOTLOOKUP_EXAMINE();
+        if (!SLOTLOOKUP_COMPARE(Order::before(entry, entries_[at - 1]))) break;
+        SLOTLOOKUP_TOUCH(&entries_[at], sizeof(Entry));
         entries_[at] = entries_[at - 1];
       }
     }
-    TOUCH(&entries_[at], sizeof(Entry));
+    SLOTLOOKUP_TOUCH(&entries_[at], sizeof(Entry));
     entries_[at] = entry;
     ++size_;
     if constexpr (unaliased) {
@@ -67,7 +68,7 @@ class RangeArray {
   void erase(Slot& slot) {
     const std::size_t at = position(slot);
     const Entry gone = entries_[at];
-    TOUCH(&entries_[at], (size_ - at) * sizeof(Entry));
+    SLOTLOOKUP_TOUCH(&entries_[at], (size_ - at) * sizeof(Entry));
     std::memmove(&entries_[at], &entries_[at + 1], (size_ - at - 1) * sizeof(Entry));
     --size_;
     if constexpr (unaliased) {
@@ -85,15 +86,15 @@ class RangeArray {
     entry.slot = tagged(&by, is_unaliased(entry));
   }
 
-  Slot* find(std::uint64_t point) {
-    TOUCH(&size_, sizeof size_);
+  Slot* find(std::uint64_t point) const {
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return nullptr;
-    HOP();
+    SLOTLOOKUP_HOP();
     for (const Entry *entry = entries_, *stop = entries_ + size_; entry != stop; ++entry) {
-      EXAMINE();
-      TOUCH(entry, sizeof *entry);
-      if (COMPARE(point >= entry->start) && COMPARE(point <= entry->last)) {
-        HOP();
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(entry, sizeof *entry);
+      if (SLOTLOOKUP_COMPARE(point >= entry->start) && SLOTLOOKUP_COMPARE(point <= entry->last)) {
+        SLOTLOOKUP_HOP();
         return pointer(entry->slot);
       }
     }
@@ -101,18 +102,20 @@ class RangeArray {
   }
 
   template <class Visit>
-  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
-    TOUCH(&size_, sizeof size_);
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return;
-    HOP();
+    SLOTLOOKUP_HOP();
     for (const Entry *entry = entries_, *stop = entries_ + size_; entry != stop; ++entry) {
-      EXAMINE();
-      TOUCH(entry, sizeof *entry);
-      if (COMPARE(last >= entry->start) && COMPARE(start <= entry->last)) {
-        HOP();
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(entry, sizeof *entry);
+      if (SLOTLOOKUP_COMPARE(last >= entry->start) && SLOTLOOKUP_COMPARE(start <= entry->last)) {
+        SLOTLOOKUP_HOP();
         visit(*pointer(entry->slot));
         if constexpr (unaliased) {
-          if (is_unaliased(*entry) && COMPARE(start >= entry->start) && COMPARE(last <= entry->last)) return;
+          if (is_unaliased(*entry) && SLOTLOOKUP_COMPARE(start >= entry->start) &&
+              SLOTLOOKUP_COMPARE(last <= entry->last))
+            return;
         }
       }
     }
@@ -122,15 +125,16 @@ class RangeArray {
     for (std::size_t i = 0; i < size_; ++i) {
       const Entry& entry = entries_[i];
       const Slot& slot = *pointer(entry.slot);
-      require(entry.start == Role::start(slot) && entry.last == Role::last(slot),
-              "array: an entry has its slot's range");
+      require_invariant(entry.start == Role::start(slot) && entry.last == Role::last(slot),
+                        "array: an entry has its slot's range");
       if constexpr (Order::sorted) {
-        require(i == 0 || !Order::before(entry, entries_[i - 1]), "array: entries stand in order");
+        require_invariant(i == 0 || !Order::before(entry, entries_[i - 1]), "array: entries stand in order");
       }
       if constexpr (unaliased) {
         bool alone = true;
         for (std::size_t j = 0; j < size_; ++j) alone &= j == i || !meet(entry, entries_[j]);
-        require(alone == is_unaliased(entry), "array: the unaliased flag is set exactly where no other slot meets");
+        require_invariant(alone == is_unaliased(entry),
+                          "array: the unaliased flag is set exactly where no other slot meets");
       }
     }
   }
@@ -157,12 +161,12 @@ class RangeArray {
   static bool meet(const Entry& a, const Entry& b) { return a.start <= b.last && b.start <= a.last; }
 
   std::size_t position(const Slot& slot) const {
-    TOUCH(&size_, sizeof size_);
-    HOP();
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
+    SLOTLOOKUP_HOP();
     for (std::size_t i = 0; i < size_; ++i) {
-      TOUCH(&entries_[i].slot, sizeof entries_[i].slot);
-      EXAMINE();
-      if (COMPARE(pointer(entries_[i].slot) == &slot)) return i;
+      SLOTLOOKUP_TOUCH(&entries_[i].slot, sizeof entries_[i].slot);
+      SLOTLOOKUP_EXAMINE();
+      if (SLOTLOOKUP_COMPARE(pointer(entries_[i].slot) == &slot)) return i;
     }
     throw BrokenInvariant("array: the slot to remove is not in the array");
   }
@@ -172,9 +176,10 @@ class RangeArray {
     const Entry range = entry;
     for (std::size_t i = 0; i < size_; ++i) {
       if (i == except) continue;
-      EXAMINE();
-      TOUCH(&entries_[i], sizeof(Entry));
-      if (COMPARE(range.start <= entries_[i].last) && COMPARE(entries_[i].start <= range.last)) each(i);
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(&entries_[i], sizeof(Entry));
+      if (SLOTLOOKUP_COMPARE(range.start <= entries_[i].last) && SLOTLOOKUP_COMPARE(entries_[i].start <= range.last))
+        each(i);
     }
   }
 
@@ -182,8 +187,8 @@ class RangeArray {
     const std::size_t wanted = capacity_ ? capacity_ * 2 : 8;
     Entry* wider = static_cast<Entry*>(arena_.allocate_array(wanted * sizeof(Entry)));
     if (size_) {
-      TOUCH(entries_, size_ * sizeof(Entry));
-      TOUCH(wider, size_ * sizeof(Entry));
+      SLOTLOOKUP_TOUCH(entries_, size_ * sizeof(Entry));
+      SLOTLOOKUP_TOUCH(wider, size_ * sizeof(Entry));
       std::memcpy(wider, entries_, size_ * sizeof(Entry));
     }
     if (entries_) arena_.free_array(entries_, capacity_ * sizeof(Entry));

@@ -29,8 +29,8 @@ class ArenaArray {
     while (room < wanted) room *= 2;
     T* wider = static_cast<T*>(arena_.allocate_array(room * sizeof(T)));
     if (kept) {
-      TOUCH(data_, kept * sizeof(T));
-      TOUCH(wider, kept * sizeof(T));
+      SLOTLOOKUP_TOUCH(data_, kept * sizeof(T));
+      SLOTLOOKUP_TOUCH(wider, kept * sizeof(T));
       std::memcpy(static_cast<void*>(wider), data_, kept * sizeof(T));
     }
     release();
@@ -41,16 +41,16 @@ class ArenaArray {
   void copy(const ArenaArray& other, std::size_t n) {
     reserve(n, 0);
     if (!n) return;
-    TOUCH(other.data_, n * sizeof(T));
-    TOUCH(data_, n * sizeof(T));
+    SLOTLOOKUP_TOUCH(other.data_, n * sizeof(T));
+    SLOTLOOKUP_TOUCH(data_, n * sizeof(T));
     std::memcpy(static_cast<void*>(data_), other.data_, n * sizeof(T));
   }
 
   // Moves the elements [from, to) so that the first of them stands at `at`.
   void shift(std::size_t from, std::size_t to, std::size_t at) {
     if (from == to) return;
-    TOUCH(data_ + from, (to - from) * sizeof(T));
-    TOUCH(data_ + at, (to - from) * sizeof(T));
+    SLOTLOOKUP_TOUCH(data_ + from, (to - from) * sizeof(T));
+    SLOTLOOKUP_TOUCH(data_ + at, (to - from) * sizeof(T));
     std::memmove(static_cast<void*>(data_ + at), data_ + from, (to - from) * sizeof(T));
   }
 
@@ -80,8 +80,8 @@ RangeItem item_of(Slot& slot) {
 
 template <class Probe>
 bool comes_before(const RangeItem& a, const RangeItem& b, [[maybe_unused]] const Probe& probe_) {
-  if (COMPARE(a.start != b.start)) return a.start < b.start;
-  return COMPARE(a.last > b.last);
+  if (SLOTLOOKUP_COMPARE(a.start != b.start)) return a.start < b.start;
+  return SLOTLOOKUP_COMPARE(a.last > b.last);
 }
 
 // Sorts by merging, with room for as many items again; equal ranges keep their order. Returns the array, of the two,
@@ -89,8 +89,8 @@ bool comes_before(const RangeItem& a, const RangeItem& b, [[maybe_unused]] const
 template <class Item, class Probe>
 Item* sort_items(Item* items, Item* spare, std::size_t n, [[maybe_unused]] const Probe& probe_) {
   if (n < 2) return items;
-  TOUCH(items, n * sizeof *items);
-  TOUCH(spare, n * sizeof *spare);
+  SLOTLOOKUP_TOUCH(items, n * sizeof *items);
+  SLOTLOOKUP_TOUCH(spare, n * sizeof *spare);
   for (std::size_t width = 1; width < n; width *= 2) {
     for (std::size_t begin = 0; begin < n; begin += 2 * width) {
       const std::size_t middle = begin + width < n ? begin + width : n;

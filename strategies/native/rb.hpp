@@ -39,7 +39,7 @@ class RbTree {
   explicit RbTree(Probe probe) : probe_(probe) {}
 
   RbNode* root() const {
-    TOUCH(&root_, sizeof root_);
+    SLOTLOOKUP_TOUCH(&root_, sizeof root_);
     return root_;
   }
 
@@ -48,7 +48,7 @@ class RbTree {
     node->parent_and_colour = reinterpret_cast<std::uintptr_t>(parent);  // red
     node->left = node->right = nullptr;
     see(node);
-    if (!parent) TOUCH(&root_, sizeof root_);
+    if (!parent) SLOTLOOKUP_TOUCH(&root_, sizeof root_);
     (parent ? (left ? parent->left : parent->right) : root_) = node;
     after_insert(node);
   }
@@ -149,21 +149,21 @@ class RbTree {
   }
 
   void check_balance() const {
-    require(!root_ || (root_->black() && !root_->parent()), "red-black: the root is black and has no parent");
+    require_invariant(!root_ || (root_->black() && !root_->parent()), "red-black: the root is black and has no parent");
     black_height(root_);
   }
 
  private:
   // Stands where a link is followed to a node and the node's own links are read or written.
   void see([[maybe_unused]] const RbNode* node) const {
-    HOP();
-    TOUCH(node, sizeof *node);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(node, sizeof *node);
   }
 
   // `by`, which has been seen, takes the place of `old_child`.
   void link(RbNode* parent, RbNode* old_child, RbNode* by) {
     if (!parent) {
-      TOUCH(&root_, sizeof root_);
+      SLOTLOOKUP_TOUCH(&root_, sizeof root_);
       root_ = by;
     } else {
       see(parent);
@@ -175,15 +175,15 @@ class RbTree {
   // Makes a node's summary anew and tells whether that changed it.
   bool refresh(RbNode* node) {
     auto largest = Summary::own(node);
-    TOUCH(&Summary::of(node), sizeof largest);
+    SLOTLOOKUP_TOUCH(&Summary::of(node), sizeof largest);
     const auto take = [&](RbNode* child) {
-      HOP();
-      TOUCH(&Summary::of(child), sizeof largest);
-      if (COMPARE(Summary::of(child) > largest)) largest = Summary::of(child);
+      SLOTLOOKUP_HOP();
+      SLOTLOOKUP_TOUCH(&Summary::of(child), sizeof largest);
+      if (SLOTLOOKUP_COMPARE(Summary::of(child) > largest)) largest = Summary::of(child);
     };
     if (node->left) take(node->left);
     if (node->right) take(node->right);
-    if (COMPARE(largest == Summary::of(node))) return false;
+    if (SLOTLOOKUP_COMPARE(largest == Summary::of(node))) return false;
     Summary::of(node) = largest;
     return true;
   }
@@ -210,7 +210,7 @@ class RbTree {
     (to_left ? y->left : y->right) = x;
     x->set_parent(y);
     if constexpr (Summary::augmented) {
-      TOUCH(&Summary::of(y), sizeof Summary::of(y));
+      SLOTLOOKUP_TOUCH(&Summary::of(y), sizeof Summary::of(y));
       Summary::of(y) = Summary::of(x);
       refresh(x);
     }
@@ -294,11 +294,11 @@ class RbTree {
     if (!node) return 0;
     for (const RbNode* child : {node->left, node->right}) {
       if (!child) continue;
-      require(child->parent() == node, "red-black: a child's parent link points at its parent");
-      require(node->black() || child->black(), "red-black: a red node has no red child");
+      require_invariant(child->parent() == node, "red-black: a child's parent link points at its parent");
+      require_invariant(node->black() || child->black(), "red-black: a red node has no red child");
     }
     const int left = black_height(node->left);
-    require(left == black_height(node->right), "red-black: both sides of a node are equally black");
+    require_invariant(left == black_height(node->right), "red-black: both sides of a node are equally black");
     return left + (node->black() ? 1 : 0);
   }
 

@@ -1,4 +1,5 @@
 // rbtree: a red-black tree by start address. See strategies/rbtree.py.
+#include "slotlookup/native/registration.hpp"
 #include "strategies/native/rb.hpp"
 
 namespace slotlookup {
@@ -8,19 +9,20 @@ template <class Role, class Probe>
 class RedBlack {
  public:
   using Node = RbNode;
+  static constexpr OptionalMembers kOptional{};
 
   RedBlack(const Home& home, Probe probe) : embedded_(home.node_before_slot), tree_(probe), probe_(probe) {}
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     const std::uint64_t start = Role::start(slot);
     RbNode* parent = nullptr;
     bool left = false;
     for (RbNode* node = tree_.root(); node; node = left ? node->left : node->right) {
       parent = node;
       const Slot& here = look(node);
-      EXAMINE();
-      left = COMPARE(start < Role::start(here));
+      SLOTLOOKUP_EXAMINE();
+      left = SLOTLOOKUP_COMPARE(start < Role::start(here));
     }
     tree_.insert(embedded_.node(slot), parent, left);
     ++size_;
@@ -33,13 +35,13 @@ class RedBlack {
 
   void replace(Slot& old_slot, Slot& by) { tree_.replace(embedded_.node(old_slot), embedded_.node(by)); }
 
-  Slot* find(std::uint64_t point) {
+  Slot* find(std::uint64_t point) const {
     for (RbNode* node = tree_.root(); node;) {
       Slot& here = look(node);
-      EXAMINE();
-      if (COMPARE(point >= Role::start(here))) {
-        TOUCH(&here.npages, sizeof here.npages);
-        if (COMPARE(point <= Role::last(here))) return &here;
+      SLOTLOOKUP_EXAMINE();
+      if (SLOTLOOKUP_COMPARE(point >= Role::start(here))) {
+        SLOTLOOKUP_TOUCH(&here.npages, sizeof here.npages);
+        if (SLOTLOOKUP_COMPARE(point <= Role::last(here))) return &here;
         node = node->right;
       } else {
         node = node->left;
@@ -50,14 +52,14 @@ class RedBlack {
 
   // In order of start, until one begins behind the range: nothing further right can meet it, everything before may.
   template <class Visit>
-  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     for (RbNode* node = tree_.first(); node; node = tree_.next(node)) {
       Slot& here = embedded_.slot(node);
-      EXAMINE();
-      TOUCH(Role::start_field(here), sizeof(std::uint64_t));
-      if (!COMPARE(Role::start(here) <= last)) return;
-      TOUCH(&here.npages, sizeof here.npages);
-      if (COMPARE(Role::last(here) >= start)) visit(here);
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(Role::start_field(here), sizeof(std::uint64_t));
+      if (!SLOTLOOKUP_COMPARE(Role::start(here) <= last)) return;
+      SLOTLOOKUP_TOUCH(&here.npages, sizeof here.npages);
+      if (SLOTLOOKUP_COMPARE(Role::last(here) >= start)) visit(here);
     }
   }
 
@@ -66,18 +68,18 @@ class RedBlack {
     std::size_t count = 0;
     const Slot* before = nullptr;
     check_order(tree_.root(), before, count);
-    require(count == size_, "rbtree: the tree holds as many nodes as were inserted");
+    require_invariant(count == size_, "rbtree: the tree holds as many nodes as were inserted");
   }
 
   std::size_t size() const { return size_; }
 
  private:
   // Follows a link to a node, whose own links and slot's start are read.
-  Slot& look(RbNode* node) {
+  Slot& look(RbNode* node) const {
     Slot& here = embedded_.slot(node);
-    HOP();
-    TOUCH(node, sizeof *node);
-    TOUCH(Role::start_field(here), sizeof(std::uint64_t));
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(node, sizeof *node);
+    SLOTLOOKUP_TOUCH(Role::start_field(here), sizeof(std::uint64_t));
     return here;
   }
 
@@ -85,7 +87,7 @@ class RedBlack {
     if (!node) return;
     check_order(node->left, before, count);
     const Slot& here = embedded_.slot(node);
-    require(!before || Role::start(*before) <= Role::start(here), "rbtree: starts ascend from left to right");
+    require_invariant(!before || Role::start(*before) <= Role::start(here), "rbtree: starts ascend from left to right");
     before = &here;
     ++count;
     check_order(node->right, before, count);

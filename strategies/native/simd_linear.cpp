@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "simd.hpp"
-#include "slotlookup/native/structure.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {
@@ -13,6 +13,7 @@ template <class Role, class Probe>
 class SimdLinear {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{.copy_from = true};
 
   SimdLinear(const Home& home, Probe probe) : probe_(probe), arena_(home.arena) {}
   ~SimdLinear() {
@@ -34,18 +35,18 @@ class SimdLinear {
   }
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    TOUCH(&slot.npages, sizeof slot.npages);
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     if (size_ == capacity_) grow();
-    TOUCH(&size_, sizeof size_);
-    HOP();
-    TOUCH(starts_ + size_, sizeof *starts_);
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(starts_ + size_, sizeof *starts_);
     starts_[size_] = turned(Role::start(slot));
-    HOP();
-    TOUCH(lasts_ + size_, sizeof *lasts_);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(lasts_ + size_, sizeof *lasts_);
     lasts_[size_] = turned(Role::last(slot));
-    HOP();
-    TOUCH(slots_ + size_, sizeof *slots_);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(slots_ + size_, sizeof *slots_);
     slots_[size_] = &slot;
     ++size_;
   }
@@ -61,8 +62,8 @@ class SimdLinear {
 
   void replace(Slot& old_slot, Slot& by) { slots_[position(old_slot)] = &by; }
 
-  Slot* find(std::uint64_t point) {
-    TOUCH(&size_, sizeof size_);
+  Slot* find(std::uint64_t point) const {
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return nullptr;
 #ifdef SLOTLOOKUP_AVX
     if (widest_ == Vectors::avx512) return find_avx512(turned(point));
@@ -72,8 +73,8 @@ class SimdLinear {
   }
 
   template <class Visit>
-  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
-    TOUCH(&size_, sizeof size_);
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return;
 #ifdef SLOTLOOKUP_AVX
     if (widest_ == Vectors::avx512) return visit_avx512(turned(start), turned(last), visit);
@@ -84,11 +85,12 @@ class SimdLinear {
 
   void check() const {
     for (std::size_t i = 0; i < size_; ++i) {
-      require(starts_[i] == turned(Role::start(*slots_[i])) && lasts_[i] == turned(Role::last(*slots_[i])),
-              "simd-linear: the columns have their slots' ranges");
+      require_invariant(starts_[i] == turned(Role::start(*slots_[i])) && lasts_[i] == turned(Role::last(*slots_[i])),
+                        "simd-linear: the columns have their slots' ranges");
     }
     for (std::size_t i = size_; i < capacity_; ++i) {
-      require(starts_[i] == kMax && lasts_[i] == kMin, "simd-linear: nothing meets what lies behind the last slot");
+      require_invariant(starts_[i] == kMax && lasts_[i] == kMin,
+                        "simd-linear: nothing meets what lies behind the last slot");
     }
   }
 
@@ -109,23 +111,23 @@ class SimdLinear {
   }
 
   void begin_scan() const {
-    HOP();
-    HOP();
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_HOP();
   }
   // Both ends of every slot of the block are compared, whatever the others say.
   void count_block([[maybe_unused]] std::size_t i) const {
-    TOUCH(starts_ + i, kBlock * sizeof *starts_);
-    TOUCH(lasts_ + i, kBlock * sizeof *lasts_);
+    SLOTLOOKUP_TOUCH(starts_ + i, kBlock * sizeof *starts_);
+    SLOTLOOKUP_TOUCH(lasts_ + i, kBlock * sizeof *lasts_);
     for (std::size_t j = i; j < i + kBlock && j < size_; ++j) {
-      EXAMINE();
-      (void)COMPARE(true);
-      (void)COMPARE(true);
+      SLOTLOOKUP_EXAMINE();
+      (void)SLOTLOOKUP_COMPARE(true);
+      (void)SLOTLOOKUP_COMPARE(true);
     }
   }
   Slot* taken(std::size_t at) const {
-    HOP();
-    TOUCH(slots_ + at, sizeof *slots_);
-    HOP();
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(slots_ + at, sizeof *slots_);
+    SLOTLOOKUP_HOP();
     return slots_[at];
   }
 
@@ -147,9 +149,9 @@ class SimdLinear {
     }                                                                   \
   }
 
-  Slot* find_scalar(std::int64_t point) { SLOTLOOKUP_FIND(meeting); }
+  Slot* find_scalar(std::int64_t point) const { SLOTLOOKUP_FIND(meeting); }
   template <class Visit>
-  void visit_scalar(std::int64_t first, std::int64_t last, Visit&& visit) {
+  void visit_scalar(std::int64_t first, std::int64_t last, Visit&& visit) const {
     SLOTLOOKUP_VISIT(meeting)
   }
 
@@ -181,47 +183,47 @@ class SimdLinear {
     return met8(i, from, to) | met8(i + 8, from, to) << 8;
   }
 
-  [[gnu::target("avx2")]] Slot* find_avx2(std::int64_t point) { SLOTLOOKUP_FIND(meeting_avx2); }
-  [[gnu::target("avx512f")]] Slot* find_avx512(std::int64_t point) { SLOTLOOKUP_FIND(meeting_avx512); }
+  [[gnu::target("avx2")]] Slot* find_avx2(std::int64_t point) const { SLOTLOOKUP_FIND(meeting_avx2); }
+  [[gnu::target("avx512f")]] Slot* find_avx512(std::int64_t point) const { SLOTLOOKUP_FIND(meeting_avx512); }
   template <class Visit>
-  [[gnu::target("avx2")]] void visit_avx2(std::int64_t first, std::int64_t last, Visit&& visit) {
+  [[gnu::target("avx2")]] void visit_avx2(std::int64_t first, std::int64_t last, Visit&& visit) const {
     SLOTLOOKUP_VISIT(meeting_avx2)
   }
   template <class Visit>
   [[gnu::target("avx512f")]] void visit_avx512(std::int64_t first, std::int64_t last,
-                                               Visit&& visit){SLOTLOOKUP_VISIT(meeting_avx512)}
+                                               Visit&& visit) const {SLOTLOOKUP_VISIT(meeting_avx512)}
 #endif
 #undef SLOTLOOKUP_FIND
 #undef SLOTLOOKUP_VISIT
 
   std::size_t position(const Slot& slot) const {
-    TOUCH(&size_, sizeof size_);
-    HOP();
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
+    SLOTLOOKUP_HOP();
     for (std::size_t i = 0; i < size_; ++i) {
-      TOUCH(slots_ + i, sizeof *slots_);
-      EXAMINE();
-      if (COMPARE(slots_[i] == &slot)) return i;
+      SLOTLOOKUP_TOUCH(slots_ + i, sizeof *slots_);
+      SLOTLOOKUP_EXAMINE();
+      if (SLOTLOOKUP_COMPARE(slots_[i] == &slot)) return i;
     }
     throw BrokenInvariant("simd-linear: the slot to remove is not in the columns");
   }
 
   // Nothing meets it: it begins behind every end and ends before every start.
   void clear(std::size_t at) {
-    TOUCH(starts_ + at, sizeof *starts_);
-    TOUCH(lasts_ + at, sizeof *lasts_);
+    SLOTLOOKUP_TOUCH(starts_ + at, sizeof *starts_);
+    SLOTLOOKUP_TOUCH(lasts_ + at, sizeof *lasts_);
     starts_[at] = kMax;
     lasts_[at] = kMin;
   }
   template <class T>
   void close(T* column, std::size_t at) {
-    TOUCH(column + at, (size_ - at + 1) * sizeof(T));
+    SLOTLOOKUP_TOUCH(column + at, (size_ - at + 1) * sizeof(T));
     std::memmove(column + at, column + at + 1, (size_ - at) * sizeof(T));
   }
   template <class T>
   void copy(T* to, const T* from) {
     if (!size_) return;
-    TOUCH(from, size_ * sizeof(T));
-    TOUCH(to, size_ * sizeof(T));
+    SLOTLOOKUP_TOUCH(from, size_ * sizeof(T));
+    SLOTLOOKUP_TOUCH(to, size_ * sizeof(T));
     std::memcpy(to, from, size_ * sizeof(T));
   }
   template <class T>

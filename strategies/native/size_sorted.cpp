@@ -1,5 +1,6 @@
 // size-sorted: slots by size, largest first, scanned from the front. See strategies/size_sorted.py.
 #include "range_array.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {

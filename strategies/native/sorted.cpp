@@ -3,7 +3,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "slotlookup/native/structure.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {
@@ -16,6 +16,7 @@ template <class Role, class Probe>
 class Sorted {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{.copy_from = true};
 
   Sorted(const Home& home, Probe probe) : probe_(probe), arena_(home.arena) {}
   ~Sorted() { release(); }
@@ -30,20 +31,20 @@ class Sorted {
   }
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    TOUCH(&slot.npages, sizeof slot.npages);
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     const Entry entry{Role::start(slot), Role::last(slot), &slot};
     if (size_ == capacity_) grow();
     const std::size_t at = upto(entry.start);
     move(entries_, at + 1, at, size_ - at);
-    TOUCH(entries_ + at, sizeof(Entry));
+    SLOTLOOKUP_TOUCH(entries_ + at, sizeof(Entry));
     entries_[at] = entry;
     ++size_;
     if constexpr (overlapping) {
       move(reach_, at + 1, at, size_ - 1 - at);
       for (std::size_t i = at; i < size_; ++i) {
-        TOUCH(reach_ + i, sizeof(std::uint64_t));
-        if (i > at && COMPARE(reach_[i] >= entry.last)) break;
+        SLOTLOOKUP_TOUCH(reach_ + i, sizeof(std::uint64_t));
+        if (i > at && SLOTLOOKUP_COMPARE(reach_[i] >= entry.last)) break;
         reach_[i] = i == at ? reach_with(at) : entry.last;
       }
     }
@@ -57,8 +58,8 @@ class Sorted {
       move(reach_, at, at + 1, size_ - at);
       for (std::size_t i = at; i < size_; ++i) {
         const std::uint64_t reach = reach_with(i);
-        TOUCH(reach_ + i, sizeof(std::uint64_t));
-        if (COMPARE(reach_[i] == reach)) break;
+        SLOTLOOKUP_TOUCH(reach_ + i, sizeof(std::uint64_t));
+        if (SLOTLOOKUP_COMPARE(reach_[i] == reach)) break;
         reach_[i] = reach;
       }
     }
@@ -66,27 +67,27 @@ class Sorted {
 
   void replace(Slot& old_slot, Slot& by) { entries_[position(old_slot)].slot = &by; }
 
-  Slot* find(std::uint64_t point) {
+  Slot* find(std::uint64_t point) const {
     const std::size_t behind = upto(point);
     if (behind == 0) return nullptr;
     const Entry& entry = entries_[behind - 1];
-    TOUCH(&entry, sizeof entry);
-    if (!COMPARE(point <= entry.last)) return nullptr;
-    HOP();
+    SLOTLOOKUP_TOUCH(&entry, sizeof entry);
+    if (!SLOTLOOKUP_COMPARE(point <= entry.last)) return nullptr;
+    SLOTLOOKUP_HOP();
     return entry.slot;
   }
 
   // From the first entry up to which something reaches the range, to the last that begins by its end.
   template <class Visit>
-  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) {
+  void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     const std::size_t end = upto(last);
     if (end == 0) return;
     for (std::size_t i = first_reaching(start, end); i < end; ++i) {
       const Entry& entry = entries_[i];
-      EXAMINE();
-      TOUCH(&entry, sizeof entry);
-      if (COMPARE(entry.last >= start)) {
-        HOP();
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(&entry, sizeof entry);
+      if (SLOTLOOKUP_COMPARE(entry.last >= start)) {
+        SLOTLOOKUP_HOP();
         visit(*entry.slot);
       }
     }
@@ -96,11 +97,12 @@ class Sorted {
     std::uint64_t reach = 0;
     for (std::size_t i = 0; i < size_; ++i) {
       const Entry& entry = entries_[i];
-      require(entry.start == Role::start(*entry.slot) && entry.last == Role::last(*entry.slot),
-              "sorted: an entry has its slot's range");
-      require(i == 0 || entries_[i - 1].start <= entry.start, "sorted: starts ascend");
+      require_invariant(entry.start == Role::start(*entry.slot) && entry.last == Role::last(*entry.slot),
+                        "sorted: an entry has its slot's range");
+      require_invariant(i == 0 || entries_[i - 1].start <= entry.start, "sorted: starts ascend");
       reach = std::max(reach, entry.last);
-      if constexpr (overlapping) require(reach_[i] == reach, "sorted: the largest last up to each entry is known");
+      if constexpr (overlapping)
+        require_invariant(reach_[i] == reach, "sorted: the largest last up to each entry is known");
     }
   }
 
@@ -118,16 +120,16 @@ class Sorted {
 
   // How many entries start at or before `point`.
   std::size_t upto(std::uint64_t point) const {
-    TOUCH(&size_, sizeof size_);
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return 0;
-    HOP();
+    SLOTLOOKUP_HOP();
     std::size_t low = 0;
     std::size_t high = size_;
     while (low < high) {
       const std::size_t middle = low + (high - low) / 2;
-      EXAMINE();
-      TOUCH(&entries_[middle].start, sizeof(std::uint64_t));
-      if (COMPARE(entries_[middle].start <= point)) {
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(&entries_[middle].start, sizeof(std::uint64_t));
+      if (SLOTLOOKUP_COMPARE(entries_[middle].start <= point)) {
         stay_a_branch();
         low = middle + 1;
       } else {
@@ -139,13 +141,13 @@ class Sorted {
 
   // The first of the first `end` entries that reaches `start`, or `end`. What is largest up to an entry never falls.
   std::size_t first_reaching(std::uint64_t start, std::size_t end) const {
-    HOP();
+    SLOTLOOKUP_HOP();
     std::size_t low = 0;
     std::size_t high = end;
     while (low < high) {
       const std::size_t middle = low + (high - low) / 2;
-      TOUCH(reach_ + middle, sizeof(std::uint64_t));
-      if (COMPARE(reach_[middle] < start)) {
+      SLOTLOOKUP_TOUCH(reach_ + middle, sizeof(std::uint64_t));
+      if (SLOTLOOKUP_COMPARE(reach_[middle] < start)) {
         stay_a_branch();
         low = middle + 1;
       } else {
@@ -156,16 +158,16 @@ class Sorted {
   }
 
   std::uint64_t reach_with(std::size_t at) const {
-    TOUCH(entries_ + at, sizeof(Entry));
+    SLOTLOOKUP_TOUCH(entries_ + at, sizeof(Entry));
     if (at == 0) return entries_[0].last;
-    TOUCH(reach_ + at - 1, sizeof(std::uint64_t));
-    return COMPARE(reach_[at - 1] > entries_[at].last) ? reach_[at - 1] : entries_[at].last;
+    SLOTLOOKUP_TOUCH(reach_ + at - 1, sizeof(std::uint64_t));
+    return SLOTLOOKUP_COMPARE(reach_[at - 1] > entries_[at].last) ? reach_[at - 1] : entries_[at].last;
   }
 
   // Slots may share a start where they are indexed by hva.
   std::size_t position(const Slot& slot) const {
     for (std::size_t at = upto(Role::start(slot)); at-- > 0;) {
-      TOUCH(entries_ + at, sizeof(Entry));
+      SLOTLOOKUP_TOUCH(entries_ + at, sizeof(Entry));
       if (entries_[at].slot == &slot) return at;
     }
     throw BrokenInvariant("sorted: the slot to remove is not in the array");
@@ -174,14 +176,14 @@ class Sorted {
   template <class T>
   void move(T* array, std::size_t to, std::size_t from, std::size_t count) {
     if (!count) return;
-    TOUCH(array + from, count * sizeof(T));
-    TOUCH(array + to, count * sizeof(T));
+    SLOTLOOKUP_TOUCH(array + from, count * sizeof(T));
+    SLOTLOOKUP_TOUCH(array + to, count * sizeof(T));
     std::memmove(array + to, array + from, count * sizeof(T));
   }
   void copy(void* to, const void* from, std::size_t bytes) {
     if (!bytes) return;
-    TOUCH(from, bytes);
-    TOUCH(to, bytes);
+    SLOTLOOKUP_TOUCH(from, bytes);
+    SLOTLOOKUP_TOUCH(to, bytes);
     std::memcpy(to, from, bytes);
   }
 

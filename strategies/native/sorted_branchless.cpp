@@ -1,5 +1,6 @@
 // sorted-branchless: starts in a column of their own, searched by halving without branches.
 // See strategies/sorted_branchless.py.
+#include "slotlookup/native/registration.hpp"
 #include "sorted_columns.hpp"
 
 namespace slotlookup {
@@ -10,7 +11,7 @@ class SortedBranchless : public SortedColumns<Role, Probe> {
  public:
   using SortedColumns<Role, Probe>::SortedColumns;
 
-  Slot* find(std::uint64_t point) { return this->holder(this->upto(point), point); }
+  Slot* find(std::uint64_t point) const { return this->holder(this->upto(point), point); }
 };
 
 SLOTLOOKUP_GFN_STRUCTURE("sorted-branchless", SortedBranchless)

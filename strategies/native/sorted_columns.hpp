@@ -17,6 +17,7 @@ template <class Role, class Probe>
 class SortedColumns {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{.copy_from = true};
 
   SortedColumns(const Home& home, Probe probe) : probe_(probe), arena_(home.arena) {}
   ~SortedColumns() {
@@ -35,15 +36,15 @@ class SortedColumns {
   }
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    TOUCH(&slot.npages, sizeof slot.npages);
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     const std::uint64_t start = Role::start(slot);
     const std::size_t at = upto(start);
     if (size_ == capacity_) grow();
     move(starts_, at + 1, at);
     move(rest_, at + 1, at);
-    TOUCH(starts_ + at, sizeof(std::uint64_t));
-    TOUCH(rest_ + at, sizeof(Rest));
+    SLOTLOOKUP_TOUCH(starts_ + at, sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(rest_ + at, sizeof(Rest));
     starts_[at] = start;
     rest_[at] = {Role::last(slot), &slot};
     ++size_;
@@ -61,9 +62,9 @@ class SortedColumns {
   void check() const {
     for (std::size_t i = 0; i < size_; ++i) {
       const Slot& slot = *rest_[i].slot;
-      require(starts_[i] == Role::start(slot) && rest_[i].last == Role::last(slot),
-              "sorted columns: the columns have their slots' ranges");
-      require(i == 0 || starts_[i - 1] < starts_[i], "sorted columns: starts ascend");
+      require_invariant(starts_[i] == Role::start(slot) && rest_[i].last == Role::last(slot),
+                        "sorted columns: the columns have their slots' ranges");
+      require_invariant(i == 0 || starts_[i - 1] < starts_[i], "sorted columns: starts ascend");
     }
   }
 
@@ -77,30 +78,30 @@ class SortedColumns {
 
   // How many slots start at or before `point`, without a branch on any key: a half is selected by a conditional move.
   std::size_t upto(std::uint64_t point) const {
-    TOUCH(&size_, sizeof size_);
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return 0;
-    HOP();
+    SLOTLOOKUP_HOP();
     const std::uint64_t* base = starts_;
     for (std::size_t n = size_; n > 1;) {
       const std::size_t half = n / 2;
-      EXAMINE();
-      TOUCH(base + half, sizeof *base);
-      base = select(COMPARE(base[half] <= point), base + half, base);
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(base + half, sizeof *base);
+      base = select(SLOTLOOKUP_COMPARE(base[half] <= point), base + half, base);
       n -= half;
     }
-    EXAMINE();
-    TOUCH(base, sizeof *base);
-    return static_cast<std::size_t>(base - starts_) + COMPARE(*base <= point);
+    SLOTLOOKUP_EXAMINE();
+    SLOTLOOKUP_TOUCH(base, sizeof *base);
+    return static_cast<std::size_t>(base - starts_) + SLOTLOOKUP_COMPARE(*base <= point);
   }
 
   // The slot that holds `point`, given how many start at or before it.
   Slot* holder(std::size_t rank, std::uint64_t point) const {
     if (rank == 0) return nullptr;
-    HOP();
+    SLOTLOOKUP_HOP();
     const Rest& rest = rest_[rank - 1];
-    TOUCH(&rest, sizeof rest);
-    if (!COMPARE(point <= rest.last)) return nullptr;
-    HOP();
+    SLOTLOOKUP_TOUCH(&rest, sizeof rest);
+    if (!SLOTLOOKUP_COMPARE(point <= rest.last)) return nullptr;
+    SLOTLOOKUP_HOP();
     return rest.slot;
   }
 
@@ -118,8 +119,8 @@ class SortedColumns {
 
   std::size_t position(const Slot& slot) const {
     const std::size_t rank = upto(Role::start(slot));
-    require(rank > 0 && rest_[rank - 1].slot == &slot, "sorted columns: the slot to remove is there");
-    TOUCH(rest_ + rank - 1, sizeof(Rest));
+    require_invariant(rank > 0 && rest_[rank - 1].slot == &slot, "sorted columns: the slot to remove is there");
+    SLOTLOOKUP_TOUCH(rest_ + rank - 1, sizeof(Rest));
     return rank - 1;
   }
 
@@ -128,15 +129,15 @@ class SortedColumns {
   void move(T* array, std::size_t to, std::size_t from) {
     const std::size_t bytes = (size_ - from) * sizeof(T);
     if (!bytes) return;
-    TOUCH(array + from, bytes);
-    TOUCH(array + to, bytes);
+    SLOTLOOKUP_TOUCH(array + from, bytes);
+    SLOTLOOKUP_TOUCH(array + to, bytes);
     std::memmove(array + to, array + from, bytes);
   }
   template <class T>
   void copy(T* to, const T* from) {
     if (!size_) return;
-    TOUCH(from, size_ * sizeof(T));
-    TOUCH(to, size_ * sizeof(T));
+    SLOTLOOKUP_TOUCH(from, size_ * sizeof(T));
+    SLOTLOOKUP_TOUCH(to, size_ * sizeof(T));
     std::memcpy(to, from, size_ * sizeof(T));
   }
   template <class T>

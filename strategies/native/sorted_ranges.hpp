@@ -27,13 +27,13 @@ class SortedRanges {
   }
 
   void insert(Slot& slot) {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    TOUCH(&slot.npages, sizeof slot.npages);
-    TOUCH(&size_, sizeof size_);
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     starts_.reserve(size_ + 1, size_);
     entries_.reserve(size_ + 1, size_);
-    HOP();
-    HOP();
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_HOP();
     put(size_++, item_of<Role>(slot));
   }
 
@@ -50,7 +50,7 @@ class SortedRanges {
 
   // Sorts what waits and returns the first place at or behind which anything has changed.
   std::size_t settle() {
-    TOUCH(&size_, sizeof size_);
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (changed_from_ > sorted_) changed_from_ = sorted_;
     while (sorted_ < size_ && (sorted_ == 0 || !comes_before(at(sorted_), at(sorted_ - 1), probe_))) ++sorted_;
     if (sorted_ + 1 == size_) {
@@ -69,21 +69,21 @@ class SortedRanges {
   // would be mispredicted every other time. That none does is rare, and left to a branch: where it is predicted, nobody
   // waits for the last comparison.
   std::size_t begun_by(std::uint64_t point) const {
-    TOUCH(&size_, sizeof size_);
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     std::size_t left = size_;
     if (left == 0) return 0;
-    HOP();
+    SLOTLOOKUP_HOP();
     const std::uint64_t* base = starts_.data();
     while (left > 1) {
       const std::size_t half = left / 2;
-      EXAMINE();
-      TOUCH(base + half, sizeof *base);
-      base += half & (std::size_t{0} - static_cast<std::size_t>(COMPARE(base[half] <= point)));
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(base + half, sizeof *base);
+      base += half & (std::size_t{0} - static_cast<std::size_t>(SLOTLOOKUP_COMPARE(base[half] <= point)));
       left -= half;
     }
-    EXAMINE();
-    TOUCH(base, sizeof *base);
-    if (!COMPARE(*base <= point)) return 0;
+    SLOTLOOKUP_EXAMINE();
+    SLOTLOOKUP_TOUCH(base, sizeof *base);
+    if (!SLOTLOOKUP_COMPARE(*base <= point)) return 0;
     return static_cast<std::size_t>(base - starts_.data()) + 1;
   }
 
@@ -91,10 +91,10 @@ class SortedRanges {
     const std::size_t begun = begun_by(point);
     if (begun == 0) return nullptr;
     const Entry& entry = entries_[begun - 1];
-    HOP();
-    TOUCH(&entry, sizeof entry);
-    if (!COMPARE(entry.last >= point)) return nullptr;
-    HOP();
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(&entry, sizeof entry);
+    if (!SLOTLOOKUP_COMPARE(entry.last >= point)) return nullptr;
+    SLOTLOOKUP_HOP();
     return entry.slot;
   }
 
@@ -103,27 +103,27 @@ class SortedRanges {
   std::size_t size() const { return size_; }
 
   void check() const {
-    require(sorted_ == size_ && changed_from_ == size_, "sorted ranges: nothing waits");
+    require_invariant(sorted_ == size_ && changed_from_ == size_, "sorted ranges: nothing waits");
     for (std::size_t i = 0; i < size_; ++i) {
       const Slot& slot = *entries_[i].slot;
-      require(starts_[i] == Role::start(slot) && entries_[i].last == Role::last(slot),
-              "sorted ranges: an entry has its slot's range");
-      require(i == 0 || starts_[i - 1] < starts_[i] ||
-                  (starts_[i - 1] == starts_[i] && entries_[i - 1].last >= entries_[i].last),
-              "sorted ranges: starts ascend, and the longer of two comes first");
+      require_invariant(starts_[i] == Role::start(slot) && entries_[i].last == Role::last(slot),
+                        "sorted ranges: an entry has its slot's range");
+      require_invariant(i == 0 || starts_[i - 1] < starts_[i] ||
+                            (starts_[i - 1] == starts_[i] && entries_[i - 1].last >= entries_[i].last),
+                        "sorted ranges: starts ascend, and the longer of two comes first");
     }
   }
 
  private:
   RangeItem at(std::size_t i) const {
-    TOUCH(&starts_[i], sizeof starts_[i]);
-    TOUCH(&entries_[i], sizeof(Entry));
+    SLOTLOOKUP_TOUCH(&starts_[i], sizeof starts_[i]);
+    SLOTLOOKUP_TOUCH(&entries_[i], sizeof(Entry));
     return {starts_[i], entries_[i].last, entries_[i].slot};
   }
 
   void put(std::size_t i, const RangeItem& item) {
-    TOUCH(&starts_[i], sizeof starts_[i]);
-    TOUCH(&entries_[i], sizeof(Entry));
+    SLOTLOOKUP_TOUCH(&starts_[i], sizeof starts_[i]);
+    SLOTLOOKUP_TOUCH(&entries_[i], sizeof(Entry));
     starts_[i] = item.start;
     entries_[i].last = item.last;
     entries_[i].slot = item.slot;
@@ -131,36 +131,36 @@ class SortedRanges {
 
   // Among the sorted ones by halving, among those that wait one by one.
   std::size_t position(const Slot& slot) const {
-    TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    TOUCH(&size_, sizeof size_);
-    HOP();
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
+    SLOTLOOKUP_HOP();
     const std::uint64_t start = Role::start(slot);
     std::size_t low = 0;
     for (std::size_t high = sorted_; low < high;) {
       const std::size_t middle = low + (high - low) / 2;
-      EXAMINE();
-      TOUCH(&starts_[middle], sizeof starts_[middle]);
-      if (COMPARE(starts_[middle] < start)) {
+      SLOTLOOKUP_EXAMINE();
+      SLOTLOOKUP_TOUCH(&starts_[middle], sizeof starts_[middle]);
+      if (SLOTLOOKUP_COMPARE(starts_[middle] < start)) {
         low = middle + 1;
       } else {
         high = middle;
       }
     }
-    HOP();
+    SLOTLOOKUP_HOP();
     for (std::size_t i = low; i < sorted_ && begins_at(i, start); ++i) {
       if (entries_[i].slot == &slot) return i;
     }
     for (std::size_t i = sorted_; i < size_; ++i) {
-      TOUCH(&entries_[i].slot, sizeof entries_[i].slot);
-      if (COMPARE(entries_[i].slot == &slot)) return i;
+      SLOTLOOKUP_TOUCH(&entries_[i].slot, sizeof entries_[i].slot);
+      if (SLOTLOOKUP_COMPARE(entries_[i].slot == &slot)) return i;
     }
     throw BrokenInvariant("sorted ranges: the slot to remove is not there");
   }
 
   bool begins_at(std::size_t i, std::uint64_t start) const {
-    TOUCH(&starts_[i], sizeof starts_[i]);
-    TOUCH(&entries_[i].slot, sizeof entries_[i].slot);
-    return COMPARE(starts_[i] == start);
+    SLOTLOOKUP_TOUCH(&starts_[i], sizeof starts_[i]);
+    SLOTLOOKUP_TOUCH(&entries_[i].slot, sizeof entries_[i].slot);
+    return SLOTLOOKUP_COMPARE(starts_[i] == start);
   }
 
   void move_last_into_place() {
@@ -168,7 +168,7 @@ class SortedRanges {
     std::size_t low = 0;
     for (std::size_t high = sorted_; low < high;) {
       const std::size_t middle = low + (high - low) / 2;
-      EXAMINE();
+      SLOTLOOKUP_EXAMINE();
       if (comes_before(item, at(middle), probe_)) {
         high = middle;
       } else {

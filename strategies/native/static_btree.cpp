@@ -1,6 +1,8 @@
 // static-btree: the starts of a sorted table under a B-tree that is built in one go. See strategies/static_btree.py.
 #include "static_btree.hpp"
 
+#include "slotlookup/native/registration.hpp"
+
 namespace slotlookup {
 namespace {
 

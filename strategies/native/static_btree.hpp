@@ -21,6 +21,7 @@ class StaticBtree : public SortedColumns<Role, Probe> {
   using Columns::arena_, Columns::probe_, Columns::size_, Columns::starts_;
 
  public:
+  static constexpr OptionalMembers kOptional{.settle = true, .copy_from = true};
   using Columns::Columns;
   ~StaticBtree() { release(); }
 
@@ -42,7 +43,7 @@ class StaticBtree : public SortedColumns<Role, Probe> {
     stale_ = false;
     const std::size_t leaves = (size_ + kKeys - 1) / kKeys;
     for (std::size_t i = size_; i < leaves * kKeys; ++i) {
-      TOUCH(starts_ + i, sizeof *starts_);
+      SLOTLOOKUP_TOUCH(starts_ + i, sizeof *starts_);
       starts_[i] = kNever;
     }
     unsigned height = 0;
@@ -64,22 +65,22 @@ class StaticBtree : public SortedColumns<Role, Probe> {
       below_child /= kKeys + 1;
       for (std::size_t j = 0; j < wide; ++j, node += kKeys) {
         const std::size_t first_child = j * (kKeys + 1);
-        TOUCH(node, kLineBytes);
+        SLOTLOOKUP_TOUCH(node, kLineBytes);
         for (std::size_t i = 0; i < kKeys; ++i) {
           const std::size_t leaf = (first_child + i + 1) * below_child;
-          if (leaf < leaves) TOUCH(starts_ + leaf * kKeys, sizeof *starts_);
+          if (leaf < leaves) SLOTLOOKUP_TOUCH(starts_ + leaf * kKeys, sizeof *starts_);
           node[i] = leaf < leaves ? starts_[leaf * kKeys] : kNever;
         }
       }
     }
   }
 
-  Slot* find(std::uint64_t point) {
-    TOUCH(&size_, sizeof size_);
+  Slot* find(std::uint64_t point) const {
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return nullptr;
     if constexpr (vectors) {
 #ifdef SLOTLOOKUP_AVX
-      TOUCH(&widest_, sizeof widest_);
+      SLOTLOOKUP_TOUCH(&widest_, sizeof widest_);
       if (widest_ == Vectors::avx512) return find_avx512(point);
       if (widest_ == Vectors::avx2) return find_avx2(point);
 #endif
@@ -89,12 +90,12 @@ class StaticBtree : public SortedColumns<Role, Probe> {
 
   void check() const {
     Columns::check();
-    require(!stale_, "static B-tree: the inner nodes are those of the slots");
+    require_invariant(!stale_, "static B-tree: the inner nodes are those of the slots");
     for (std::size_t i = 0; i < size_; ++i) {
-      require(starts_[i] < kNever, "static B-tree: starts lie before the padding");
-      require(quiet_rank(starts_[i]) == i + 1, "static B-tree: a search for each start ends at its slot");
-      require(starts_[i] == 0 || quiet_rank(starts_[i] - 1) == i + (i > 0 && starts_[i - 1] == starts_[i]),
-              "static B-tree: a search before each start ends before its slot");
+      require_invariant(starts_[i] < kNever, "static B-tree: starts lie before the padding");
+      require_invariant(quiet_rank(starts_[i]) == i + 1, "static B-tree: a search for each start ends at its slot");
+      require_invariant(starts_[i] == 0 || quiet_rank(starts_[i] - 1) == i + (i > 0 && starts_[i - 1] == starts_[i]),
+                        "static B-tree: a search before each start ends before its slot");
     }
   }
 
@@ -126,8 +127,8 @@ class StaticBtree : public SortedColumns<Role, Probe> {
 
   // Every key of a node is compared, whatever the others say.
   void count_node([[maybe_unused]] const std::uint64_t* node) const {
-    TOUCH(node, kLineBytes);
-    for (std::size_t i = 0; i < kKeys; ++i) (void)COMPARE(true);
+    SLOTLOOKUP_TOUCH(node, kLineBytes);
+    for (std::size_t i = 0; i < kKeys; ++i) (void)SLOTLOOKUP_COMPARE(true);
   }
 
 // The descent, for each way to count the keys of a node that are not above what is wanted. Written as a macro because a
@@ -135,20 +136,20 @@ class StaticBtree : public SortedColumns<Role, Probe> {
 #define SLOTLOOKUP_DESCEND(count)                                                \
   const std::uint64_t wanted = std::min(point, kNever - 1);                      \
   std::size_t k = 0;                                                             \
-  if (height_) HOP();                                                            \
+  if (height_) SLOTLOOKUP_HOP();                                                 \
   for (unsigned level = height_; level; --level) {                               \
     const std::uint64_t* node = nodes_ + k * kKeys;                              \
     count_node(node);                                                            \
     k = k * (kKeys + 1) + 1 + count(node, wanted);                               \
   }                                                                              \
   const std::size_t leaf = k - inner_;                                           \
-  HOP();                                                                         \
+  SLOTLOOKUP_HOP();                                                              \
   count_node(starts_ + leaf * kKeys);                                            \
   const std::size_t rank = leaf * kKeys + count(starts_ + leaf * kKeys, wanted); \
-  if (rank) EXAMINE();                                                           \
+  if (rank) SLOTLOOKUP_EXAMINE();                                                \
   return this->holder(rank, point)
 
-  Slot* find_scalar(std::uint64_t point) { SLOTLOOKUP_DESCEND(quiet_count); }
+  Slot* find_scalar(std::uint64_t point) const { SLOTLOOKUP_DESCEND(quiet_count); }
 
 #ifdef SLOTLOOKUP_AVX
   [[gnu::target("avx2,popcnt"), gnu::always_inline]] static inline std::size_t avx2_count(const std::uint64_t* node,
@@ -167,8 +168,8 @@ class StaticBtree : public SortedColumns<Role, Probe> {
     return static_cast<unsigned>(_mm_popcnt_u32(upto));
   }
 
-  [[gnu::target("avx2,popcnt")]] Slot* find_avx2(std::uint64_t point) { SLOTLOOKUP_DESCEND(avx2_count); }
-  [[gnu::target("avx512f,popcnt")]] Slot* find_avx512(std::uint64_t point) { SLOTLOOKUP_DESCEND(avx512_count); }
+  [[gnu::target("avx2,popcnt")]] Slot* find_avx2(std::uint64_t point) const { SLOTLOOKUP_DESCEND(avx2_count); }
+  [[gnu::target("avx512f,popcnt")]] Slot* find_avx512(std::uint64_t point) const { SLOTLOOKUP_DESCEND(avx512_count); }
 #endif
 #undef SLOTLOOKUP_DESCEND
 

@@ -1,4 +1,5 @@
 // static-btree-simd: the nodes of `static-btree` compared by vector instructions. See strategies/static_btree_simd.py.
+#include "slotlookup/native/registration.hpp"
 #include "static_btree.hpp"
 
 namespace slotlookup {

@@ -69,7 +69,7 @@ struct Workout {
       }
       gone(slot);
     }
-    if constexpr (requires { structure.settle(); }) structure.settle();
+    settle_structure(structure);
   }
 
   template <class Structure>
@@ -81,7 +81,7 @@ struct Workout {
         for (const Slot* slot : held) {
           if (point >= slot->base_gfn && point <= GfnRole::last(*slot)) right = slot;
         }
-        require(structure.find(point) == right, "workout: a wrong answer");
+        require_invariant(structure.find(point) == right, "workout: a wrong answer");
       }
     } else {
       const std::uint64_t start = (offset + pick(room)) << kPageShift;
@@ -92,7 +92,7 @@ struct Workout {
       }
       std::uint64_t met = 0;
       structure.visit(start, last, [&met](const Slot& slot) { met += slot.number; });
-      require(met == right, "workout: a visit met other slots");
+      require_invariant(met == right, "workout: a visit met other slots");
     }
   }
 
@@ -102,12 +102,12 @@ struct Workout {
       for (unsigned i = 0; i < changes; ++i) {
         change(structure);
         structure.check();
-        require(structure.size() == held.size(), "workout: the structure counts its slots");
+        require_invariant(structure.size() == held.size(), "workout: the structure counts its slots");
         for (int questions = 0; questions < 4; ++questions) ask(structure);
       }
     }
     for (Slot* slot : held) gone(slot);
-    require(arena.bytes_in_use() == empty, "workout: the destructor gives all memory back");
+    require_invariant(arena.bytes_in_use() == empty, "workout: the destructor gives all memory back");
   }
 
   Arena arena{Placement::scattered, 1};

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "bench/native/kvm_vm.hpp"
 
@@ -25,25 +26,26 @@ class Adviser {
   // Finds out on `bytes` absent bytes at `start` whether the kernel takes ranges in batches.
   Adviser(char* start, std::size_t bytes) : self_(open_self()) {
     iovec probe{start, bytes};
-    batched_ = self_.get() >= 0 && advise(&probe, 1) == static_cast<ssize_t>(bytes);
+    batched_ = self_.get() >= 0 && advise({&probe, 1}) == static_cast<ssize_t>(bytes);
   }
   bool batched() const { return batched_; }
 
   // Throws KvmError where the kernel refuses a range or takes but a part.
-  void drop(const iovec* ranges, std::size_t n) const {
+  void drop(std::span<const iovec> ranges) const {
     if (!batched_) {
-      for (std::size_t i = 0; i < n; ++i) {
-        require(madvise(ranges[i].iov_base, ranges[i].iov_len, MADV_DONTNEED), "madvise(MADV_DONTNEED)");
+      for (const iovec& range : ranges) {
+        require_syscall(madvise(range.iov_base, range.iov_len, MADV_DONTNEED), "madvise(MADV_DONTNEED)");
       }
       return;
     }
-    for (std::size_t done = 0; done < n;) {
+    for (std::size_t done = 0; done < ranges.size();) {
       std::size_t now = 0;
       std::size_t bytes = 0;
-      while (done + now < n && now < kBatch && (now == 0 || bytes + ranges[done + now].iov_len <= kBatchBytes)) {
+      while (done + now < ranges.size() && now < kBatch &&
+             (now == 0 || bytes + ranges[done + now].iov_len <= kBatchBytes)) {
         bytes += ranges[done + now++].iov_len;
       }
-      const ssize_t taken = require(advise(ranges + done, now), "process_madvise(MADV_DONTNEED)");
+      const ssize_t taken = require_syscall(advise(ranges.subspan(done, now)), "process_madvise(MADV_DONTNEED)");
       if (taken != static_cast<ssize_t>(bytes)) throw KvmError("process_madvise stopped half way", EIO);
       done += now;
     }
@@ -57,11 +59,11 @@ class Adviser {
     return -1;
 #endif
   }
-  ssize_t advise(const iovec* ranges, std::size_t n) const {
+  ssize_t advise(std::span<const iovec> ranges) const {
 #ifdef SYS_process_madvise
-    return syscall(SYS_process_madvise, self_.get(), ranges, n, MADV_DONTNEED, 0);
+    return syscall(SYS_process_madvise, self_.get(), ranges.data(), ranges.size(), MADV_DONTNEED, 0);
 #else
-    (void)ranges, (void)n;
+    (void)ranges;
     errno = ENOSYS;
     return -1;
 #endif

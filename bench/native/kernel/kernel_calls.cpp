@@ -5,20 +5,20 @@
 //   invalidation    invalidate_range_start searches the hva tree and, for each slot met, reads its fields and the heads
 //                   of its reverse maps; invalidate_range_end searches the same range again and reads the fields
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
+#include <span>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "bench/native/kernel/reverse_maps.hpp"
+#include "slotlookup/native/arrays.hpp"
 #include "slotlookup/native/bindings.hpp"
-#include "slotlookup/native/index.hpp"
+#include "slotlookup/native/clock.hpp"
 #include "slotlookup/native/mode.hpp"
 #include "slotlookup/native/strategy.hpp"
 
@@ -28,13 +28,7 @@ using namespace nb::literals;
 namespace slotlookup {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using Numbers = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Words = nb::ndarray<const std::uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-std::uint64_t nanoseconds_since(Clock::time_point begin) {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
-}
+using Numbers = ArrayOf<std::int32_t>;
 
 // Reads a field as a caller would: the value is used, and nobody can know for what.
 template <class T>
@@ -55,82 +49,81 @@ void step() {
 class KernelCalls {
  public:
   // Gives the slots of address space 0 their reverse maps; they are to stay as they are.
-  KernelCalls(Strategy& strategy, const std::int32_t* numbers, std::size_t n)
-      : strategy_(strategy), maps_(slots_of(strategy, numbers, n)) {}
+  KernelCalls(Strategy& strategy, std::span<const std::int32_t> numbers)
+      : strategy_(strategy), maps_(slots_of(strategy, numbers)) {}
 
   // One question after another, nothing in between: nanoseconds of each batch, and the sum of number + 1 over all found.
   using Replayed = std::pair<std::vector<std::uint64_t>, std::uint64_t>;
-  Replayed replay_gfns(const std::uint64_t* gfn, std::size_t n, std::size_t batch) {
+  Replayed replay_gfns(std::span<const std::uint64_t> gfn, std::size_t batch) {
     const ReplayMode hot;
     GfnIndex& index = strategy_.gfn(0);
-    const std::vector<std::uint16_t> nobody(n, 0);
+    const std::vector<std::uint16_t> nobody(gfn.size(), 0);
     std::uint64_t sum = 0;
-    auto spent = in_batches(n, batch, [&](std::size_t begin, std::size_t end) {
-      sum += index.replay(gfn + begin, nobody.data() + begin, end - begin, hot);
+    auto spent = in_batches(gfn.size(), batch, [&](std::size_t begin, std::size_t end) {
+      sum += index.replay(gfn.subspan(begin, end - begin), std::span(nobody).subspan(begin, end - begin), hot);
     });
     return {std::move(spent), sum};
   }
-  Replayed replay_hvas(const std::uint64_t* start, const std::uint64_t* end, std::size_t n, std::size_t batch) {
+  Replayed replay_hvas(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end, std::size_t batch) {
     const ReplayMode hot;
     HvaIndex& index = strategy_.hva(0);
     std::uint64_t sum = 0;
-    auto spent = in_batches(n, batch, [&](std::size_t from, std::size_t to) {
-      sum += index.replay(start + from, end + from, to - from, hot);
+    auto spent = in_batches(start.size(), batch, [&](std::size_t from, std::size_t to) {
+      sum += index.replay(start.subspan(from, to - from), end.subspan(from, to - from), hot);
     });
     return {std::move(spent), sum};
   }
 
   // As the kernel calls: nanoseconds of each batch of questions; the last may have fewer.
-  std::vector<std::uint64_t> time_gfns(const std::uint64_t* gfn, std::size_t n, std::size_t batch,
-                                       std::size_t displaced) {
+  std::vector<std::uint64_t> time_gfns(std::span<const std::uint64_t> gfn, std::size_t batch, std::size_t displaced) {
     const Displacer displacer(displaced);
     const ReplayMode hot;
     GfnIndex& index = strategy_.gfn(0);
-    const std::vector<std::uint16_t> nobody(n, 0);
-    std::vector<std::int32_t> numbers(n);
-    index.answer(gfn, nobody.data(), n, numbers.data());
+    const std::vector<std::uint16_t> nobody(gfn.size(), 0);
+    std::vector<std::int32_t> numbers(gfn.size());
+    index.answer(gfn, nobody, numbers);
     std::vector<const Slot*> slots;
-    for (const std::int32_t number : numbers) slots.push_back(number < 0 ? nullptr : &strategy_.slot(number));
-    return in_batches(n, batch, [&](std::size_t from, std::size_t to) {
+    for (const std::int32_t number : numbers) slots.push_back(number == kHole ? nullptr : &strategy_.slot(number));
+    return in_batches(gfn.size(), batch, [&](std::size_t from, std::size_t to) {
       for (std::size_t i = from; i < to; ++i) {
         consume(displacer.walk(0));
-        consume(index.replay(gfn + i, nobody.data() + i, 1, hot));
+        consume(index.replay(gfn.subspan(i, 1), {&nobody[i], 1}, hot));
         if (slots[i]) read(slots[i]->userspace_addr);
         forget_memory();
       }
     });
   }
 
-  std::vector<std::uint64_t> time_hvas(const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
+  std::vector<std::uint64_t> time_hvas(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
                                        std::size_t batch, std::size_t displaced) {
     const Displacer displacer(displaced);
     const ReplayMode hot;
     HvaIndex& index = strategy_.hva(0);
     std::vector<std::int32_t> numbers;
-    std::vector<std::uint64_t> counts(n, 0);
-    index.answer(start, end, n, numbers, counts.data());
+    std::vector<std::uint64_t> counts(start.size(), 0);
+    index.answer(start, end, numbers, counts);
     std::vector<const Slot*> slots;
     for (const std::int32_t number : numbers) slots.push_back(&strategy_.slot(number));
     const Slot* const* met = slots.data();
-    return in_batches(n, batch, [&](std::size_t from, std::size_t to) {
+    return in_batches(start.size(), batch, [&](std::size_t from, std::size_t to) {
       for (std::size_t i = from; i < to; ++i) {
         consume(displacer.walk(0));
         step();
-        consume(index.replay(start + i, end + i, 1, hot));
+        consume(index.replay(start.subspan(i, 1), end.subspan(i, 1), hot));
         for (std::uint64_t k = 0; k < counts[i]; ++k, ++met) handle(**met, start[i]);
         step();
         consume(displacer.walk(0));
         step();
-        consume(index.replay(start + i, end + i, 1, hot));
+        consume(index.replay(start.subspan(i, 1), end.subspan(i, 1), hot));
         step();
       }
     });
   }
 
  private:
-  static std::vector<Slot*> slots_of(Strategy& strategy, const std::int32_t* numbers, std::size_t n) {
+  static std::vector<Slot*> slots_of(Strategy& strategy, std::span<const std::int32_t> numbers) {
     std::vector<Slot*> slots;
-    for (std::size_t i = 0; i < n; ++i) slots.push_back(&strategy.slot(numbers[i]));
+    for (const std::int32_t number : numbers) slots.push_back(&strategy.slot(number));
     return slots;
   }
 
@@ -165,16 +158,12 @@ void require_batch(std::size_t batch) {
   if (batch == 0) throw std::invalid_argument("a batch has at least one question");
 }
 
-void require_ranges(const Words& start, const Words& end) {
-  if (start.shape(0) != end.shape(0)) throw std::invalid_argument("as many starts as ends are needed");
-}
-
 void bind(nb::module_& m) {
   nb::class_<KernelCalls>(m, "KernelCalls", "A strategy called as the kernel calls its own structures.")
       .def(
           "__init__",
           [](KernelCalls* self, Strategy& strategy, const Numbers& numbers) {
-            new (self) KernelCalls(strategy, numbers.data(), numbers.shape(0));
+            new (self) KernelCalls(strategy, elements(numbers));
           },
           "strategy"_a, "numbers"_a, nb::keep_alive<1, 2>(),
           "numbers are those of all its slots (int32[n]), in address space 0, in order of creation.")
@@ -183,17 +172,17 @@ void bind(nb::module_& m) {
           [](KernelCalls& calls, const Words& gfn, std::size_t batch) {
             require_batch(batch);
             nb::gil_scoped_release free;
-            return calls.replay_gfns(gfn.data(), gfn.shape(0), batch);
+            return calls.replay_gfns(elements(gfn), batch);
           },
           "gfn"_a, "batch"_a,
           "Look up each gfn (uint64[n]): (nanoseconds of each batch, sum of number + 1 over the slots found).")
       .def(
           "replay_hvas",
           [](KernelCalls& calls, const Words& start, const Words& end, std::size_t batch) {
-            require_ranges(start, end);
+            require_same_length(start, end);
             require_batch(batch);
             nb::gil_scoped_release free;
-            return calls.replay_hvas(start.data(), end.data(), start.shape(0), batch);
+            return calls.replay_hvas(elements(start), elements(end), batch);
           },
           "start"_a, "end"_a, "batch"_a,
           "Visit each range (uint64[n], bytes): (nanoseconds of each batch, sum of number + 1 over the slots visited).")
@@ -202,7 +191,7 @@ void bind(nb::module_& m) {
           [](KernelCalls& calls, const Words& gfn, std::size_t batch, std::size_t displaced) {
             require_batch(batch);
             nb::gil_scoped_release free;
-            return calls.time_gfns(gfn.data(), gfn.shape(0), batch, displaced);
+            return calls.time_gfns(elements(gfn), batch, displaced);
           },
           "gfn"_a, "batch"_a, "displaced"_a,
           "Look up each gfn (uint64[n]) and read its slot, after a walk of `displaced` bytes; nanoseconds of each "
@@ -210,10 +199,10 @@ void bind(nb::module_& m) {
       .def(
           "time_hvas",
           [](KernelCalls& calls, const Words& start, const Words& end, std::size_t batch, std::size_t displaced) {
-            require_ranges(start, end);
+            require_same_length(start, end);
             require_batch(batch);
             nb::gil_scoped_release free;
-            return calls.time_hvas(start.data(), end.data(), start.shape(0), batch, displaced);
+            return calls.time_hvas(elements(start), elements(end), batch, displaced);
           },
           "start"_a, "end"_a, "batch"_a, "displaced"_a,
           "Invalidate each range (uint64[n], bytes): two searches, each after a walk of `displaced` bytes, and the "

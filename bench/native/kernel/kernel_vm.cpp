@@ -1,18 +1,19 @@
 // What a memslot lookup, an invalidation and a slot change cost in the running kernel, by its own system calls.
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <chrono>
+#include <span>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "bench/native/kernel/advice.hpp"
 #include "bench/native/kvm_vm.hpp"
+#include "slotlookup/native/arrays.hpp"
 #include "slotlookup/native/bindings.hpp"
+#include "slotlookup/native/clock.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -20,13 +21,7 @@ using namespace nb::literals;
 namespace slotlookup {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using Words = nb::ndarray<const std::uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using RegionTable = nb::ndarray<const std::uint64_t, nb::shape<-1, 5>, nb::c_contig, nb::device::cpu>;
-
-std::uint64_t nanoseconds_since(Clock::time_point begin) {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
-}
 
 // A row of a region table: one call of KVM_SET_USER_MEMORY_REGION.
 struct Region {
@@ -44,20 +39,18 @@ class KernelVm {
 
   unsigned most_slots() const { return device_.most_slots(); }
 
-  void set(const Region* regions, std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) {
-      vm_.set_slot(static_cast<std::uint32_t>(regions[i].slot), static_cast<std::uint32_t>(regions[i].flags),
-                   regions[i].gpa, regions[i].size, regions[i].hva);
-    }
+  void set(const Region& region) {
+    vm_.set_slot(static_cast<std::uint32_t>(region.slot), static_cast<std::uint32_t>(region.flags), region.gpa,
+                 region.size, region.hva);
   }
 
   // Nanoseconds of each call.
-  std::vector<std::uint64_t> time_set(const Region* regions, std::size_t n) {
+  std::vector<std::uint64_t> time_set(std::span<const Region> regions) {
     std::vector<std::uint64_t> spent;
-    spent.reserve(n);
-    for (std::size_t i = 0; i < n; ++i) {
+    spent.reserve(regions.size());
+    for (const Region& region : regions) {
       const Clock::time_point begin = Clock::now();
-      set(regions + i, 1);
+      set(region);
       spent.push_back(nanoseconds_since(begin));
     }
     return spent;
@@ -65,7 +58,7 @@ class KernelVm {
 
 #if defined(__x86_64__)
   // Nanoseconds of each call, without the filling of its list.
-  std::vector<std::uint64_t> time_lookups(const std::uint64_t* gpa, std::size_t n, bool enabled) {
+  std::vector<std::uint64_t> time_lookups(std::span<const std::uint64_t> gpa, bool enabled) {
     if (vcpus_.empty()) {
       vcpus_.emplace_back(device_, vm_);
       vcpus_.back().set_supported_cpuid(device_);
@@ -74,8 +67,8 @@ class KernelVm {
     list.count = kBatch;
     for (kvm_msr_entry& entry : list.entries) entry.index = kPvEoi;
     std::vector<std::uint64_t> spent;
-    spent.reserve(n / kBatch);
-    for (std::size_t done = 0; done < n; done += kBatch) {
+    spent.reserve(gpa.size() / kBatch);
+    for (std::size_t done = 0; done < gpa.size(); done += kBatch) {
       for (std::size_t i = 0; i < kBatch; ++i) list.entries[i].data = gpa[done + i] | (enabled ? 1 : 0);
       const Clock::time_point begin = Clock::now();
       const int taken = vcpus_.back().set_msrs(list);
@@ -87,7 +80,7 @@ class KernelVm {
     return spent;
   }
 #else
-  std::vector<std::uint64_t> time_lookups(const std::uint64_t*, std::size_t, bool) {
+  std::vector<std::uint64_t> time_lookups(std::span<const std::uint64_t>, bool) {
     throw KvmError("setting MSR_KVM_PV_EOI_EN, which x86 alone has", ENOTSUP);
   }
 #endif
@@ -110,19 +103,20 @@ class SlotMemory {
   bool batched() const { return adviser_.batched(); }
 
   // Nanoseconds of each `batch` ranges; the last batch may have fewer.
-  std::vector<std::uint64_t> time_drops(const std::uint64_t* start, const std::uint64_t* end, std::size_t n,
+  std::vector<std::uint64_t> time_drops(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
                                         std::size_t batch) {
-    std::vector<iovec> ranges(n);
-    for (std::size_t i = 0; i < n; ++i) {
+    std::vector<iovec> ranges(start.size());
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
       if (start[i] < hva() || start[i] >= end[i] || end[i] > hva() + memory_.bytes()) {
         throw std::invalid_argument("range " + std::to_string(i) + " lies outside this memory");
       }
       ranges[i] = {reinterpret_cast<void*>(start[i]), end[i] - start[i]};
     }
     std::vector<std::uint64_t> spent;
-    for (std::size_t done = 0; done < n; done += batch) {
+    for (std::size_t done = 0; done < ranges.size(); done += batch) {
+      const auto now = std::span(ranges).subspan(done, std::min(batch, ranges.size() - done));
       const Clock::time_point begin = Clock::now();
-      adviser_.drop(ranges.data() + done, std::min(batch, n - done));
+      adviser_.drop(now);
       spent.push_back(nanoseconds_since(begin));
     }
     return spent;
@@ -133,7 +127,9 @@ class SlotMemory {
   Adviser adviser_;
 };
 
-const Region* rows(const RegionTable& table) { return reinterpret_cast<const Region*>(table.data()); }
+std::span<const Region> rows(const RegionTable& table) {
+  return {reinterpret_cast<const Region*>(table.data()), table.shape(0)};
+}
 
 void bind(nb::module_& m) {
   nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
@@ -154,18 +150,20 @@ void bind(nb::module_& m) {
       .def_prop_ro_static(
           "batch", [](nb::handle) { return KernelVm::kBatch; }, "Lookups a call.")
       .def(
-          "set", [](KernelVm& vm, const RegionTable& regions) { vm.set(rows(regions), regions.shape(0)); }, "regions"_a,
-          "One KVM_SET_USER_MEMORY_REGION a row: slot, flags, gpa, size, hva (uint64[n, 5]).")
+          "set",
+          [](KernelVm& vm, const RegionTable& regions) {
+            for (const Region& region : rows(regions)) vm.set(region);
+          },
+          "regions"_a, "One KVM_SET_USER_MEMORY_REGION a row: slot, flags, gpa, size, hva (uint64[n, 5]).")
       .def(
-          "time_set",
-          [](KernelVm& vm, const RegionTable& regions) { return vm.time_set(rows(regions), regions.shape(0)); },
-          "regions"_a, "The same; the nanoseconds of each call.")
+          "time_set", [](KernelVm& vm, const RegionTable& regions) { return vm.time_set(rows(regions)); }, "regions"_a,
+          "The same; the nanoseconds of each call.")
       .def(
           "time_lookups",
           [](KernelVm& vm, const Words& gpa, bool enabled) {
             if (gpa.shape(0) % KernelVm::kBatch) throw std::invalid_argument("lookups come in whole batches");
             nb::gil_scoped_release free;
-            return vm.time_lookups(gpa.data(), gpa.shape(0), enabled);
+            return vm.time_lookups(elements(gpa), enabled);
           },
           "gpa"_a, "enabled"_a,
           "Look up each page-aligned gpa (uint64[n], whole batches), or do as much without; nanoseconds of each "
@@ -179,9 +177,9 @@ void bind(nb::module_& m) {
           "time_drops",
           [](SlotMemory& memory, const Words& start, const Words& end, std::size_t batch) {
             if (batch == 0) throw std::invalid_argument("a batch has at least one range");
-            if (start.shape(0) != end.shape(0)) throw std::invalid_argument("as many starts as ends are needed");
+            require_same_length(start, end);
             nb::gil_scoped_release free;
-            return memory.time_drops(start.data(), end.data(), start.shape(0), batch);
+            return memory.time_drops(elements(start), elements(end), batch);
           },
           "start"_a, "end"_a, "batch"_a, "MADV_DONTNEED of each range (uint64[n], bytes); nanoseconds of each batch.");
 }

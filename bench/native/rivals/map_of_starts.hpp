@@ -13,6 +13,7 @@ template <class Map, class Role>
 class MapOfStarts {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{};
 
   template <class Probe>
   MapOfStarts(const Home&, Probe) {}
@@ -21,8 +22,8 @@ class MapOfStarts {
   void erase(Slot& slot) { slots_.erase(Role::start(slot)); }
   void replace(Slot& old_slot, Slot& by) { slots_[Role::start(old_slot)] = &by; }
 
-  Slot* find(std::uint64_t point) {
-    auto behind = slots_.upper_bound(point);
+  Slot* find(std::uint64_t point) const {
+    const auto behind = slots_.upper_bound(point);
     if (behind == slots_.begin()) return nullptr;
     Slot* slot = std::prev(behind)->second;
     return point <= Role::last(*slot) ? slot : nullptr;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "slotlookup/native/structure.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {
@@ -12,19 +12,20 @@ template <class Role, class Probe>
 class SortedVector {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{};
 
   SortedVector(const Home&, Probe) {}
 
   void insert(Slot& slot) {
-    entries_.insert(behind(Role::start(slot)), Entry{Role::start(slot), Role::last(slot), &slot});
+    entries_.insert(at(behind(Role::start(slot))), Entry{Role::start(slot), Role::last(slot), &slot});
   }
-  void erase(Slot& slot) { entries_.erase(behind(Role::start(slot)) - 1); }
-  void replace(Slot& old_slot, Slot& by) { (behind(Role::start(old_slot)) - 1)->slot = &by; }
+  void erase(Slot& slot) { entries_.erase(at(behind(Role::start(slot)) - 1)); }
+  void replace(Slot& old_slot, Slot& by) { at(behind(Role::start(old_slot)) - 1)->slot = &by; }
 
-  Slot* find(std::uint64_t point) {
+  Slot* find(std::uint64_t point) const {
     const auto found = behind(point);
-    if (found == entries_.begin()) return nullptr;
-    const Entry& entry = *(found - 1);
+    if (found == 0) return nullptr;
+    const Entry& entry = entries_[found - 1];
     return point <= entry.last ? entry.slot : nullptr;
   }
 
@@ -38,10 +39,13 @@ class SortedVector {
     Slot* slot;
   };
 
-  typename std::vector<Entry>::iterator behind(std::uint64_t point) {
-    return std::upper_bound(entries_.begin(), entries_.end(), point,
-                            [](std::uint64_t wanted, const Entry& entry) { return wanted < entry.start; });
+  std::size_t behind(std::uint64_t point) const {
+    const auto found = std::upper_bound(entries_.begin(), entries_.end(), point,
+                                        [](std::uint64_t wanted, const Entry& entry) { return wanted < entry.start; });
+    return static_cast<std::size_t>(found - entries_.begin());
   }
+
+  auto at(std::size_t place) { return entries_.begin() + static_cast<std::ptrdiff_t>(place); }
 
   std::vector<Entry> entries_;
 };

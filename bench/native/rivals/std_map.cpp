@@ -2,6 +2,7 @@
 #include <map>
 
 #include "map_of_starts.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {

@@ -1,5 +1,5 @@
 // A structure that holds nothing and finds nothing. What it costs to replay a trace through it is what the loop costs.
-#include "slotlookup/native/structure.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {
@@ -8,13 +8,14 @@ template <class Role, class Probe>
 class Empty {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{};
   Empty(const Home&, Probe) {}
   void insert(Slot&) { ++size_; }
   void erase(Slot&) { --size_; }
   void replace(Slot&, Slot&) {}
-  Slot* find(std::uint64_t) { return nullptr; }
+  Slot* find(std::uint64_t) const { return nullptr; }
   template <class Visit>
-  void visit(std::uint64_t, std::uint64_t, Visit&&) {}
+  void visit(std::uint64_t, std::uint64_t, Visit&&) const {}
   void check() const {}
   std::size_t size() const { return size_; }
 

@@ -2,6 +2,7 @@
 #include <absl/container/btree_map.h>
 
 #include "../map_of_starts.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {

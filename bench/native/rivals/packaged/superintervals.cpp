@@ -4,7 +4,7 @@
 #include <superintervals.hpp>
 #include <vector>
 
-#include "slotlookup/native/structure.hpp"
+#include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {
@@ -13,6 +13,7 @@ template <class Role, class Probe>
 class SuperIntervals {
  public:
   using Node = NoNode;
+  static constexpr OptionalMembers kOptional{.settle = true};
 
   SuperIntervals(const Home&, Probe) {}
 

@@ -1,0 +1,200 @@
+// The loops that drive a structure: the cache in front, the answers, and the replay that is timed.
+// Captures are written out: their order decides where the compiler puts them, and a default capture takes the order of
+// first use, which the hooks would change.
+#pragma once
+
+#include <utility>
+
+#include "slotlookup/native/cache.hpp"
+#include "slotlookup/native/index.hpp"
+#include "slotlookup/native/registry.hpp"
+#include "slotlookup/native/structure.hpp"
+
+namespace slotlookup {
+
+template <class S>
+void settle_structure([[maybe_unused]] S& structure) {
+  if constexpr (S::kOptional.settle) structure.settle();
+}
+
+template <class S>
+bool copy_structure([[maybe_unused]] S& structure, [[maybe_unused]] const S& other) {
+  if constexpr (S::kOptional.copy_from) {
+    structure.copy_from(other);
+    return true;
+  }
+  return false;
+}
+
+template <class S>
+std::size_t bytes_outside([[maybe_unused]] const S& structure) {
+  if constexpr (S::kOptional.outside_bytes) return structure.outside_bytes();
+  return 0;
+}
+
+template <template <class, class> class Structure, class Probe, class Cache>
+class GfnIndexOf final : public GfnIndex {
+ public:
+  GfnIndexOf(const Home& home, Meter* meter)
+      : structure_(home, Probe(meter)), cache_(home.arena, Probe(meter)), probe_(meter) {
+    require_declared_members<Structure<GfnRole, Probe>>();
+  }
+
+  void insert(Slot& slot) override {
+    cache_.enter(slot);
+    structure_.insert(slot);
+  }
+  void erase(Slot& slot) override {
+    cache_.drop(slot);
+    structure_.erase(slot);
+  }
+  void replace(Slot& old_slot, Slot& by) override {
+    cache_.follow(old_slot, by);
+    structure_.replace(old_slot, by);
+  }
+  void settle() override { settle_structure(structure_); }
+  bool copy_from(const Index& other) override {
+    cache_.clear();
+    return copy_structure(structure_, static_cast<const GfnIndexOf&>(other).structure_);
+  }
+  void check() const override { structure_.check(); }
+  std::size_t size() const override { return structure_.size(); }
+  std::size_t object_bytes() const override { return sizeof *this; }
+  std::size_t outside_bytes() const override { return bytes_outside(structure_); }
+
+  void answer(std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
+              std::span<std::int32_t> out) override {
+    for (std::size_t i = 0; i < gfn.size(); ++i) {
+      SLOTLOOKUP_BEGIN_OPERATION();
+      const Slot* slot = find(gfn[i], asker(vcpu, i));
+      out[i] = slot ? static_cast<std::int32_t>(number_of(*slot)) : kHole;
+    }
+  }
+
+  std::uint64_t replay(std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
+                       const ReplayMode& mode) override {
+    return with_mode(mode, [this, gfn, vcpu, &mode]<bool latency, bool cold>() {
+      Chain<latency, cold> chain(mode.displacer);
+      std::uint64_t sum = 0;
+      for (std::size_t i = 0; i < gfn.size(); ++i) {
+        SLOTLOOKUP_BEGIN_OPERATION();
+        const Slot* slot = find(gfn[i] + chain.before_question(), asker(vcpu, i));
+        const std::uint64_t answer = slot ? number_of(*slot) + 1ull : 0;
+        chain.after_answer(answer);
+        sum += answer;
+        forget_memory();
+      }
+      return sum;
+    });
+  }
+
+ private:
+  // Who asks is read only where a cache wants to know.
+  static unsigned asker([[maybe_unused]] std::span<const std::uint16_t> vcpu, [[maybe_unused]] std::size_t i) {
+    if constexpr (Cache::per_vcpu) return vcpu[i];
+    return 0;
+  }
+  Slot* find(std::uint64_t gfn, unsigned vcpu) {
+    if (Slot* slot = cache_.hit(gfn, vcpu)) return slot;
+    Slot* slot = std::as_const(structure_).find(gfn);
+    if (slot) cache_.store(slot, gfn, vcpu);
+    return slot;
+  }
+  // The caller of a lookup reads the slot it was given: reading the number stands for that.
+  std::uint32_t number_of(const Slot& slot) const {
+    SLOTLOOKUP_TOUCH(&slot.number, sizeof slot.number);
+    return slot.number;
+  }
+
+  Structure<GfnRole, Probe> structure_;
+  [[no_unique_address]] Cache cache_;
+  [[no_unique_address]] Probe probe_;
+};
+
+template <template <class, class> class Structure, class Probe>
+class HvaIndexOf final : public HvaIndex {
+ public:
+  HvaIndexOf(const Home& home, Meter* meter) : structure_(home, Probe(meter)), probe_(meter) {
+    require_declared_members<Structure<HvaRole, Probe>>();
+  }
+
+  void insert(Slot& slot) override { structure_.insert(slot); }
+  void erase(Slot& slot) override { structure_.erase(slot); }
+  void replace(Slot& old_slot, Slot& by) override { structure_.replace(old_slot, by); }
+  void settle() override { settle_structure(structure_); }
+  bool copy_from(const Index& other) override {
+    return copy_structure(structure_, static_cast<const HvaIndexOf&>(other).structure_);
+  }
+  void check() const override { structure_.check(); }
+  std::size_t size() const override { return structure_.size(); }
+  std::size_t object_bytes() const override { return sizeof *this; }
+  std::size_t outside_bytes() const override { return bytes_outside(structure_); }
+
+  void answer(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
+              std::vector<std::int32_t>& numbers, std::span<std::uint64_t> count) override {
+    for (std::size_t i = 0; i < start.size(); ++i) {
+      SLOTLOOKUP_BEGIN_OPERATION();
+      const std::size_t before = numbers.size();
+      structure_.visit(start[i], end[i] - 1, [&](const Slot& slot) {
+        SLOTLOOKUP_TOUCH(&slot.number, sizeof slot.number);
+        numbers.push_back(static_cast<std::int32_t>(slot.number));
+      });
+      count[i] += numbers.size() - before;
+    }
+  }
+
+  std::uint64_t replay(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
+                       const ReplayMode& mode) override {
+    return with_mode(mode, [this, start, end, &mode]<bool latency, bool cold>() {
+      Chain<latency, cold> chain(mode.displacer);
+      std::uint64_t sum = 0;
+      for (std::size_t i = 0; i < start.size(); ++i) {
+        SLOTLOOKUP_BEGIN_OPERATION();
+        const std::uint64_t nothing = chain.before_question();
+        std::uint64_t answer = 0;
+        structure_.visit(start[i] + nothing, end[i] - 1 + nothing, [this, &answer](const Slot& slot) {
+          SLOTLOOKUP_TOUCH(&slot.number, sizeof slot.number);
+          answer += slot.number + 1ull;
+        });
+        chain.after_answer(answer);
+        sum += answer;
+        forget_memory();
+      }
+      return sum;
+    });
+  }
+
+ private:
+  Structure<HvaRole, Probe> structure_;
+  [[no_unique_address]] Probe probe_;
+};
+
+// Indexes live in the arena beside what they index, so that their own lines are placed as declared.
+template <class I>
+I* make_in_arena(const Home& home, Meter* meter) {
+  return new (home.arena.allocate_array(sizeof(I))) I(home, meter);
+}
+
+template <template <class, class> class Structure, class Probe>
+GfnIndex* make_gfn_index(const Home& home, Meter* meter, CacheKind cache) {
+  switch (cache) {
+    case CacheKind::last_used:
+      return make_in_arena<GfnIndexOf<Structure, Probe, LastUsed<Probe>>>(home, meter);
+    case CacheKind::per_vcpu:
+      return make_in_arena<GfnIndexOf<Structure, Probe, PerVcpu<Probe>>>(home, meter);
+    case CacheKind::direct_mapped:
+      return make_in_arena<GfnIndexOf<Structure, Probe, DirectMapped<Probe>>>(home, meter);
+    case CacheKind::mru_section:
+      return make_in_arena<GfnIndexOf<Structure, Probe, MruSection<Probe>>>(home, meter);
+    case CacheKind::none:
+      break;
+  }
+  return make_in_arena<GfnIndexOf<Structure, Probe, NoCache<Probe>>>(home, meter);
+}
+
+template <template <class, class> class Structure, class Probe>
+HvaIndex* make_hva_index(const Home& home, Meter* meter) {
+  return make_in_arena<HvaIndexOf<Structure, Probe>>(home, meter);
+}
+
+}  // namespace slotlookup

@@ -1,0 +1,34 @@
+// Every structure that is linked in or loaded, by name.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "slotlookup/native/index.hpp"
+#include "slotlookup/native/structure.hpp"
+
+namespace slotlookup {
+
+// What stands in front of gfn lookups; see cache.hpp.
+enum class CacheKind { none, last_used, per_vcpu, direct_mapped, mru_section };
+
+// How to make a structure, timed or counted: each source is compiled once for either, so that nothing the one needs can
+// weigh on the other's code. A null maker means that the structure does not serve that role.
+struct StructureEntry {
+  const char* name;
+  bool counted;
+  std::size_t gfn_node_bytes;
+  std::size_t hva_node_bytes;
+  GfnIndex* (*make_gfn)(const Home&, Meter*, CacheKind);
+  HvaIndex* (*make_hva)(const Home&, Meter*);
+};
+
+std::vector<StructureEntry>& structure_registry();
+const StructureEntry* find_structure(const std::string& name, bool counted);
+
+struct StructureRegistration {
+  explicit StructureRegistration(StructureEntry entry) { structure_registry().push_back(entry); }
+};
+
+}  // namespace slotlookup
