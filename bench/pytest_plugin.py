@@ -49,7 +49,7 @@ def slot_cost() -> Measure:
     from slotlookup.registry import family_of, make_strategy
     from slotlookup.trace import Trace
 
-    from .commands.run import load_trace
+    from .measure.selection import load_trace
     from .measure.tasks import TASKS, make_task
 
     def measure(

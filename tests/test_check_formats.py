@@ -13,7 +13,7 @@ from slotlookup.bench.gate import ci_formats
 from slotlookup.bench.gate.ci_formats import annotation, append_summary, escape_data, escape_property, github, junit
 from slotlookup.bench.gate.formats import change_text, markdown, markdown_text
 from slotlookup.bench.gate.judge import Outcome, Problem, Row, Verdict
-from slotlookup.bench.measure.counting import Fault
+from slotlookup.bench.gate.suite import Fault
 
 HOSTILE = 'a"<&>|\x00\x1b[31m\ufffe\ud800]]>%0A\n::error::,:`@x'
 

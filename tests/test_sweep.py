@@ -86,6 +86,11 @@ def test_json_has_every_run_and_counts_by_hand() -> None:
     assert best[0] == {**place, "slots": 1, "best": "linear", "level": ["rbtree"]}
 
 
+def test_a_point_states_the_slots_asked_for_where_its_events_end_before_all_are_there() -> None:
+    run = found("hotplug", "-s", "linear", "--quick", "--counts-only", "--slots", "8")["points"][0]
+    assert run["workload"]["slots"] == 8
+
+
 def test_a_point_is_a_result_of_a_run() -> None:
     sweep = found("-s", "linear", "--quick", "--slots", "2")
     Path("point.json").write_text(json.dumps(sweep["points"][0]))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from slotlookup.address import HOLE
-from slotlookup.bench.commands.run import most_slots
+from slotlookup.bench.measure.selection import most_slots
 from slotlookup.errors import UsageError
 from slotlookup.memslots import Memslots
 from slotlookup.oracle import expected_gfns, expected_hvas

@@ -9,19 +9,15 @@ from pathlib import Path
 import click
 
 from slotlookup.config.load import Config
-from slotlookup.config.settings import CheckWorkload, TimeGate
-from slotlookup.errors import BrokenStrategy, ConfigError, Incomparable, SlotlookupError, UsageError
-from slotlookup.registry import family_of, names_a_trace, strategy_names, unknown
-from slotlookup.structure import Family
-from slotlookup.vocabulary import RANKED
+from slotlookup.config.settings import TimeGate
+from slotlookup.errors import BrokenStrategy, Incomparable
 
 from ..configuration import configuration
 from ..gate.baseline import Baseline, line_numbers, read_baseline, to_text, write_baseline
 from ..gate.judge import Outcome, Problem, compare
-from ..gate.time import TimeMeasurement, compare_times, keep_or_renew, key_of, measure
-from ..measure.counting import Counted, Suite, SuiteWorkload, count
-from ..results.figures import TimeFigure
-from .run import load_trace, most_slots
+from ..gate.renewal import new_baseline
+from ..gate.suite import Counted, Suite, count, make_suite, require_matches, time_gates
+from ..gate.time import TimeMeasurement, compare_times, measure
 
 FORMATS = ("table", "json", "github", "markdown", "junit")
 
@@ -102,73 +98,6 @@ def shown(path: Path) -> str:
     return str(real.relative_to(here)) if real.is_relative_to(here) else str(path)
 
 
-def make_suite(config: Config) -> Suite:
-    """What the configuration says to check, with every trace built. Raises ConfigError where that is nothing."""
-    check = config.settings.check
-    key = "check.strategies" if check.strategies is not None else "strategies"
-    chosen = check.strategies if check.strategies is not None else config.settings.strategies
-    if not chosen and check.strategies is None:
-        chosen = tuple(name for name in strategy_names() if _is_native(name))
-    if not chosen:
-        raise config.error(key, "there is no strategy to check; name one, or leave the key out for all native ones")
-    if not check.workloads:
-        raise config.error("check.workloads", "there is nothing to check; name a workload, or leave the key out")
-    workloads = tuple(_build(config, i, asked) for i, asked in enumerate(check.workloads))
-    return Suite(tuple(dict.fromkeys(chosen)), workloads, config.settings.placement, config.settings.patience)
-
-
-def _is_native(name: str) -> bool:
-    return family_of(name) is Family.NATIVE
-
-
-def _build(config: Config, index: int, asked: CheckWorkload) -> SuiteWorkload:
-    seed = config.settings.seed if asked.seed is None else asked.seed
-    name = str(config.directory / asked.name) if names_a_trace(asked.name) else asked.name
-    try:
-        trace = load_trace(name, asked.slots, asked.events, seed)
-    except ConfigError:
-        raise
-    except UsageError as error:
-        raise config.error(f"check.workloads.{index}", str(error)) from None
-    return SuiteWorkload(asked.title, asked.name, most_slots(trace), seed, trace)
-
-
-def time_gates(config: Config, suite: Suite) -> tuple[TimeGate, ...]:
-    """The configured times. Raises ConfigError where one names what is not checked, or two are the same."""
-    titles = [workload.title for workload in suite.workloads]
-    seen: set[tuple[str, str]] = set()
-    for i, gate in enumerate(config.settings.check.times):
-        key = f"check.times.{i}"
-        for part, name in (("strategy", gate.strategy), ("against", gate.against)):
-            if name not in suite.strategies:
-                raise config.error(f"{key}.{part}", unknown("strategy that is checked", name, suite.strategies))
-        if gate.workload not in titles:
-            raise config.error(f"{key}.workload", unknown("workload that is checked", gate.workload, titles))
-        if (gate.workload, key_of(gate)) in seen:
-            raise config.error(key, f"asks for {key_of(gate)} on '{gate.workload}' a second time; leave one out")
-        seen.add((gate.workload, key_of(gate)))
-        if _is_native(gate.strategy) != _is_native(gate.against):
-            raise config.error(key, "one strategy is native, the other is not; they are never compared")
-        if not _is_native(gate.strategy) and gate.mode != RANKED:
-            raise config.error(f"{key}.mode", f"Python strategies have {RANKED} only")
-    return config.settings.check.times
-
-
-def require_matches(config: Config, suite: Suite) -> None:
-    """Raise ConfigError where a tolerance is for nothing that is checked, as one with a misspelt name would be."""
-    from fnmatch import fnmatchcase
-
-    titles = tuple(workload.title for workload in suite.workloads)
-    for i, tolerance in enumerate(config.settings.check.tolerances):
-        for part, pattern, names in (
-            ("strategy", tolerance.strategy, suite.strategies),
-            ("workload", tolerance.workload, titles),
-        ):
-            if not any(fnmatchcase(name, pattern) for name in names):
-                hint = unknown(f"{part} that is checked", pattern, names)
-                raise config.error(f"check.tolerances.{i}.{part}", hint.replace("is called", "matches", 1))
-
-
 def _measure(
     config: Config, suite: Suite, gates: tuple[TimeGate, ...], form: str
 ) -> tuple[Counted, list[TimeMeasurement]]:
@@ -199,20 +128,7 @@ def _update(
         outcome.notes.append(f"{outcome.baseline} is left as it was.")
         show(outcome, form, path, held, update=True)
         raise_for(outcome, path)
-    new = Baseline(placement=suite.placement, workloads=counted.workloads)  # type: ignore[arg-type]
-    for title, figures in new.workloads.items():
-        old = held.workloads[title].times if held is not None and title in held.workloads else {}
-        if keep_times:
-            figures.times.update(old)
-        for time in times:
-            if time.gate.workload == title:
-                kept: TimeFigure | None = keep_or_renew(time, old.get(time.key))
-                if kept is not None:
-                    figures.times[time.key] = kept
-                else:
-                    raise SlotlookupError(
-                        f"{title}: the time of {time.key}, is too noisy for a baseline; try again with a larger budget"
-                    )
+    new = new_baseline(counted, times, suite.placement, held, keep_times=keep_times)
     before = path.read_bytes() if held is not None else b""
     changed = to_text(new).encode() != before
     if changed:

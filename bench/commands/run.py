@@ -8,17 +8,12 @@ from pathlib import Path
 
 import click
 
-from slotlookup.address import ADDRESS_LIMIT
-from slotlookup.errors import EXIT_FAILED, SpecError, UsageError
-from slotlookup.memslots import Memslot
-from slotlookup.model.scenario import Scenario
-from slotlookup.registry import find_workload, make_strategy, missing, strategy_names, workloads
-from slotlookup.structure import Family
-from slotlookup.trace import Trace, read_trace
+from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.vocabulary import Placement
 
 from ..configuration import configuration
-from ..measure.runner import REFERENCES, RunOptions, run
+from ..measure.runner import RunOptions, run
+from ..measure.selection import select
 from ..options import Seconds, choice
 from ..results.export import check_export_path, write_export
 from ..results.model import to_json, write_text
@@ -115,29 +110,18 @@ def command(
     """
     settings = configuration().settings
     seed = settings.seed if seed is None else seed
-    name = workload or settings.workload
-    asked = strategies or settings.strategies
-    for text in asked or ():
-        if lacking := missing(text):  # neither this nor a typing error should wait for a workload to be built
-            raise SpecError(f"strategy '{text}': {lacking}")
-    trace = load_trace(name, slots, events, seed, memory)
-    left_out: dict[str, str] = {}
-    if asked:
-        texts = list(asked)
-    else:
-        left_out = unfit(trace)
-        texts = [text for text in default_strategies() if text not in left_out]
     if save is not None and not save.parent.is_dir():
         raise UsageError(f"{save.parent}: no such directory; --save needs one that exists")
     for path in exports:
         check_export_path(path)
-    description = {
-        "name": trace.name,
-        "slots": most_slots(trace),
-        "events": len(trace.events),
-        "seed": seed,
-        "fingerprint": trace.fingerprint,
-    }
+    selection = select(
+        workload or settings.workload,
+        strategies or settings.strategies,
+        seed,
+        slots=slots,
+        events=events,
+        memory=memory,
+    )
     options = RunOptions(
         counts_only,
         seed,
@@ -149,7 +133,7 @@ def command(
     from ..console import output, progress_bar
 
     with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
-        result = run(trace, description, texts, options, report)
+        result = run(selection.trace, selection.workload, selection.strategies, options, report)
     if save is not None:
         write_text(save, to_json(result))
     for path in exports:
@@ -161,59 +145,6 @@ def command(
 
         console = output()
         print_run(result, console)
-        for text, reason in left_out.items():
+        for text, reason in selection.left_out.items():
             console.print(f"Left out: {text}: {reason}.", style="dim", markup=False)
     return 0 if all(row.verified for row in result.results) else EXIT_FAILED
-
-
-def load_trace(name: str, slots: int | None, events: int | None, seed: int, memory: int | None = None) -> Trace:
-    """The trace of a workload's name or of a file. A name that is a path or ends in .parquet is a file."""
-    workload = workloads().get(name)
-    if isinstance(workload, Scenario):
-        return workload.build(slots=slots, events=events, seed=seed, memory=memory)
-    if memory is not None:
-        raise UsageError(f"{name}: only modelled workloads have guest memory to size; leave --memory out")
-    if workload is not None:
-        return workload.build(slots=slots, events=events, seed=seed)
-    path = Path(name)
-    if path.suffix == ".parquet" or "/" in name or path.exists():
-        if slots is not None:
-            raise UsageError(f"{name}: a recorded trace has the slots it has; leave --slots out")
-        trace = read_trace(path)
-        if events is not None and events < len(trace.events):
-            trace = Trace(trace.name, trace.start, trace.events[:events], trace.provenance)
-        return trace
-    find_workload(name)
-    raise AssertionError("find_workload raises for unknown names")
-
-
-def default_strategies() -> list[str]:
-    """Everything the registry found, the references first."""
-    names = strategy_names()
-    first = [REFERENCES[family] for family in Family if REFERENCES[family] in names]
-    return first + [name for name in names if name not in first]
-
-
-def unfit(trace: Trace) -> dict[str, str]:
-    """Of the default strategies, those that cannot take part in a run of `trace`, and why."""
-    why: dict[str, str] = {}
-    held: list[Memslot] = [*trace.start, *(change.slot for change in trace.changes)]
-    for text in default_strategies():
-        reason = missing(text)
-        if not reason:
-            capabilities = make_strategy(text).capabilities
-            limited = min(capabilities.limits) < ADDRESS_LIMIT - 1
-            refusals = (capabilities.refusal(slot) for slot in held if limited)
-            reason = next((f"cannot hold all slots: {refusal}" for refusal in refusals if refusal), "")
-        if reason:
-            why[text] = reason
-    return why
-
-
-def most_slots(trace: Trace) -> int:
-    """The most slots that exist at one time."""
-    count = most = len(trace.start)
-    for change in trace.changes:
-        count += {change.kind.CREATE: 1, change.kind.DELETE: -1}.get(change.kind, 0)
-        most = max(most, count)
-    return most

@@ -13,12 +13,12 @@ import click
 from click.core import ParameterSource
 
 from slotlookup.errors import EXIT_FAILED, UsageError
-from slotlookup.registry import family_of, parse_spec, strategy_names
-from slotlookup.structure import Family
+from slotlookup.registry import parse_spec
 from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
 from ..configuration import configuration
 from ..measure.machine import describe_machine
+from ..measure.selection import native_strategies, require_available, require_sizable
 from ..options import choice
 from ..sweep import file as sweep_file
 from ..sweep import points as sweep
@@ -113,8 +113,7 @@ def command(
         raise UsageError(
             f"--plot-{'role' if plot_role else 'metric'}: nothing is drawn without a file; add --plot FILE.svg"
         )
-    for name in strategies:
-        parse_spec(name)  # report a typing error before a file or a workload is read
+    require_available(strategies)  # before a file or a workload is read
     wanted = None if slots is None else sweep.parse_slots(slots)
     machine = describe_machine()
     points: dict[int, Point] = {}
@@ -129,7 +128,8 @@ def command(
     else:
         options = _options(workload, strategies, seed, effort or "default", counts_only, timing)
         counts = wanted or (sweep.QUICK_SLOTS if effort == "quick" else sweep.DEFAULT_SLOTS)
-    sweep.check_sizable(options.workload)
+    require_sizable(options.workload)
+    require_available(options.strategies)
     if jobs > 1 and not options.counts_only:
         raise UsageError("--jobs: parallel timings disturb each other; leave it out or add --counts-only")
     metric = _plot_metric(plot_file, plot_metric, options)
@@ -159,12 +159,6 @@ def _is_given(parameter: str) -> bool:
 
 def _specs(strategies: tuple[str, ...]) -> dict[str, str]:
     return {text: str(parse_spec(text)) for text in strategies}
-
-
-def native_strategies() -> tuple[str, ...]:
-    """The native strategies in the registry, `linear` first."""
-    native = [name for name in strategy_names() if family_of(name) is Family.NATIVE]
-    return tuple(sorted(native, key=lambda name: name != "linear"))
 
 
 def _options(

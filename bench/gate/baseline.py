@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from slotlookup.config import words
-from slotlookup.config.settings import without_nulls
+from slotlookup.config.settings import TimeGate, without_nulls
 from slotlookup.errors import Incomparable
 from slotlookup.writing import replacing
 
@@ -44,6 +44,11 @@ class Baseline(Exact):
 def time_key(strategy: str, against: str, role: str, mode: str) -> str:
     """What a time is called within its workload."""
     return f"{strategy} against {against}, {role} {mode}"
+
+
+def key_of(gate: TimeGate) -> str:
+    """What a configured time is called within its workload."""
+    return time_key(gate.strategy, gate.against, gate.role, gate.mode)
 
 
 def to_text(baseline: Baseline) -> str:

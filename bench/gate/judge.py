@@ -16,10 +16,10 @@ from slotlookup.config.settings import Tolerance
 from slotlookup.errors import EXIT_FAILED, EXIT_INCOMPARABLE
 from slotlookup.vocabulary import Count
 
-from ..measure.counting import Counted, Fault
 from ..results.figures import Figures, WorkloadFigures
 from ..results.statistics import Interval
 from .baseline import Baseline, time_key
+from .suite import Counted, Fault
 
 EXIT_REGRESSION = 3
 

@@ -16,15 +16,15 @@ from slotlookup.registry import family_of
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
 
-from ..measure.counting import Fault
 from ..measure.machine import describe_machine
 from ..measure.runner import Report
 from ..measure.tasks import MakeStrategy, Task, make_task
 from ..measure.timing import EMPTY, native_mode, time_task
 from ..results.figures import TimeFigure
 from ..results.statistics import Interval, ratio_interval
-from .baseline import PARTS_PER_MILLION, Baseline, time_key
+from .baseline import PARTS_PER_MILLION, Baseline, key_of
 from .judge import Outcome, Problem, Row, Verdict
+from .suite import Fault
 
 SECONDS = 1.5
 """For each gate, before the configured budget scales it."""
@@ -51,11 +51,6 @@ class TimeMeasurement:
         ppm = max(1, round(self.ratio.median * PARTS_PER_MILLION))
         gate = self.gate
         return TimeFigure(role=gate.role, mode=gate.mode, cpu=self.cpu, displaced=self.displaced, ratio_ppm=ppm)
-
-
-def key_of(gate: TimeGate) -> str:
-    """What the baseline calls a gate's time, within its workload."""
-    return time_key(gate.strategy, gate.against, gate.role, gate.mode)
 
 
 def measure(
@@ -164,14 +159,3 @@ def compare_times(outcome: Outcome, measured: Sequence[TimeMeasurement], baselin
                     interval=time.ratio,
                 )
             )
-
-
-def keep_or_renew(time: TimeMeasurement, old: TimeFigure | None) -> TimeFigure | None:
-    """What a new baseline holds: the old ratio as long as it lies in the new interval, so that noise makes no diff."""
-    new = time.figure()
-    ratio = time.ratio
-    if old is None or new is None or ratio is None or (old.cpu, old.displaced) != (new.cpu, new.displaced):
-        return new
-    known = old.ratio_ppm / PARTS_PER_MILLION
-    inside = ratio.low is not None and ratio.high is not None and ratio.low <= known <= ratio.high
-    return old if inside else new

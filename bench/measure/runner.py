@@ -18,11 +18,12 @@ from slotlookup.vocabulary import Operation, Placement, TimingMode
 
 from ..results.model import RunResult, StrategyResult, Timing
 from ..results.statistics import Interval, median_interval, ratio_interval
+from .counting import verify_and_count
 from .machine import describe_machine
+from .selection import REFERENCES
 from .tasks import TASKS, MakeStrategy, Task, make_task
 from .timing import CONTROL, EMPTY, Make, Samples, native_mode, time_task
 
-REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
 NATIVE_SECONDS = 4.0
 """For each role, shared by its timings."""
 PYTHON_SECONDS = 0.7
@@ -176,10 +177,9 @@ def _make_loaded(task: Task, text: str) -> Strategy:
 def _verify_and_count(task: Task, row: StrategyResult, held: dict[str, Strategy]) -> str | None:
     """The fault, if an answer of the timed or of the counting instance is wrong."""
     try:
-        task.verify(_loaded(task, row.strategy, held))
-        row.roles[task.role] = task.count(row.strategy)
-    except (BrokenStrategy, AssertionError) as error:
-        return str(error) or type(error).__name__
+        row.roles[task.role] = verify_and_count(task, row.strategy, lambda text: _loaded(task, text, held))
+    except BrokenStrategy as error:
+        return str(error)
     return None
 
 

@@ -28,7 +28,7 @@ from ..results.model import RoleResult
 PYTHON_OPERATIONS = 20_000
 """Python strategies replay at most this many operations of each role."""
 PYTHON_EXAMINED = 5_000_000
-"""Nor so many that a scan would examine more slots than this in all: some tenths of a second for a plain list."""
+"""At most as many operations as make a scan examine this many slots: some tenths of a second for a plain list."""
 MakeStrategy = Callable[..., Strategy]
 """`make_strategy` with the placement, seed and patience of a command already given: `(text, *, counted=False)`."""
 EDGES_LOOKED_AT = 2_048
@@ -258,7 +258,7 @@ TASKS: dict[str, type[GfnTask | HvaTask | UpdateTask]] = {task.role: task for ta
 def operations_limit(family: Family, questions: Questions) -> int:
     """The most operations of each role that a strategy of `family` replays, whichever command asks.
 
-    Native strategies replay all operations of every role; Python ones a number that does not take them minutes.
+    Native strategies replay all operations of every role. Python strategies replay fewer, as all would take minutes.
     """
     if family is Family.NATIVE:
         return max(len(questions.gfn), len(questions.hva), len(questions.update))

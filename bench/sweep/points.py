@@ -17,13 +17,12 @@ from typing import Any
 
 from slotlookup.errors import InputFileError, SlotlookupError, UsageError
 from slotlookup.memslots import USER_SLOTS
-from slotlookup.registry import find_workload, workloads
 from slotlookup.structure import PATIENCE
 from slotlookup.trace import Trace
 from slotlookup.vocabulary import Count, TimingMode
-from slotlookup.workload import Origin
 
 from ..measure.runner import NATIVE_SECONDS, Report, RunOptions, run
+from ..measure.selection import describe_workload, load_trace
 from .crossover import count_of_slots
 from .curves import panels
 
@@ -74,37 +73,17 @@ class SweepOptions:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def check_sizable(name: str) -> None:
-    """Raise UsageError where the workload does not exist or has a size of its own."""
-    known = workloads()
-    able = next(
-        workload.name for workload in known.values() if workload.sizable and workload.origin is Origin.SYNTHETIC
-    )
-    remedy = f"sweep one that `slotlookup workloads` lists with any, such as {able}"
-    if name.endswith(".parquet") or "/" in name:
-        raise UsageError(f"{name}: a trace has the slots it has and cannot be swept; {remedy}")
-    if not find_workload(name).sizable:
-        raise UsageError(f"workload '{name}' has {known[name].slots} slots and no other number; {remedy}")
-
-
 def make_point_trace(options: SweepOptions, slots: int) -> Trace:
     """The trace of one point. Events are fewer where slots are many, so that a linear scan stays affordable."""
     effort = EFFORTS[options.effort]
     events = max(LEAST_EVENTS, min(effort.most_events, effort.scanned // slots))
-    return find_workload(options.workload).build(slots=slots, events=events, seed=options.seed)
+    return load_trace(options.workload, slots, events, options.seed)
 
 
 def measure(options: SweepOptions, slots: int, report: Report, patience: float = PATIENCE) -> Point:
     """One point: a run with `slots` slots. `patience` is that of `RunOptions`."""
     report("building the workload", 0.0)
     trace = make_point_trace(options, slots)
-    workload: dict[str, object] = {
-        "name": trace.name,
-        "slots": slots,
-        "events": len(trace.events),
-        "seed": options.seed,
-        "fingerprint": trace.fingerprint,
-    }
     how = RunOptions(
         options.counts_only,
         options.seed,
@@ -113,6 +92,7 @@ def measure(options: SweepOptions, slots: int, report: Report, patience: float =
         options.placement,
         patience,
     )
+    workload = describe_workload(trace, slots, options.seed)
     return run(trace, workload, list(options.strategies), how, report, (options.timing,)).as_json()
 
 

@@ -1,0 +1,156 @@
+"""The trace and the strategies that a command works on.
+
+Every command that replays a trace uses this module, so that the same arguments mean the same trace and the same
+strategies everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slotlookup.address import ADDRESS_LIMIT
+from slotlookup.errors import SpecError, UsageError
+from slotlookup.memslots import Memslot
+from slotlookup.model.scenario import Scenario
+from slotlookup.registry import (
+    family_of,
+    find_workload,
+    make_strategy,
+    missing,
+    names_a_trace,
+    strategy_names,
+    workloads,
+)
+from slotlookup.structure import Family
+from slotlookup.trace import Trace, read_trace
+from slotlookup.workload import Origin
+
+REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
+"""The strategy of each family to which the others' times are ratios."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A trace, the seed of its random draws, the strategies that replay it, and why each other one is left out."""
+
+    trace: Trace
+    seed: int
+    strategies: tuple[str, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def workload(self) -> dict[str, object]:
+        """The workload as `describe_workload` describes it."""
+        return describe_workload(self.trace, most_slots(self.trace), self.seed)
+
+
+def select(
+    workload: str,
+    asked: Sequence[str],
+    seed: int,
+    *,
+    slots: int | None = None,
+    events: int | None = None,
+    memory: int | None = None,
+) -> Selection:
+    """The trace of `workload` and the strategies `asked`; if none are asked for, all that can hold the trace's slots.
+
+    Raises SpecError, before the trace is built, for a strategy that cannot be made, and UsageError for the workload.
+    """
+    require_available(asked)
+    trace = load_trace(workload, slots, events, seed, memory)
+    if asked:
+        return Selection(trace, seed, tuple(asked))
+    left_out = unfit(trace)
+    return Selection(trace, seed, tuple(name for name in all_strategies() if name not in left_out), left_out)
+
+
+def require_available(texts: Iterable[str]) -> None:
+    """Raise SpecError for the first strategy that does not exist or lacks something on this machine."""
+    for text in texts:
+        if lacking := missing(text):
+            raise SpecError(f"strategy '{text}': {lacking}")
+
+
+def load_trace(name: str, slots: int | None, events: int | None, seed: int, memory: int | None = None) -> Trace:
+    """The trace of a workload's name or of a file. A name that is a path or ends in .parquet is a file."""
+    workload = workloads().get(name)
+    if isinstance(workload, Scenario):
+        return workload.build(slots=slots, events=events, seed=seed, memory=memory)
+    if memory is not None:
+        raise UsageError(f"{name}: only modelled workloads have guest memory to size; leave --memory out")
+    if workload is None and (names_a_trace(name) or Path(name).exists()):
+        return _read_trace(name, slots, events)
+    return find_workload(name).build(slots=slots, events=events, seed=seed)
+
+
+def _read_trace(name: str, slots: int | None, events: int | None) -> Trace:
+    if slots is not None:
+        raise UsageError(f"{name}: a recorded trace has the slots it has; leave --slots out")
+    trace = read_trace(Path(name))
+    if events is not None and events < len(trace.events):
+        trace = Trace(trace.name, trace.start, trace.events[:events], trace.provenance)
+    return trace
+
+
+def require_sizable(name: str) -> None:
+    """Raise UsageError if the workload does not exist or its number of slots is fixed."""
+    known = workloads()
+    able = next(
+        workload.name for workload in known.values() if workload.sizable and workload.origin is Origin.SYNTHETIC
+    )
+    remedy = f"sweep one that `slotlookup workloads` lists with any, such as {able}"
+    if names_a_trace(name):
+        raise UsageError(f"{name}: a trace has the slots it has and cannot be swept; {remedy}")
+    if not find_workload(name).sizable:
+        raise UsageError(f"workload '{name}' has {known[name].slots} slots and no other number; {remedy}")
+
+
+def describe_workload(trace: Trace, slots: int, seed: int) -> dict[str, object]:
+    """The description of a workload in a result."""
+    return {
+        "name": trace.name,
+        "slots": slots,
+        "events": len(trace.events),
+        "seed": seed,
+        "fingerprint": trace.fingerprint,
+    }
+
+
+def most_slots(trace: Trace) -> int:
+    """The most slots that exist at one time."""
+    count = most = len(trace.start)
+    for change in trace.changes:
+        count += {change.kind.CREATE: 1, change.kind.DELETE: -1}.get(change.kind, 0)
+        most = max(most, count)
+    return most
+
+
+def all_strategies() -> tuple[str, ...]:
+    """Every strategy that the registry found, the references first."""
+    names = strategy_names()
+    first = [reference for reference in REFERENCES.values() if reference in names]
+    return tuple(dict.fromkeys([*first, *names]))
+
+
+def native_strategies() -> tuple[str, ...]:
+    """The native ones of `all_strategies`: the default of a sweep and of a check."""
+    return tuple(name for name in all_strategies() if family_of(name) is Family.NATIVE)
+
+
+def unfit(trace: Trace) -> dict[str, str]:
+    """The strategies that cannot replay `trace` on this machine, each with the reason."""
+    why: dict[str, str] = {}
+    held: list[Memslot] = [*trace.start, *(change.slot for change in trace.changes)]
+    for text in all_strategies():
+        reason = missing(text)
+        if not reason:
+            capabilities = make_strategy(text).capabilities
+            limited = min(capabilities.limits) < ADDRESS_LIMIT - 1
+            refusals = (capabilities.refusal(slot) for slot in held if limited)
+            reason = next((f"cannot hold all slots: {refusal}" for refusal in refusals if refusal), "")
+        if reason:
+            why[text] = reason
+    return why
