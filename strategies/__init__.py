@@ -1,1 +1,1 @@
-"""The structures, one file each; the native ones have a C++ source of the same name in native/."""
+"""The structures, one file each. A native structure also has a C++ source of the same name in native/."""

@@ -1,4 +1,4 @@
-"""What indexes of libraries share that can only be built and then asked: an update leaves them to be built anew."""
+"""The common part of library indexes that cannot be changed once built: an update causes a rebuild."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from slotlookup.structure import RangeIndex
 
 
 class BuiltIndex(RangeIndex):
-    """The ranges held, by slot number, and the library's object made of them; None until it is next asked for."""
+    """The ranges by slot number, and the library's object made of them, which is None until the next question."""
 
     name: str
     limit: int
-    """The last address that the library's keys can hold."""
+    """The last address that the library's keys can represent."""
 
     def __init__(self) -> None:
         self._held: dict[int, tuple[int, int]] = {}
@@ -30,12 +30,12 @@ class BuiltIndex(RangeIndex):
         """The (start, last, number) of all that overlap [start, last]."""
 
     def numbers(self, built: Any, start: int, last: int) -> Iterable[int]:
-        """The numbers alone; a library may have a quicker way."""
+        """The numbers only; overridden if the library has a faster way."""
         return [number for _, _, number in self.ask(built, start, last)]
 
     def insert(self, start: int, last: int, number: int) -> None:
         if last > self.limit:
-            raise OverflowError(f"{self.name}: {last:#x} lies beyond {self.limit:#x}, the last that can be held")
+            raise OverflowError(f"{self.name}: {last:#x} is beyond {self.limit:#x}, its last address")
         self._held[number] = (start, last)
         self._built = None
 
@@ -61,7 +61,7 @@ class BuiltIndex(RangeIndex):
     def check(self) -> None:
         if self._built is not None:
             built = {number: (start, last) for start, last, number in self.ask(self._built, 0, self.limit)}
-            assert built == self._held, f"{self.name}: what was built is not what it was to be built from"
+            assert built == self._held, f"{self.name}: the built index differs from the ranges from which it was built"
 
     def __len__(self) -> int:
         return len(self._held)

@@ -1,11 +1,11 @@
-"""bhyve: how bhyve's kernel part finds guest memory (FreeBSD, sys/dev/vmm/vmm_mem.c; in vmm.c before).
+"""bhyve: the lookup of guest memory in bhyve's kernel module (FreeBSD, sys/dev/vmm/vmm_mem.c; formerly vmm.c).
 
-A short table of mappings, four at first and eight later, scanned from its front. All vCPUs are stopped for a change, so
-that it is made in place.
+A short table of mappings, four at first and eight later, is scanned from its front. All vCPUs are stopped for a change,
+so the table is changed in place.
 
-Approximated: the table is of fixed size there, of as many entries as there are slots here. Left out: what follows the
-scan, a fault in the host's own map of the guest's memory (an ordered tree of map entries); and bhyve needs no way back
-from host addresses, for which the same array is scanned here.
+Approximated: the table has a fixed size in bhyve, and one entry per slot here. Left out: the fault in the host's own
+map of the guest's memory (an ordered tree of map entries) that follows the scan. bhyve does not look up host addresses;
+the same array is scanned for them here.
 """
 
 from slotlookup.structure import Preset

@@ -1,11 +1,11 @@
 """crosvm: guest memory in crosvm (the vm_memory crate; as of the 2020s).
 
-Regions stand in a shared slice that is not changed once it is made, and a guest address is looked for from its front. A
-VM has a handful of regions.
+Regions are in a shared, immutable slice, which is scanned from its front for a guest address. A VM has a handful of
+regions.
 
-Approximated: a new slice is a copy with the change made. Left out: crosvm looks nothing up by host address; for such
-visits the same array is scanned. Its memory slots beyond guest RAM, whose numbers it hands out from a heap of gaps, are
-found by number and so are no part of this.
+Approximated: a new slice is a copy with the change applied. Left out: crosvm does not look up host addresses; the same
+array is scanned for them here. Memory slots beyond guest RAM, whose numbers come from a heap of free numbers, are found
+by number and are not modelled.
 """
 
 from slotlookup.structure import Preset

@@ -1,7 +1,7 @@
-"""kivity-2008: what Avi Kivity proposed on the KVM list on 6 June 2008.
+"""kivity-2008: the proposal of Avi Kivity on the KVM list on 6 June 2008.
 
 An array sorted by size answers a gfn lookup with "an average of less than two lookups to find the slot, with the
-smallest possible constant". For the way back from hvas, where a loop cannot in general end at the first match, "we can
+smallest possible constant". For lookups by hva, for which a loop cannot in general end at the first match, "we can
 add an unaliased flag to the memslot and set it for slots which do not have aliases. That makes the loop terminate soon
 again."
 

@@ -1,14 +1,14 @@
-"""kvm-5.17: what KVM does since Linux 5.17, where no vCPU is at hand.
+"""kvm-5.17: lookups without a vCPU in KVM since Linux 5.17.
 
 Slots are found by gfn in a red-black tree (a54d806688fe) and visited by hva in an interval tree (ed922739c919). A
-last-used slot for the whole VM stands in front of gfn lookups; misses are not cached. Changes go through two slot sets
-that share slot objects: the inactive set is edited and swapped in, then the other follows, and a deletion or move first
-swaps in a copy marked invalid.
+last-used slot for the whole VM is tested before gfn lookups; misses are not cached. Changes go through two slot sets
+that share slot objects: the inactive set is edited and swapped in, then the other set is updated; a deletion or
+move first swaps in a copy marked invalid.
 
-The faults of vCPUs take another path, past the VM-wide slot: `kvm-5.17-vcpu`.
+The faults of vCPUs take another path, without the VM-wide slot: `kvm-5.17-vcpu`.
 
-Left out: the waiting for grace periods and for running invalidations, and the table from ids to slots, which no lookup
-asks.
+Left out: the waiting for grace periods and for running invalidations, and the table from ids to slots, which lookups
+do not use.
 """
 
 from slotlookup.structure import Preset

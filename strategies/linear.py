@@ -1,26 +1,26 @@
 """linear: an array of slots in the order of their creation, scanned from the front.
 
-Structure: a flat array of entries {start, last, pointer to the slot}, 24 bytes each. The range stands in the entry, as
-the kernel's arrays of whole slots had it, so that a scan follows no pointer until it has found its slot.
+Structure: a flat array of entries {start, last, pointer to the slot}, 24 bytes each. The range is in the entry, as
+in the kernel's arrays of whole slots, so a scan follows no pointer until it has found its slot.
 
 Invariants:
-  1. The array holds one entry a slot, with the slot's own range.
-  2. A new slot goes to the end; removal closes the gap, and the order of the others stays.
-  3. In the variant `linear+unaliased` an entry is flagged exactly when no other entry's range meets its own.
+  1. The array holds one entry per slot, with the slot's own range.
+  2. A new slot is appended; removal closes the gap and keeps the order of the others.
+  3. In the variant `linear+unaliased` an entry is flagged exactly if no other entry's range overlaps its own.
 
-Costs, in n slots and k slots met:
+Costs, for n slots and k slots visited:
   gfn lookup   O(n): half the array on average for a hit, all of it for a hole
-  hva visit    O(n), always all of it; unaliased: O(n) until a flagged slot holds the whole range
-  update       insertion O(1), removal O(n); unaliased: O(n), and O(k n) where aliases go
+  hva visit    O(n), always all of it; unaliased: until a flagged slot contains the whole range
+  update       insertion O(1), removal O(n); unaliased: O(n), and O(k n) if aliases are removed
 
-Bytes a slot: 24 in the array, which doubles as it grows; nothing inside the slot.
+Bytes per slot: 24 in the array, which doubles as it grows; nothing inside the slot.
 
 Origin: the first KVM structure. With the MMU notifiers of Linux 2.6.27 (e930bffe95e1) every hva callback scanned every
 slot; gfn lookups were linear in creation order until Linux 3.3 and hva callbacks were linear until 5.17. The early stop
 is Avi Kivity's proposal of June 2008: mark slots without aliases, and a reverse lookup may end at the first match.
 
-Do not choose it for more than some tens of slots, for a VM whose busiest slot was created late, or where most notifier
-events miss guest memory: every miss pays for all slots.
+Do not choose it for more than some tens of slots, for a VM whose busiest slot was created late, or if most notifier
+events miss guest memory: every miss examines all slots.
 """
 
 from slotlookup.structure import Costs, NativeStructure

@@ -1,23 +1,23 @@
 """py-bintrees: a red-black tree by start address, from the library bintrees.
 
-Structure: FastRBTree from each distinct start to the list of (last, number) that begin there.
+Structure: FastRBTree from each distinct start to the list of (last, number) of the ranges that begin there.
 
 Invariants:
   1. A start is in the tree exactly when a range begins there.
-  2. No range held is longer than `longest`, which falls back only when the structure empties.
+  2. No range held is longer than `longest`, which is reset only when the structure becomes empty.
 
-Costs, in n slots and k slots met:
+Costs, for n slots and k slots visited:
   gfn lookup   O(log n): the greatest start at or before the point, then one test
-  hva visit    O(m log n), where m ranges start within `longest` in front of the visit or inside it. The library's own
-               slices walk the whole tree whatever their bounds, so a visit steps from each start to the one before it
+  hva visit    O(m log n), where m ranges start inside the visit or within `longest` before it. The library's own
+               slices walk the whole tree whatever their bounds, so a visit steps from each start to the previous one
   update       O(log n)
 
-Bytes a slot: a node, a list and a tuple, some 250 bytes in pure Python.
+Bytes per slot: a node, a list and a tuple, about 250 bytes in pure Python.
 
-Origin: bintrees by Manfred Moitzi, who has stopped its development and recommends sortedcontainers. Where
-its extension was not compiled at installation, FastRBTree is silently the pure Python RBTree; the note says which ran.
+Origin: bintrees by Manfred Moitzi, who has stopped its development and recommends sortedcontainers. If
+its extension was not compiled at installation, FastRBTree is silently the pure Python RBTree; the note reports that.
 
-Do not choose it for new work, nor for hva visits where one range is much longer than the others.
+Do not choose it for new work, nor for hva visits if one range is much longer than the others.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class RedBlackTreeIndex(RangeIndex):
         return HOLE
 
     def visit(self, start: int, last: int) -> Iterable[int]:
-        # A difference of counting ints is a plain int; the comparison below must be one that counts.
+        # A difference of counting ints is a plain int, but the comparison below must be counted.
         earliest = type(start)(max(0, start - self._longest))
         met: list[int] = []
         try:
@@ -71,7 +71,7 @@ class RedBlackTreeIndex(RangeIndex):
             while first >= earliest:
                 met.extend(number for end, number in here if end >= start)
                 first, here = self._tree.prev_item(first)
-        except KeyError:  # no start lies further left
+        except KeyError:  # there is no lower start
             pass
         return met
 
@@ -80,25 +80,25 @@ class RedBlackTreeIndex(RangeIndex):
         before = -1
         for start, here in self._tree.items():
             assert start > before, "py-bintrees: starts ascend"
-            assert here, f"py-bintrees: no range begins at {start:#x}, which is in the tree"
+            assert here, f"py-bintrees: no range begins at {start:#x}, but it is in the tree"
             for last, _ in here:
-                assert 0 <= last - start <= self._longest, "py-bintrees: a range is longer than the longest known"
+                assert 0 <= last - start <= self._longest, "py-bintrees: a range is longer than `longest`"
             before = start
             held += len(here)
-        assert held == self._size, f"py-bintrees: the tree holds {held} ranges of {self._size}"
+        assert held == self._size, f"py-bintrees: the tree holds {held} ranges instead of {self._size}"
 
     def __len__(self) -> int:
         return self._size
 
 
 def which_trees() -> str:
-    """Which implementation runs: an installation without a compiler has pure Python trees and does not say so."""
+    """The implementation in use: an installation without a compiler silently has pure Python trees."""
     return "compiled trees" if bintrees.has_fast_tree_support() else "pure Python trees: no compiled extension"
 
 
 STRUCTURE = PythonStructure(
     name="py-bintrees",
-    summary="red-black tree by start; visits look back as far as the longest range",
+    summary="red-black tree by start; visits search back by the length of the longest range",
     costs=Costs(gfn="O(log n)", hva="O(m log n), m starts within the longest range", update="O(log n)"),
     source="bintrees",
     make=RedBlackTreeIndex,

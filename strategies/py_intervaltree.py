@@ -1,24 +1,25 @@
 """py-intervaltree: a centred interval tree, from the library intervaltree.
 
-Structure: an AVL tree of centre points; each node holds the set of intervals that contain its centre. Beside it the
-library keeps a set of all intervals and a sorted table of their boundaries. Intervals are half-open, so a range
-[start, last] is stored as [start, last + 1), which Python's ints hold at the top of the address space too.
+Structure: an AVL tree of centre points; each node holds the set of intervals that contain its centre. The
+library also maintains a set of all intervals and a sorted table of their boundaries. Intervals are half-open, so a
+range [start, last] is stored as [start, last + 1), which Python's ints can represent even at the top of the address
+space.
 
 Invariants:
   1. Tree, set and boundary table hold the same intervals (the library's own `verify`).
   2. An interval's data is the slot's number.
 
-Costs, in n slots and k slots met:
+Costs, for n slots and k slots visited:
   gfn lookup   O(log n + k)
-  hva visit    O(b log n + k), where b boundaries lie inside the visit
+  hva visit    O(b log n + k), where b boundaries are inside the visit
   update       O(log n), with rotations that move intervals between nodes
 
-Bytes a slot: an Interval of three fields, and entries in two sets and a boundary table; some 500 bytes.
+Bytes per slot: an Interval of three fields, and entries in two sets and a boundary table; about 500 bytes.
 
 Origin: intervaltree by Chaim Leib Halbert, pure Python over sortedcontainers. Of the libraries here it is the only one
-that knows overlaps.
+that supports overlaps.
 
-Do not choose it where ranges do not overlap, nor for long visits over many ranges: every boundary inside is looked up.
+Do not choose it if ranges do not overlap, or for long visits over many ranges: every boundary inside is looked up.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from slotlookup.structure import Costs, PythonStructure, RangeIndex
 
 
 def _behind(last: int) -> int:
-    """One past `last`, as a key that counts where `last` is one: sums of counting ints are plain ints."""
+    """`last` + 1, as a counting key if `last` is one: sums of counting ints are plain ints."""
     return type(last)(last + 1)
 
 

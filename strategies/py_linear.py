@@ -3,15 +3,15 @@
 Structure: a list of (start, last, number) tuples.
 
 Invariants:
-  1. The list holds one tuple a slot, in the order of insertion.
+  1. The list holds one tuple per slot, in the order of insertion.
 
-Costs, in n slots and k slots met: gfn lookup O(n), hva visit O(n), insertion O(1), removal O(n).
+Costs, for n slots and k slots visited: gfn lookup O(n), hva visit O(n), insertion O(1), removal O(n).
 
-Bytes a slot: a tuple of three objects (64 bytes, and up to 32 for each number in it) and 8 in the list.
+Bytes per slot: a tuple of three objects (64 bytes, and up to 32 for each number in it) and 8 in the list.
 
-Origin: what one writes first. It is the baseline of the Python family.
+Origin: the simplest implementation. It is the baseline of the Python family.
 
-Do not choose it for more than a few tens of ranges; a scan costs one interpreted step a range.
+Do not choose it for more than a few tens of ranges; a scan costs one interpreted step per range.
 """
 
 from __future__ import annotations

@@ -1,30 +1,30 @@
 """py-ncls: nested containment lists, from the library ncls.
 
-Structure: intervals sorted by start; those that lie wholly inside another form a list of their own below it, so that in
-each list the ends ascend too and a visit is one binary search a list. The library builds it from three arrays and takes
-no changes afterwards. Changes are therefore put down in a dict, and the lists built anew from it when a change is
-complete, or after a bulk load when the first question comes.
+Structure: intervals sorted by start; those inside another interval form a list of their own below it, so that in each
+list the ends ascend too and a visit is one binary search per list. The library builds it from three arrays and does not
+support changes. Changes are therefore stored in a dict, from which the lists are rebuilt when a change is complete, or,
+after a bulk load, at the first question.
 
-Limits: keys are signed 64-bit and ends exclusive, so the last address that can be held is 2^63 - 2. Gfns and the hvas
-of a process lie below; a slot that ends with the very last hva that KVM takes is refused. Questions beyond the limit
-are answered: nothing lies there.
+Limits: keys are signed 64-bit and ends exclusive, so the last address that it can hold is 2^63 - 2. Gfns and the hvas
+of a process are below; a slot that ends with the last hva that KVM accepts is refused. Questions beyond the limit are
+answered with a hole.
 
 Invariants:
-  1. The lists hold what the dict holds, unless they are marked as out of date.
+  1. The lists have the same content as the dict, unless they are marked as out of date.
 
-Costs, in n slots and k slots met, d lists deep:
-  gfn lookup   O(log n); where ranges do not overlap there is one list
+Costs, for n slots, k slots visited and lists d deep:
+  gfn lookup   O(log n); if ranges do not overlap there is one list
   hva visit    O(d log n + k)
-  update       O(n log n): everything is built again
+  update       O(n log n): everything is rebuilt
 
-Bytes a slot: 40 in the library's array, and some 200 in the dict from which it is built.
+Bytes per slot: 40 in the library's array, and about 200 in the dict from which it is built.
 
 Origin: Alekseyenko and Lee, Nested Containment List (Bioinformatics, 2007), for genome databases. ncls by Endre Bakken
 Stovner revives the C code of the library PyGr and takes NumPy arrays; its author now recommends a successor. It is
-compiled and compares in C, so nothing of it can be counted.
+compiled and compares in C, so its comparisons cannot be counted.
 
-Do not choose it where slots change, and do not take a single lookup here for what its batches of arrays cost: each
-question pays for an iterator and a tuple.
+Do not choose it if slots change. The cost of a single lookup here is not that of the library's batches of arrays: each
+question creates an iterator and a tuple.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class NestedListsIndex(BuiltIndex):
 
 STRUCTURE = PythonStructure(
     name="py-ncls",
-    summary="nested containment lists, compiled; built anew after each change",
+    summary="nested containment lists, compiled; rebuilt after each change",
     costs=Costs(gfn="O(log n)", hva="O(d log n + k), lists d deep", update="O(n log n)"),
     source="ncls",
     make=NestedListsIndex,

@@ -3,21 +3,21 @@
 Structure: (start, last, number) tuples in a list of lists of about a thousand, with a list of the lists' largest keys.
 
 Invariants:
-  1. Tuples stand in ascending order of start.
-  2. No range held is longer than `longest`, which falls back only when the structure empties.
+  1. Tuples are in ascending order of start.
+  2. No range held is longer than `longest`, which is reset only when the structure becomes empty.
 
-Costs, in n slots and k slots met:
+Costs, for n slots and k slots visited:
   gfn lookup   O(log n): two bisections, then one test of the range before the point
-  hva visit    O(log n + m), where m ranges start within `longest` in front of the visit or inside it: the library knows
-               no ends, so the longest range ever held bounds how far back a visit must look
+  hva visit    O(log n + m), where m ranges start inside the visit or within `longest` before it: the library does not
+               index ends, so the longest range ever held bounds how far back a visit must search
   update       O(log n) comparisons, and moving some of a thousand pointers
 
-Bytes a slot: as py-linear, and 8 more for the key.
+Bytes per slot: as py-linear, and 8 more for the key.
 
 Origin: sortedcontainers by Grant Jenks, the usual answer to "a sorted list in Python". It is pure Python over C lists.
 
-Do not choose it for hva visits where one range is much longer than the others: every visit then looks back past all the
-short ones.
+Do not choose it for hva visits if one range is much longer than the others: every visit then searches back through all
+the short ones.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class SortedKeyListIndex(RangeIndex):
         return number if point <= last else HOLE
 
     def visit(self, start: int, last: int) -> Iterable[int]:
-        # A difference of counting ints is a plain int; the library must compare with a key that counts.
+        # A difference of counting ints is a plain int, but the library must compare with a counting key.
         earliest = type(start)(max(0, start - self._longest))
         return [n for _, end, n in self._ranges.irange_key(earliest, last) if end >= start]
 
@@ -63,7 +63,7 @@ class SortedKeyListIndex(RangeIndex):
         self._ranges._check()
         for start, last, _ in self._ranges:
             assert start <= last, f"py-sortedcontainers: the range [{start:#x}, {last:#x}] is empty"
-            assert last - start <= self._longest, "py-sortedcontainers: a range is longer than the longest known"
+            assert last - start <= self._longest, "py-sortedcontainers: a range is longer than `longest`"
 
     def __len__(self) -> int:
         return len(self._ranges)
@@ -71,7 +71,7 @@ class SortedKeyListIndex(RangeIndex):
 
 STRUCTURE = PythonStructure(
     name="py-sortedcontainers",
-    summary="SortedKeyList by start; visits look back as far as the longest range",
+    summary="SortedKeyList by start; visits search back by the length of the longest range",
     costs=Costs(gfn="O(log n)", hva="O(log n + m), m starts within the longest range", update="O(log n)"),
     source="sortedcontainers",
     make=SortedKeyListIndex,

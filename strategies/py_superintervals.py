@@ -1,29 +1,29 @@
 """py-superintervals: an array by start with a superset index, from the library superintervals.
 
 Structure: intervals sorted by start (and, at one start, the longer first), and for each the place of the nearest
-earlier one that contains it. A visit finds by binary search the last interval that starts in time and goes backwards,
-from container to container where the one before does not reach. The library must be built before it is asked; changes
-are put down in a dict, and the index built anew from it when a change is complete, or after a bulk load when the first
-question comes.
+earlier one that contains it. A visit finds by binary search the last interval that starts before the end of the
+range and goes backwards, from container to container if the previous interval ends too early. The library must be built
+before a search; changes are stored in a dict, from which the index is rebuilt when a change is complete, or, after a
+bulk load, at the first question.
 
 Limits: through Python, keys are signed 32-bit. Gfns fit below 2^31 (8 TiB of guest-physical memory), and a slot beyond
-is refused; host virtual addresses do not fit at all, so it serves gfn lookups only, and asked for by its name alone
-leaves hva visits to py-intervaltree. Questions beyond the limit are answered: nothing lies there.
+is refused. Host virtual addresses do not fit at all, so it serves gfn lookups only; if it is named alone,
+py-intervaltree serves hva visits. Questions beyond the limit are answered with a hole.
 
 Invariants:
-  1. The index holds what the dict holds, unless it is marked as out of date.
+  1. The index has the same content as the dict, unless it is marked as out of date.
 
-Costs, in n slots and k slots met:
+Costs, for n slots and k slots visited:
   gfn lookup   O(log n + k)
-  hva visit    O(log n + k), had it the keys for it
-  update       O(n log n): everything is built again
+  hva visit    O(log n + k), if its keys were large enough
+  update       O(n log n): everything is rebuilt
 
-Bytes a slot: 12 and a pointer in the library's arrays, and some 200 in the dict from which they are built.
+Bytes per slot: 12 and a pointer in the library's arrays, and about 200 in the dict from which they are built.
 
 Origin: superintervals by Kez Cleal (2024), for genomic ranges, with searches that compilers can turn into vector
-instructions. It is compiled and compares in C, so nothing of it can be counted.
+instructions. It is compiled and compares in C, so its comparisons cannot be counted.
 
-Do not choose it where slots change, nor where guests have more than 8 TiB of addresses.
+Do not choose it if slots change, or if guests have more than 8 TiB of addresses.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class SupersetIndex(BuiltIndex):
 
 STRUCTURE = PythonStructure(
     name="py-superintervals",
-    summary="superset index over an array by start, compiled; built anew after each change",
+    summary="superset index over an array by start, compiled; rebuilt after each change",
     costs=Costs(gfn="O(log n + k)", hva="-", update="O(n log n)"),
     source="superintervals",
     make=SupersetIndex,

@@ -1,14 +1,14 @@
-"""qemu: how QEMU dispatches a guest-physical address (system/physmem.c, exec.c in versions of the 2010s).
+"""qemu: the dispatch of a guest-physical address in QEMU (system/physmem.c; exec.c in versions of the 2010s).
 
-A radix tree over page numbers leads to a section of memory, with levels that have one way on skipped. The section
-found last (mru_section) stands in front. Every change of the memory map makes a new map, tree and all, which readers
-under RCU then switch to. For host addresses, the blocks of RAM are gone through one by one.
+A radix tree over page numbers, in which levels with a single child are skipped, finds a section of memory. The section
+found last (mru_section) is tested first. Every change of the memory map builds a new map with a new tree, to which
+readers under RCU then switch. For host addresses, the blocks of RAM are searched one by one.
 
-Approximated: the tree there also tells MMIO regions and pieces of pages apart, so that it always answers; here it
-holds memory slots and may answer with a hole. A change there is one transaction of many region changes, and costs one
-map; here each change of a slot costs one. The list of RAM blocks is kept with the largest first and ends at the first
-hit, with the block hit last (mru_block) in front; here an array in order of creation is scanned to its end, because
-slots may share host memory. It finds blocks of RAM, not slots, of which one block can have several.
+Approximated: QEMU's tree also distinguishes MMIO regions and parts of pages, so it always has an answer; here it holds
+memory slots and may answer with a hole. A change in QEMU is one transaction of many region changes, and builds one map;
+here each change of a slot builds one. QEMU's list of RAM blocks has the largest first, is searched up to the first hit,
+and tests the block found last (mru_block) first; here an array in order of creation is scanned to its end, because
+slots may share host memory. QEMU finds blocks of RAM, not slots; one block can have several slots.
 """
 
 from slotlookup.structure import Preset

@@ -1,11 +1,11 @@
 """rust-vmm: guest memory in the vm-memory crate (src/region.rs), which Firecracker and Cloud Hypervisor use.
 
-Regions stand in an array sorted by guest address, which is searched by halving. To add or remove one, the array is
-copied and the copy sorted; readers switch to it by an atomic pointer.
+Regions are in an array sorted by guest address, with binary search. To add or remove one, the array is copied and the
+copy sorted; readers switch to it through an atomic pointer.
 
-Approximated: the array holds shared pointers to regions there, so that each step of the search follows one; here
-starts and ends stand in the array. The copy is changed in place of being sorted anew. Left out: the crate finds
-nothing by host address; for such visits an array in order of creation is scanned.
+Approximated: the crate's array holds shared pointers to regions, so each step of the search follows one; here starts
+and ends are in the array. The copy is edited instead of being sorted again. Left out: the crate does not look up host
+addresses; an array in order of creation is scanned for them here.
 """
 
 from slotlookup.structure import Preset

@@ -1,11 +1,11 @@
-"""vhost: how Linux's vhost finds guest memory since 4.8 (a9709d6874d5, 2016), in drivers/vhost/iotlb.c since 5.7.
+"""vhost: the lookup of guest memory in vhost since 4.8 (a9709d6874d5, 2016); since 5.7 in drivers/vhost/iotlb.c.
 
-Ranges of guest addresses stand in the kernel's augmented interval tree. Before, they stood in an array sorted by
-address and searched by halving; Jason Wang gave the cost of adding and removing single regions, the removal of ranges
-across regions, and replacement by age as reasons for the tree.
+Ranges of guest addresses are in the kernel's augmented interval tree. Before, they were in an array sorted by address,
+with binary search; Jason Wang gave the cost of adding and removing single regions, the removal of ranges across
+regions, and replacement by age as reasons for the tree.
 
-Approximated: vhost translates byte addresses, and rings of a device rather than faults ask; both are gfn lookups here.
-It looks nothing up by host address; for such visits the same tree, keyed by hva, stands in.
+Approximated: vhost translates byte addresses, and its lookups come from the rings of a device, not from faults; both
+are gfn lookups here. It does not look up host addresses; the same tree, keyed by hva, is used for them here.
 """
 
 from slotlookup.structure import Preset

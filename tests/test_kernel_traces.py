@@ -175,7 +175,7 @@ def test_a_heading_alone_is_recognised(tmp_path: Path) -> None:
 def test_windows_line_ends_and_a_last_line_without_end(tmp_path: Path) -> None:
     recording = read(tmp_path, (HEAD + UNMAP + HEAD + UNMAP).replace("\n", "\r\n")[:-4])
     assert len(recording.events) == 1 and recording.lines == 2
-    assert any("cut short" in remark for remark in recording.remarks)
+    assert any("truncated" in remark for remark in recording.remarks)
 
 
 DAMAGED = [

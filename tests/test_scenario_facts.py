@@ -129,7 +129,7 @@ def test_rw() -> None:
 
 
 def test_a_move_needs_room() -> None:
-    with pytest.raises(UsageError, match="it writes 25 there and 25 below: take fewer slots or more memory"):
+    with pytest.raises(UsageError, match="it writes 25 there and 25 below; use fewer slots or more memory"):
         play("memslot-perf-move-active", slots=2, memory=(8 << 20) + PAGE, events=10)
 
 

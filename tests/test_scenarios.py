@@ -135,7 +135,7 @@ def test_sizes(name: str) -> None:
             made.run(ReferenceStrategy(), slots=made.fewest_slots - 1)
     else:
         assert len(made.run(ReferenceStrategy(), slots=1, events=200).recorder.events()) == 200
-    with pytest.raises(UsageError, match=f"{made.most_slots:,}; choose from these"):
+    with pytest.raises(UsageError, match=f"{made.most_slots:,}; choose a number in this range"):
         made.run(ReferenceStrategy(), slots=made.most_slots + 1)
     with pytest.raises(UsageError, match=r"1,000 slots need a page each; give it 4,09[16],\d{3} or more \(--memory\)"):
         made.run(ReferenceStrategy(), slots=1000, memory=400_000 & -4096)
@@ -232,9 +232,9 @@ def test_the_command_takes_a_guest_s_memory(tmp_path: Path, monkeypatch: pytest.
         (("steady", "--memory", "4095"), "ask for whole pages"),
         (("synthetic-same", "--memory", "1G"), "only modelled workloads have guest memory to size"),
         (("two-slot.parquet", "--memory", "1G"), "only modelled workloads have guest memory to size"),
-        (("swap", "--memory", "64K"), "swap needs 2,097,152; give it more (--memory)"),
-        (("firmware", "--memory", "8G", "--slots", "9"), "2,147,483,648 fit: take less memory"),
-        (("firmware", "--memory", "8M", "--slots", "2000"), "1,991 DIMMs, which need a page each: take more memory"),
+        (("swap", "--memory", "64K"), "swap needs 2,097,152; increase --memory"),
+        (("firmware", "--memory", "8G", "--slots", "9"), "2,147,483,648 fit; decrease --memory"),
+        (("firmware", "--memory", "8M", "--slots", "2000"), "1,991 DIMMs, which need a page each; increase --memory"),
     ],
 )
 def test_memory_that_cannot_be(arguments: tuple[str, ...], says: str) -> None:

@@ -1,1 +1,4 @@
-"""Layouts and activity, importers of real recordings, and the recordings that ship; found by the registry."""
+"""Layouts and activity, importers of real recordings, and the recordings that ship with the package.
+
+The registry finds them.
+"""

@@ -1,16 +1,16 @@
-"""Which events of a thread are its page faults, each of which looks up a gfn once.
+"""Selects the page faults among the events of a thread. Each fault looks up a gfn once.
 
-A fault is told by up to three events, in this order: `kvm_page_fault` (address), `kvm_mmu_pagetable_walk` (under shadow
-paging only), `kvm_mmu_spte_requested` (gfn), and in the TDP MMU `kvm_tdp_mmu_spte_changed` (gfn) where it installs an
-spte. Which of them were recorded is the user's choice. Rules, for each thread on its own:
+A fault is reported by up to three events, in this order: `kvm_page_fault` (address), `kvm_mmu_pagetable_walk` (under
+shadow paging only), `kvm_mmu_spte_requested` (gfn), and in the TDP MMU `kvm_tdp_mmu_spte_changed` (gfn) if it installs
+an spte. The user chooses which of them are recorded. Rules, for each thread separately:
 
-- `kvm_mmu_spte_requested` right after `kvm_page_fault` (walks aside) is the same fault. Where the two agree on the gfn,
-  the address is guest-physical; where they do not, the VM is on shadow paging and the address guest-virtual. A thread
-  with more pairs that disagree has no guest-physical addresses in `kvm_page_fault`: its lookups are the gfns requested.
+- `kvm_mmu_spte_requested` directly after `kvm_page_fault` (ignoring walks) is the same fault. If the two agree on the
+  gfn, the address is guest-physical; otherwise the VM uses shadow paging and the address is guest-virtual. In a thread
+  in which most pairs disagree, `kvm_page_fault` has no guest-physical addresses: its lookups are the gfns requested.
 - Without such a pair, every `kvm_page_fault` is a lookup, and so is every `kvm_mmu_spte_requested`.
-- `kvm_tdp_mmu_spte_changed` is a lookup only in threads that tell of no fault otherwise.
-- `kvm_mmu_pagetable_walk` is never one: it is the walk of the guest's tables before a fault, or alone that of a fault
-  which is the guest's own, of an emulated access, or of MMIO, none of which installs an spte.
+- `kvm_tdp_mmu_spte_changed` is a lookup only in threads without any other event of a fault.
+- `kvm_mmu_pagetable_walk` is never a lookup: it is the walk of the guest's tables before a fault. Without one, it
+  belongs to a fault that the guest handles, to an emulated access, or to MMIO, none of which installs an spte.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Flags = npt.NDArray[np.bool_]
 def faults(
     told: npt.NDArray[np.uint8], thread: npt.NDArray[np.uint32], a: npt.NDArray[np.uint64], recording: Recording
 ) -> Flags:
-    """Which events are gfn lookups: bool[n]. What the rest were is counted in `recording`, with remarks."""
+    """Which events are gfn lookups: bool[n]. `recording` counts the others by kind, with remarks."""
     threads = int(thread.max()) + 1 if len(thread) else 0
     lookup = np.zeros(len(told), dtype=bool)
     paired, agree = _pairs(told, thread, a)
@@ -48,21 +48,19 @@ def faults(
     walk = told == Told.WALK
     answered = _answered(told, thread)
     counted = recording.counted
-    counted["kvm_mmu_spte_requested of faults that kvm_page_fault tells"] += int((requested & paired & ~virtual).sum())
+    counted["kvm_mmu_spte_requested of faults in kvm_page_fault"] += int((requested & paired & ~virtual).sum())
     counted["kvm_page_fault of guest-virtual addresses"] += int((page_fault & virtual).sum())
-    counted["kvm_tdp_mmu_spte_changed of faults told otherwise"] += int((changed & ~alone).sum())
+    counted["kvm_tdp_mmu_spte_changed of faults in other events"] += int((changed & ~alone).sum())
     counted["page walks before a fault"] += int((walk & answered).sum())
-    counted["page walks that end in no spte (MMIO, emulation or the guest's own faults)"] += int(
-        (walk & ~answered).sum()
-    )
+    counted["page walks without an spte (MMIO, emulation or the guest's own faults)"] += int((walk & ~answered).sum())
     if bool(page_fault.any()) and not bool(requested.any()):
         recording.remarks.append(
-            "addresses of kvm_page_fault are taken as guest-physical; under shadow paging, where they are not, record "
+            "addresses of kvm_page_fault are taken as guest-physical; if the VM uses shadow paging, also record "
             "kvmmmu:kvm_mmu_spte_requested"
         )
     if bool(alone.any()):
         recording.remarks.append(
-            "faults are told by kvm_tdp_mmu_spte_changed alone: those that found their spte present are missing"
+            "only kvm_tdp_mmu_spte_changed reports faults: faults that found their spte present are missing"
         )
     return lookup
 
@@ -70,7 +68,7 @@ def faults(
 def _pairs(
     told: npt.NDArray[np.uint8], thread: npt.NDArray[np.uint32], a: npt.NDArray[np.uint64]
 ) -> tuple[Flags, Flags]:
-    """Which requests follow a kvm_page_fault of their thread, and which of those agree with it on the gfn."""
+    """Which requests follow a kvm_page_fault of their thread, and which of these agree with it on the gfn."""
     paired, agree = np.zeros(len(told), dtype=bool), np.zeros(len(told), dtype=bool)
     before, after = _neighbours(told, thread, (Told.PAGE_FAULT, Told.REQUESTED))
     pair = (told[before] == Told.PAGE_FAULT) & (told[after] == Told.REQUESTED)
@@ -90,7 +88,7 @@ def _answered(told: npt.NDArray[np.uint8], thread: npt.NDArray[np.uint32]) -> Fl
 def _neighbours(
     told: npt.NDArray[np.uint8], thread: npt.NDArray[np.uint32], kinds: tuple[Told, Told]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """The indices of two events each: neighbours in one thread, where all but two kinds are left out."""
+    """Pairs of indices: events of two given kinds that are neighbours in a thread once all other kinds are left out."""
     where = np.flatnonzero((told == kinds[0]) | (told == kinds[1]))
     where = where[np.argsort(thread[where], kind="stable")]
     same = thread[where[1:]] == thread[where[:-1]]

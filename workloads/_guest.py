@@ -1,4 +1,4 @@
-"""What scenarios share: guest memory laid out in slots, and the columns by which its pages are found again."""
+"""Shared by scenarios: guest memory laid out in slots, and the columns with the place of each page."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from slotlookup.model.vm import Vm
 Ints = npt.NDArray[np.int64]
 
 BATCH = 1 << 14
-"""Accesses taken at once, where nothing else decides."""
+"""The default number of accesses per batch."""
 VCPUS = 4
 GAP_PAGES = 16
-"""Pages between two slots that no slot holds."""
+"""Pages between two slots that are in no slot."""
 BLOCK = 512
 """Pages of a huge page."""
 _SPREAD = 0x9E3779B1
@@ -32,7 +32,7 @@ class Guest:
 
     hva: int
     before: Ints
-    """Of each slot: the number of its first page, and one more for the end."""
+    """The number of each slot's first page, and one more entry for the end."""
     gfns: Ints
     """Of each page."""
     hva_pages: Ints
@@ -45,11 +45,11 @@ class Guest:
 
     @property
     def slots(self) -> int:
-        """Slots; they have the ids from 0 on, in gfn order."""
+        """The number of slots. They have the ids from 0 on, in gfn order."""
         return len(self.before) - 1
 
     def by_hva(self) -> Ints:
-        """The pages in the order in which the host has them."""
+        """The pages in hva order."""
         return np.argsort(self.hva_pages)
 
     def slot_range(self, slot: int) -> tuple[int, int]:
@@ -59,9 +59,9 @@ class Guest:
 
 
 def lay_out(vm: Vm, host: Host, size: Size, draw: np.random.Generator, *, align: int = 1, flags: int = 0) -> Guest:
-    """Give the VM slots of equal size (within a page) with gaps between, their host memory in an order drawn.
+    """Give the VM slots of equal size (within a page) with gaps between them, their host memory in random order.
 
-    `align` is what the first page of each slot, in gfn and hva, is a multiple of.
+    The first page of each slot is a multiple of `align`, in gfn and in hva.
     """
     before = np.arange(size.slots + 1, dtype=np.int64) * (size.memory >> PAGE_SHIFT) // size.slots
     npages = np.diff(before)
@@ -75,29 +75,29 @@ def lay_out(vm: Vm, host: Host, size: Size, draw: np.random.Generator, *, align:
 
 
 def set_slots(vm: Vm, base: Ints, npages: Ints, hva_page: Ints, flags: int = 0) -> None:
-    """Create slots with the ids from 0 on. All three in pages, one entry a slot."""
+    """Create slots with the ids from 0 on. All three arguments are in pages, one entry per slot."""
     for number, (gfn, count, page) in enumerate(zip(base.tolist(), npages.tolist(), hva_page.tolist(), strict=True)):
         vm.set_user_memory_region(number, gfn << PAGE_SHIFT, count << PAGE_SHIFT, page << PAGE_SHIFT, flags)
 
 
 def vcpus(draw: np.random.Generator, count: int) -> npt.NDArray[np.uint16]:
-    """Who makes each of `count` accesses."""
+    """The vCPU of each of `count` accesses."""
     return draw.integers(0, VCPUS, count, dtype=np.uint16)
 
 
 def writes(draw: np.random.Generator, pages: Ints, one_in: int = 3) -> npt.NDArray[np.bool_]:
-    """Which accesses of a batch write: those to one page in `one_in`, so that within a batch each page has one kind."""
+    """Which accesses of a batch write: those to one page in `one_in`, so that a page is only read or only written."""
     salt = int(draw.integers(0, 1 << 30))
     return np.asarray(((pages + salt) * _SPREAD >> 16) % one_in == 0)
 
 
 def near_and_far(draw: np.random.Generator, count: int, total: int, base: int, near: int) -> Ints:
-    """Page numbers: nine of ten within the `near` pages from `base` on, the others anywhere."""
+    """Page numbers: nine of ten within the `near` pages from `base` on, the others in all pages."""
     far = draw.integers(0, 10, count) == 0
     return np.where(far, draw.integers(0, total, count), (base + draw.integers(0, near, count)) % total)
 
 
 def require_memory(name: str, size: Size, least: int) -> None:
-    """Raise UsageError where the guest has fewer than `least` bytes."""
+    """Raise UsageError if the guest has fewer than `least` bytes."""
     if size.memory < least:
-        raise UsageError(f"{size.memory:,} bytes of guest memory: {name} needs {least:,}; give it more (--memory)")
+        raise UsageError(f"{size.memory:,} bytes of guest memory: {name} needs {least:,}; increase --memory")

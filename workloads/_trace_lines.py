@@ -11,7 +11,7 @@ tracefs `trace` and `trace_pipe`, and `trace-cmd report`:
               wl 23031 [000]  2232.897356: kvmmmu:kvm_mmu_spte_requested: gfn 40 pfn 166f9f level 1
               wl 23029/23031 [000] ...                          with -F comm,pid,tid,cpu,time,event,trace
 
-What follows an event's name is what its format file in tracefs prints (`print fmt`).
+The text after an event's name is printed by its format file in tracefs (`print fmt`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _PERF = rb" {0,64}(\S[^\n]{0,15}?) {1,64}(\d{1,10})(?:/(\d{1,10}))?() +" + _PLAC
 
 FTRACE_LINES = re.compile(rb"^(?:" + _FTRACE + rb"|([^\n]*))$", re.MULTILINE)
 PERF_LINES = re.compile(rb"^(?:" + _PERF + rb"|([^\n]*))$", re.MULTILINE)
-"""Either matches every line. Groups: comm, first and second id, tgid, seconds, their fraction, event, what it prints;
-and the whole line where it is no event."""
+"""Either matches every line. Groups: comm, first and second id, tgid, seconds, their fraction, event, its text; and the
+whole line if it is not an event."""
 FTRACE_MARK = re.compile(rb"^(?:# tracer: |" + _FTRACE + rb"$|" + _BUFFER + rb"CPU:\d+ \[)", re.MULTILINE)
 PERF_MARK = re.compile(rb"^" + _PERF + rb"$", re.MULTILINE)
 
@@ -37,7 +37,7 @@ LOST = re.compile(
     _BUFFER + rb"(?:CPU:(\d{1,5}) \[LOST (?:(\d{1,18}) )?EVENTS\]|CPU:(\d{1,5}) \[(?:(\d{1,18}) )?EVENTS DROPPED\]|"
     rb"[^\n\[]*\[(\d{1,5})\][^\n\[]*: PERF_RECORD_LOST(?:_SAMPLES)? lost (\d{1,18})\s*)"
 )
-"""A mark of lost events: the CPU and the number of one of three programs. tracefs and trace-cmd may lack the number."""
+"""A mark of lost events of one of three programs: CPU and number. tracefs and trace-cmd may omit the number."""
 OVERWRITTEN = re.compile(rb"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18}) [^\n]*")
 PERF_RECORD = re.compile(rb"[^\n]*: PERF_RECORD_\w+[^\n]*")
 CALL_CHAIN = re.compile(rb"\s+[0-9a-f]+ [^\n]+ \([^\n]*\)")
@@ -45,7 +45,7 @@ TRACE_CMD_OWN = re.compile(rb"cpus=\d+|version = \d+|CPU \d+ is empty|trace-cmd 
 
 
 class Told(IntEnum):
-    """What an event of the kernel tells, as far as it matters here."""
+    """The meaning of a kernel event, if it is used here."""
 
     PAGE_FAULT = 0
     WALK = 1
@@ -62,7 +62,7 @@ _X = rb"(?:0x)?([0-9a-f]{1,16})"
 
 
 def _prints(form: bytes, *fields: bytes) -> re.Pattern[bytes]:
-    """What an event prints, or its fields by name, as `trace-cmd report -R` prints them, or what it cannot format."""
+    """An event's text; or its fields by name, as printed by `trace-cmd report -R` and for unformatted events."""
     raw = rb"(?:\w{1,20}=\w{1,20} +){0,4}" + rb" +".join(field + rb"=" + _X for field in fields)
     return re.compile(rb"(?:" + form + rb"|(?:\[FAILED TO PARSE\] )?" + raw + rb"[^\n]*)")
 
@@ -92,14 +92,14 @@ EVENTS: dict[bytes, tuple[Told, re.Pattern[bytes]]] = {
     b"kvm_test_age_hva": (Told.TEST_AGE, _prints(rb"mmu notifier test age hva: " + _X, rb"hva")),
     b"kvm_set_spte_hva": (Told.SET_SPTE, _prints(rb"mmu notifier set pte hva: " + _X, rb"hva")),
 }
-"""By the event's name: what it tells, and what it prints.
+"""By the event's name: its meaning and the pattern of its text.
 
-Groups are the addresses, twice where there are two forms; `kvm_page_fault` has the vCPU before,
+Groups are the addresses, twice if there are two forms; `kvm_page_fault` has the vCPU before them,
 `kvm_tdp_mmu_spte_changed` address space, gfn, level, old and new spte.
 """
 
 MARKERS = frozenset((b"tracing_mark_write", b"print"))
-"""Events that print what a program wrote to trace_marker."""
+"""Events that print the text that a program wrote to trace_marker."""
 SLOT_MARK_BEGINS = re.compile(rb"(?:[\w+/]+: )?SLOT \d+ gpa=")
 SLOT_MARK = re.compile(
     rb"(?:[\w+/]+: )?SLOT (\d{1,10}) gpa=(0x[0-9a-f]{1,16}) size=(0x[0-9a-f]{1,16}) hva=(0x[0-9a-f]{1,16})"

@@ -1,7 +1,7 @@
-"""adversarial-*: for each structure a layout and a pattern that it is worst at.
+"""adversarial-*: for each structure the layout and pattern with the highest cost.
 
-Where slots share host memory, each is a window of one mapping, at gfns of its own. A batch meets each host page through
-one window only, and then the host drops some pages, which every window over them must hear of.
+If slots share host memory, each is a window of one mapping, at gfns of its own. A batch accesses each host page through
+one window only. Then the host drops some pages, and every window over them is visited.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from ._guest import BATCH, GAP_PAGES, set_slots
 Ints = npt.NDArray[np.int64]
 
 _LARGE = 16
-"""How many times as large the slots are that nothing ever asks for."""
+"""The size of the slots that are never looked up, as a multiple of the others'."""
 _ROUND = 1 << 12
-"""Pages that are touched and dropped at a time, where slots share memory."""
+"""Pages touched and dropped at a time, if slots share memory."""
 _DROPPED = 256
 _MOST_SHARED = 4096
-"""Slots over one mapping: a visit may meet them all."""
+"""Slots over one mapping: a visit may find them all."""
 
 
 class Adversarial(Scenario):
-    """Slots in an order of creation that matters: `windows` gives them, `round` plays."""
+    """Slots whose order of creation matters: `windows` defines them, `round` performs one round."""
 
     slots = 64
     memory = 128 << 20
@@ -59,11 +59,14 @@ class Adversarial(Scenario):
 
     @abstractmethod
     def windows(self, slots: int, pages: int) -> tuple[Ints, Ints]:
-        """Of each slot: the first page of the mapping that it shows, and how many. `pages` are the guest's."""
+        """For each slot, the first page of the mapping that it maps, and the number of pages.
+
+        `pages` are the guest's.
+        """
 
     @abstractmethod
     def round(self, vm: Vm, base: Ints, npages: Ints, hva_page: Ints, turn: int, draw: np.random.Generator) -> None:
-        """Some events at least."""
+        """One round, of at least one event."""
 
 
 def _equal(slots: int, pages: int) -> tuple[Ints, Ints]:
@@ -78,7 +81,7 @@ class _Alternating(Adversarial):
         return _equal(slots, pages)
 
     def round(self, vm: Vm, base: Ints, npages: Ints, hva_page: Ints, turn: int, draw: np.random.Generator) -> None:
-        """Pages of two slots by turns, the one in front and the one behind; each vCPU meets both by turns as well."""
+        """Pages of two slots alternately, the first and the last; each vCPU accesses both alternately as well."""
         low = turn % (len(base) // 2)
         high = len(base) - 1 - low
         both = np.array([low, high])
@@ -105,7 +108,7 @@ class _Last(Adversarial):
 
 class _Sizes(Adversarial):
     def windows(self, slots: int, pages: int) -> tuple[Ints, Ints]:
-        """Small slots first; the large ones behind them have no memory that anybody touches."""
+        """Small slots first; the memory of the large slots after them is never touched."""
         small = -(-slots // 2)
         edges = np.arange(small + 1, dtype=np.int64) * pages // small
         npages = np.concatenate([np.diff(edges), np.full(slots - small, _LARGE * -(-pages // small), dtype=np.int64)])
@@ -128,7 +131,7 @@ class _Shared(Adversarial):
     most_slots = _MOST_SHARED
 
     def round(self, vm: Vm, base: Ints, npages: Ints, hva_page: Ints, turn: int, draw: np.random.Generator) -> None:
-        """Each host page through a window drawn among those that show it; then some of them are dropped."""
+        """Each host page through a random one of the windows over it; then some of the pages are dropped."""
         start, extent = int(hva_page.min()), int((hva_page + npages).max() - hva_page.min())
         pages = start + draw.permutation(extent)[:_ROUND]
         slot = draw.integers(0, len(base), len(pages))
@@ -141,7 +144,7 @@ class _Shared(Adversarial):
 
 class _Nested(_Shared):
     def windows(self, slots: int, pages: int) -> tuple[Ints, Ints]:
-        """Each lies inside the one before it, a page or more shorter at both ends."""
+        """Each is inside the previous one, a page or more shorter at both ends."""
         step = max(1, pages // (2 * slots))
         first = np.arange(slots, dtype=np.int64) * step
         return first, 2 * (slots * step - first)
@@ -149,13 +152,13 @@ class _Nested(_Shared):
 
 class _SameStart(_Shared):
     def windows(self, slots: int, pages: int) -> tuple[Ints, Ints]:
-        """All begin at the same page, each ends a page or more behind the one before it."""
+        """All start at the same page; each ends a page or more after the previous one."""
         return np.zeros(slots, dtype=np.int64), (1 + np.arange(slots, dtype=np.int64)) * max(1, pages // slots)
 
 
 class _Covered(_Shared):
     def windows(self, slots: int, pages: int) -> tuple[Ints, Ints]:
-        """One shows everything, the others equal parts of it."""
+        """One maps everything, the others equal parts of it."""
         if slots == 1:
             return _equal(1, pages)
         first, npages = _equal(slots - 1, max(pages, slots - 1))
@@ -169,7 +172,7 @@ class _Churn(Adversarial):
         return _equal(slots, pages)
 
     def round(self, vm: Vm, base: Ints, npages: Ints, hva_page: Ints, turn: int, draw: np.random.Generator) -> None:
-        """The first slot goes and comes back, so that all others move up and down; its place is asked for around it."""
+        """The first slot is deleted and created again, so arrays move all others; lookups before and after."""
         gpa, length, hva = (int(value) << PAGE_SHIFT for value in (base[0], npages[0], hva_page[0]))
         others = base[draw.integers(0, len(base), 8)]
         vm.access(0, np.append(others[others != base[0]], base[0]), True)
@@ -181,20 +184,18 @@ class _Churn(Adversarial):
 
 ADVERSARIAL = (
     _Alternating(
-        "alternating", "two slots by turns, the first and the last, for each vCPU", "last-used caches: they never hit"
+        "alternating", "the first and the last slot alternately, for each vCPU", "last-used caches: they never hit"
     ),
     _Last(
-        "last", "slots created in ascending order; only the last are asked for", "scans from the front, trees that lean"
+        "last", "slots created in ascending order; only the last are accessed", "scans from the front, unbalanced trees"
     ),
-    _Sizes("sizes", "only the smaller half of the slots is asked for", "orders by size"),
-    _Nested(
-        "nested", "each slot's host memory lies inside another's", "visits that meet half of all slots, deep lists"
-    ),
+    _Sizes("sizes", "only the smaller half of the slots is accessed", "orders by size"),
+    _Nested("nested", "each slot's host memory is inside another's", "visits that find half of all slots, deep lists"),
     _SameStart(
-        "same-start", "slots over host memory that begins at one place", "trees keyed by start: equal keys, overflow"
+        "same-start", "slots over host memory with one common start", "trees keyed by start: equal keys, overflow"
     ),
-    _Covered("covered", "one slot shows the host memory of all others", "sorted arrays that look back by the longest"),
+    _Covered("covered", "one slot maps the host memory of all others", "sorted arrays that look back by the longest"),
     _Churn(
-        "churn", "the first slot goes and comes back, over and over", "changes at the front of arrays, stale caches"
+        "churn", "the first slot deleted and created again, repeatedly", "changes at the front of arrays, stale caches"
     ),
 )

@@ -1,7 +1,7 @@
-"""ageing: the host asks how old pages are, all of them in turn (idle page tracking) and samples (DAMON).
+"""ageing: the host queries the age of pages: all of them in order (idle page tracking), and samples (DAMON).
 
-The hardware has no accessed bits, so that an asked page is kept in an spte that the next access must make present
-again: questions by hva bring lookups by gfn.
+The hardware has no accessed bits. A query makes the page's spte non-present, and the next access must make it present
+again, so visits by hva cause lookups by gfn.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Ageing(Scenario):
     """Scans in hva order, samples at random."""
 
     name = "ageing"
-    summary = "idle page tracking and DAMON ask for the age of pages; no accessed bits"
-    stresses = "streams of one-page visits that all meet, in order and at random"
+    summary = "idle page tracking and DAMON query the age of pages; no accessed bits"
+    stresses = "streams of one-page visits that all find a slot, in order and at random"
     slots = 16
 
     def play(self, strategy: Strategy, size: Size) -> Vm:

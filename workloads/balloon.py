@@ -1,6 +1,6 @@
-"""balloon: a guest gives memory back page by page and takes it again, and reports free ranges beside that.
+"""balloon: a guest returns memory page by page and takes it back; it also reports free ranges.
 
-The balloon drops pages in the order of the guest's own free lists, which is none to the host: each is one
+The balloon drops pages in the order of the guest's free lists, which is random to the host: each page is one
 MADV_DONTNEED. Free page reporting drops whole ranges, with MADV_FREE every other time.
 """
 
@@ -15,16 +15,16 @@ from slotlookup.strategy import Strategy
 from ._guest import BATCH, BLOCK, VCPUS, lay_out, vcpus, writes
 
 _SHARE = 8
-"""One page in so many goes into the balloon at a time."""
+"""One page in this many enters the balloon at a time."""
 _REPORTS = 8
 
 
 class Balloon(Scenario):
-    """Inflation, work in what is left, reports of free ranges, deflation; over and over."""
+    """Inflation, accesses to the remaining memory, reports of free ranges, deflation; repeatedly."""
 
     name = "balloon"
     summary = "a balloon inflates and deflates; free ranges are reported"
-    stresses = "visits of single pages all over the slots, each faulted in again"
+    stresses = "visits of single pages in all slots, each faulted in again"
     slots = 16
 
     def play(self, strategy: Strategy, size: Size) -> Vm:

@@ -1,7 +1,7 @@
-"""boot: a guest starts: firmware, kernel, its page structures, devices, processes. Then it is started anew.
+"""boot: a guest starts: firmware, kernel, its page structures, devices, processes. Then it is restarted.
 
-Nearly all accesses are first touches, most of them in ascending order. Memory that the guest looks at before it writes
-is the zero page at first, which the first write copies. Devices are holes, which no slot holds.
+Nearly all accesses are first touches, most of them in ascending order. Memory that the guest reads before it writes is
+mapped to the zero page, which the first write copies. Devices are holes: they are in no slot.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ._guest import BATCH, GAP_PAGES, VCPUS, Guest, lay_out, near_and_far, vcpus
 _FIRMWARE_PAGES = 256
 _DEVICE_ACCESSES = 1 << 10
 _STRUCT_PAGE = 64
-"""A page of page structures describes so many pages."""
+"""The number of pages that one page of page structures describes."""
 _PROCESSES = 8
 """Batches of accesses by the guest's first processes."""
 
 
 class Boot(Scenario):
-    """The steps of one start, until there are events enough."""
+    """The steps of one start, until there are enough events."""
 
     name = "boot"
     summary = "a guest starts: first touches in order, zeroed memory, devices"
@@ -50,9 +50,9 @@ def _start(vm: Vm, guest: Guest, draw: np.random.Generator) -> None:
     firmware = np.arange(min(_FIRMWARE_PAGES, total))
     vm.access(0, guest.gfns[firmware], writes(draw, firmware))
     _devices(vm, guest, draw)
-    kernel = np.arange(total // 64, total // 16)  # unpacked to where it runs
+    kernel = np.arange(total // 64, total // 16)  # decompressed to its final place
     vm.access(0, guest.gfns[kernel], True)
-    # The page structures of each slot are written to its end; what they describe is looked at here and there.
+    # The page structures of each slot are written at its end; some of the pages that they describe are read.
     for slot in range(guest.slots):
         first, end = int(guest.before[slot]), int(guest.before[slot + 1])
         structures = np.arange(end - -(-(end - first) // _STRUCT_PAGE), end)
@@ -70,7 +70,7 @@ def _start(vm: Vm, guest: Guest, draw: np.random.Generator) -> None:
 
 
 def _devices(vm: Vm, guest: Guest, draw: np.random.Generator) -> None:
-    """Drivers probe what lies behind slots."""
+    """Drivers probe addresses after slots."""
     slot = draw.integers(0, guest.slots, _DEVICE_ACCESSES)
     last = guest.gfns[guest.before[slot + 1] - 1]
     vm.access(0, last + draw.integers(1, GAP_PAGES + 1, _DEVICE_ACCESSES), draw.integers(0, 2, _DEVICE_ACCESSES) == 0)

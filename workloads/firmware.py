@@ -1,9 +1,9 @@
 """firmware: QEMU's slots while SeaBIOS starts a q35 machine with a VGA card, and at each reset after that.
 
-QEMU keeps a flat view of the machine's memory. Whenever firmware opens or closes a window (TSEG, the PAM areas below
-1 MiB, the card's frame buffer, an option ROM), the slots that the new view does not have are deleted and those that the
-old one lacked are added, each with the lowest free id. The views below are those of QEMU 7.2, in the recorded order;
-the shipped recording q35-2G-dynamic has the same changes. Each deletion unmaps the whole guest.
+QEMU keeps a flat view of the machine's memory. When firmware opens or closes a window (TSEG, the PAM areas below
+1 MiB, the card's frame buffer, an option ROM), the slots that are not in the new view are deleted, and those that were
+not in the old one are added, each with the lowest free id. The views below are those of QEMU 7.2, in the recorded
+order; the shipped recording q35-2G-dynamic has the same changes. Each deletion unmaps the whole guest.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _MIB = 1 << 20
 _LEAST = 8 * _MIB
 _DIMMS_FROM = 0x1_0000_0000
 _MOST_LOW = 0x8000_0000
-"""Guest memory that lies below the PCI hole here; larger machines have DIMMs."""
+"""Guest memory below the PCI hole in this machine; larger machines have DIMMs."""
 END = -1
-"""Of a region: where low memory ends."""
+"""The end of a region: the end of low memory."""
 
 View = list[tuple[int, int, str, int]]
-"""Regions: gpa where it begins and ends, what it shows, flags."""
+"""Regions: gpa of start and end, content, flags."""
 
 FLASH = (0xFFFC_0000, 0x1_0000_0000, "bios", READONLY)
 VRAM = (0xFD00_0000, 0xFE00_0000, "vram", LOG_DIRTY_PAGES)
@@ -86,7 +86,7 @@ RESET = [
     [_LOW, *_ram(0xC_0000, 0xD_8000, 0xE_8000, END), FLASH],
 ]
 SLOTS = 9
-"""What is left when firmware is done, without DIMMs."""
+"""The view when firmware has finished, without DIMMs."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class _Machine:
         }
 
     def show(self, view: View) -> None:
-        """Change to a view: first what goes, then what comes, each in gpa order."""
+        """Change to a view: first the deletions, then the additions, each in gpa order."""
         wanted = []
         for start, stop, what, flags in view:
             end = self.low if stop == END else stop
@@ -141,11 +141,11 @@ class _Machine:
 
 
 class Firmware(Scenario):
-    """Power on, then resets with the guest at work between. DIMMs, where there are more slots, stay where they are."""
+    """Power on, then resets with guest accesses between them. DIMMs, if there are any, remain."""
 
     name = "firmware"
     summary = "slots deleted and added again as SeaBIOS starts a q35 and at each reset"
-    stresses = "bursts of changes in the lowest slots, everything looked up anew after each"
+    stresses = "bursts of changes in the lowest slots; all pages are looked up again after each"
     slots = 25
     fewest_slots = SLOTS
     default_events = 50_000
@@ -156,10 +156,10 @@ class Firmware(Scenario):
         dimms = size.slots - SLOTS
         low = size.memory // 2 & -(1 << PAGE_SHIFT) if dimms else size.memory
         if low > _MOST_LOW:
-            raise UsageError(f"{low:,} bytes of guest memory below the PCI hole; {_MOST_LOW:,} fit: take less memory")
+            raise UsageError(f"{low:,} bytes of guest memory below the PCI hole; {_MOST_LOW:,} fit; decrease --memory")
         if dimms and (size.memory - low) >> PAGE_SHIFT < dimms:
             raise UsageError(
-                f"{size.memory - low:,} bytes for {dimms:,} DIMMs, which need a page each: take more memory"
+                f"{size.memory - low:,} bytes for {dimms:,} DIMMs, which need a page each; increase --memory"
             )
         host = Host(2 * size.memory + (128 << 20))
         vm = Vm(strategy, host, vcpus=VCPUS, limit=size.events)

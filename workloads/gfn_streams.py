@@ -1,11 +1,11 @@
 """Streams of guest-physical accesses, as page numbers.
 
-    *.u32le          raw little-endian uint32 gfns, one an access, without header. Told by the name, as nothing in the
-                     content is a mark, and only where no other form is found and the bytes are not text.
-    first touches    `access_no gfn_hex r|w|u` a line: the first read or write of a page, and the first write after a
-                     read. Access numbers never fall.
+    *.u32le          raw little-endian uint32 gfns, one per access, without header. Detected by the name, since the
+                     content has no mark, and only if no other format matches and the bytes are not text.
+    first touches    `access_no gfn_hex r|w|u` per line: the first read or write of a page, and the first write after a
+                     read. Access numbers never decrease.
 
-Either needs the VM's slots from another file.
+Both need the VM's slots from another file.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class FirstTouch(Importer):
             lines.append(number)
         recording.events = gfn_events(np.array(gfns, dtype=np.uint64))
         recording.event_lines = np.array(lines, dtype=np.int64)
-        recording.remarks.append("a lookup for each touch; reads and writes are not told apart")
+        recording.remarks.append("a lookup for each touch; reads and writes are not distinguished")
         return recording
 
 
@@ -67,18 +67,18 @@ class RawGfns(Importer):
     title = "raw gfn stream (*.u32le)"
 
     def recognises(self, head: bytes) -> bool:
-        """Never: raw numbers have no mark."""
+        """Never true: raw numbers have no mark."""
         return False
 
     def recognises_name(self, name: str) -> bool:
-        """Whether the name says so."""
+        """Whether the file's name has the ending."""
         return name.endswith(".u32le")
 
     def read(self, source: Source) -> Recording:
         """A lookup for each number. Raises InputFileError."""
         if len(source.data) % 4:
             raise source.fault(
-                None, f"{len(source.data):,} bytes are no whole number of uint32s; the file is cut short"
+                None, f"{len(source.data):,} bytes are not a whole number of uint32s; the file is truncated"
             )
         head = source.head[: 1 << 16]
         if b"\0" not in head and len(head) >= 16 and all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):

@@ -1,8 +1,8 @@
-"""hotplug: memory is plugged and unplugged while the guest runs: DIMMs, and virtio-mem in slots of its own.
+"""hotplug: memory is plugged and unplugged while the guest runs: DIMMs, and virtio-mem in separate slots.
 
-A DIMM comes and goes whole; the guest writes its page structures when it comes and moves its pages away before it goes.
-virtio-mem's slot appears with its first block; blocks that are unplugged are dropped with MADV_DONTNEED, and the slot
-goes with its last one. Half of the guest's memory is there from the start, in slot 0.
+A DIMM is plugged and unplugged whole. The guest writes its page structures after plugging, and moves its pages away
+before unplugging. virtio-mem's slot is created with its first block and deleted with its last; unplugged blocks are
+dropped with MADV_DONTNEED. Half of the guest's memory is present from the start, in slot 0.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _BATCH = 1 << 8
 _BLOCKS = 4
 """Blocks of a virtio-mem slot."""
 _STRUCT_PAGE = 64
-"""A page of page structures describes so many pages."""
+"""The number of pages that one page of page structures describes."""
 _MOVED = 4
-"""One page in so many is in use, and moved away, when its block is unplugged."""
+"""One page in this many is in use, and moved away, when its block is unplugged."""
 
 
 @dataclass
@@ -37,17 +37,17 @@ class _Device:
     npages: int
     hva: int = 0
     edges: tuple[int, ...] = ()
-    """Where the blocks begin, and where the last one ends."""
+    """The starts of the blocks, and the end of the last one."""
     plugged: set[int] = field(default_factory=set)
     """Blocks."""
 
 
 class Hotplug(Scenario):
-    """All devices are plugged one after the other, then one at random changes at a time."""
+    """All devices are plugged one after another, then one random device changes at a time."""
 
     name = "hotplug"
     summary = "DIMMs and virtio-mem are plugged and unplugged as the guest runs"
-    stresses = "slots that come and go, cold caches after each, visits of whole slots"
+    stresses = "slots created and deleted, cold caches after each change, visits of whole slots"
     slots = 32
     fewest_slots = 2
     default_events = 100_000
@@ -84,7 +84,7 @@ def _devices(size: Size, boot: int) -> list[_Device]:
 
 
 def _plug(vm: Vm, host: Host, device: _Device) -> None:
-    """One block more; the slot with the first one. The guest writes the block's page structures."""
+    """Plug one more block, with the slot if it is the first. The guest writes the block's page structures."""
     length = device.npages << PAGE_SHIFT
     if not device.plugged:
         device.hva = host.mmap(length)
@@ -96,7 +96,10 @@ def _plug(vm: Vm, host: Host, device: _Device) -> None:
 
 
 def _unplug(vm: Vm, host: Host, device: _Device, draw: np.random.Generator) -> None:
-    """All blocks go, in an order drawn, and the slot with the last one. The guest reads what it moves away."""
+    """Unplug all blocks in random order, and the slot with the last one.
+
+    The guest reads the pages that it moves away.
+    """
     for block in draw.permutation(sorted(device.plugged)).tolist():
         first, end = device.edges[block], device.edges[block + 1]
         vm.access(0, device.gfn + np.arange(first, end, _MOVED))
@@ -107,7 +110,7 @@ def _unplug(vm: Vm, host: Host, device: _Device, draw: np.random.Generator) -> N
 
 
 def _work(vm: Vm, boot: int, there: list[_Device], draw: np.random.Generator) -> None:
-    """Accesses in boot memory and in the devices that are there, half and half."""
+    """Accesses, half in boot memory and half in the plugged devices."""
     gfns = draw.integers(0, boot, _BATCH)
     if there:
         base, npages = (np.array(column) for column in zip(*((d.gfn, d.edges[1]) for d in there), strict=True))

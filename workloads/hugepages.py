@@ -1,7 +1,7 @@
-"""hugepages: memory comes in blocks of 2 MiB, is split where a page of a block goes, and collapsed again.
+"""hugepages: memory is allocated in blocks of 2 MiB, split when one page of a block is dropped, and collapsed again.
 
-The first touch of a block fills and maps it whole. Dropping one page splits the block: a visit of the page within one
-of the block. What is left is mapped page by page until khugepaged collapses it.
+The first touch of a block fills and maps it whole. Dropping one page splits the block: a visit of the page within a
+visit of the block. The remaining pages are mapped one by one until khugepaged collapses the block.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ._guest import BLOCK, VCPUS, lay_out, vcpus, writes
 
 _BATCH = 1 << 12
 _SPLIT = 32
-"""Blocks that are split, worked in and collapsed again at a time."""
+"""Blocks that are split, accessed and collapsed again at a time."""
 _DROPPED = 4
 """Blocks that are dropped whole."""
 
 
 class HugePages(Scenario):
-    """Slots whose gfn and hva agree in their low bits, so that huge pages are mapped as such."""
+    """Slots whose gfn and hva agree in their low bits, so that huge pages are mapped as huge pages."""
 
     name = "hugepages"
     summary = "huge pages are filled, split and collapsed"
@@ -36,7 +36,7 @@ class HugePages(Scenario):
         draw = size.draw()
         host = Host(2 * size.memory + (64 << 20))
         vm = Vm(strategy, host, vcpus=VCPUS, limit=size.events)
-        # Slots smaller than a block hold no huge page and need no such place.
+        # Slots smaller than a block contain no huge page and need no alignment.
         align = BLOCK if size.memory >> PAGE_SHIFT >= BLOCK * size.slots else 1
         guest = lay_out(vm, host, size, draw, align=align)
         for vma in list(host.vmas):

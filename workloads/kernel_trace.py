@@ -1,16 +1,16 @@
 """KVM's trace events, as tracefs, `trace-cmd report` and `perf script` print them: VMs' faults and notifier calls.
 
-    kvm_page_fault            a gfn lookup, where guest-physical addresses fault (two-dimensional paging)
-    kvm_mmu_spte_requested    a gfn lookup: a fault that got as far as its page
-    kvm_mmu_pagetable_walk    no lookup: before a fault under shadow paging; alone, a fault of the guest's own, or MMIO
-    kvm_tdp_mmu_spte_changed  a gfn lookup where an spte becomes present and no fault tells of it
+    kvm_page_fault            a gfn lookup, if its addresses are guest-physical (two-dimensional paging)
+    kvm_mmu_spte_requested    a gfn lookup: a fault that reached its page
+    kvm_mmu_pagetable_walk    no lookup: precedes a fault under shadow paging; otherwise the guest's own fault, or MMIO
+    kvm_tdp_mmu_spte_changed  a gfn lookup, if an spte becomes present and no other event reports the fault
     kvm_unmap_hva_range       an hva visit of its range
     kvm_age_hva               an hva visit of its range
-    kvm_test_age_hva          an hva visit of one byte, as the kernel makes it
+    kvm_test_age_hva          an hva visit of one byte, as the kernel performs it
     kvm_set_spte_hva          the same (Linux before 6.10)
     SLOT 3 gpa=0x.. size=0x.. hva=0x.. written to trace_marker: a slot change
 
-Which of the events is a fault is told by what else the same thread did; see `_faults.py`.
+`_faults.py` decides from the other events of the same thread which events are faults.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ from ._trace_lines import (
 
 _NAMES = (*(name.decode() for name in EVENTS), "SLOT marks")
 _SECOND = 10**9
-_REMEDY = "set tracefs' options to their defaults, or leave perf script's -F and trace-cmd report's options away"
+_REMEDY = "set tracefs' options to their defaults, or omit the options of perf script (-F) and trace-cmd report"
 _UNTOLD_VCPU = 0xFFFF
 
 
 class _Reader:
-    """What is known half-way through a file. One element of each array an event that matters."""
+    """The state within a file. Each array has one element per relevant event."""
 
     def __init__(self, source: Source, lines: re.Pattern[bytes], perf: bool) -> None:
         self.source = source
@@ -81,7 +81,7 @@ class _Reader:
         self.cut = False
 
     def read(self) -> None:
-        """Read all lines but a last one without its end, which would mislead where it is cut inside a number."""
+        """Read all lines except an unterminated last one, whose last number may be truncated."""
         for block in self.source.blocks():
             text, newline, rest = block.rpartition(b"\n")
             if rest:
@@ -91,7 +91,7 @@ class _Reader:
                 self._block(text.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in text else text)
 
     def _block(self, text: bytes) -> None:
-        """Read whole lines, the last without its end."""
+        """Read whole lines, the last without its line end."""
         number = self.lines
         found = self.pattern.findall(text)
         self.lines += len(found)
@@ -124,14 +124,14 @@ class _Reader:
             self.thread.append(self._thread(comm, first, second, tgid) if thread is None else thread)
 
     def _thread(self, comm: bytes, first: bytes, second: bytes, tgid: bytes) -> int:
-        """The index of a thread that is met for the first time."""
+        """The index of a new thread."""
         index = len(self.threads)
         self.thread_of[first, second] = index
         self.threads.append((second, first, comm) if second else (first, tgid.strip(b"-"), comm))
         return index
 
     def _event(self, number: int, told: Told, match: re.Match[bytes]) -> bool:
-        """Take an event in; False where it tells nothing that matters."""
+        """Store an event; False if it is not relevant."""
         a = b = 0
         vcpu = _UNTOLD_VCPU
         groups = match.groups()
@@ -144,7 +144,7 @@ class _Reader:
             a = int(groups[0] or groups[1], 16)
             b = a + 1
             if b >> 64:
-                raise self.source.fault(number, f"{a:#x} is no host address; the line is damaged")
+                raise self.source.fault(number, f"{a:#x} is not a host address; the line is damaged")
         elif told is Told.REQUESTED:
             a = int(groups[0] or groups[1], 16)
         elif told is Told.PAGE_FAULT:
@@ -152,7 +152,7 @@ class _Reader:
             if groups[0] is not None:
                 vcpu = int(groups[0])
                 if vcpu >= _UNTOLD_VCPU:
-                    raise self.source.fault(number, f"vCPU {vcpu} is beyond what KVM has; the line is damaged")
+                    raise self.source.fault(number, f"vCPU {vcpu} is above KVM's maximum; the line is damaged")
         elif told is Told.SPTE_CHANGED:
             space, gfn, level, old, new = groups
             a, b, after = int(gfn, 16), int(space), int(new, 16)
@@ -186,7 +186,7 @@ class _Reader:
         return self.source.not_a_line(number, line.decode("ascii", "backslashreplace"), cut=False, remedy=_REMEDY)
 
     def _no_event(self, number: int, line: bytes) -> None:
-        """Account for a line that is no event. Raises InputFileError where it should be one."""
+        """Count a line that is not an event. Raises InputFileError if it should be one."""
         lost = LOST.fullmatch(line)
         if lost is not None:
             self.lost_marks += 1
@@ -209,7 +209,7 @@ class _Reader:
             raise self._unparsed(number, line)
 
     def finish(self, form: str) -> Recording:
-        """The recording: faults told from their consequences, all in order of time."""
+        """The recording: faults merged with their consequences, all events in order of time."""
         recording = Recording(self.source.path, form, self.lines, changes=bool(self.slots), doubtful=True)
         told = np.frombuffer(self.told, dtype=np.uint8)
         thread = np.frombuffer(self.thread, dtype=np.uint32)
@@ -221,7 +221,7 @@ class _Reader:
         order = np.arange(len(told))
         if self.timed and bool((np.diff(time) < 0).any()):
             recording.remarks.append(
-                f"{int((np.diff(time) < 0).sum()):,} lines are earlier than the one before; put in order of time"
+                f"{int((np.diff(time) < 0).sum()):,} lines are earlier than the previous line; sorted by time"
             )
             order = np.argsort(time, kind="stable")
         lookups = faults(told[order], thread[order], a[order], recording)
@@ -247,7 +247,7 @@ class _Reader:
         events["kind"][visit] = EventKind.HVA_VISIT
         events["kind"][slot] = EventKind.SLOT_CHANGE
         events["a"], events["b"] = a, b
-        # Where no vCPU is told, the threads that fault are numbered in the order in which they come.
+        # Without vCPU numbers, faulting threads are numbered in the order of their first fault.
         asks = ~visit & ~slot & (told != Told.WALK)
         first = np.unique(thread[asks], return_index=True)
         rank = np.zeros(len(self.threads) + 1, dtype=np.uint16)
@@ -264,13 +264,13 @@ class _Reader:
         if self.lost_marks:
             number = f"{self.lost:,}" if self.lost else "an unknown number of"
             recording.remarks.append(
-                f"{number} events were lost while recording ({self.lost_marks:,} marks); larger buffers lose fewer"
+                f"{number} events were lost while recording ({self.lost_marks:,} marks); use larger buffers"
             )
         if self.cut:
             recording.counted["last lines without an end"] += 1
-            recording.remarks.append("the file is cut short: its last line, which has no end, is left out")
+            recording.remarks.append("the file is truncated: its last line has no end and is left out")
         if not self.timed:
-            recording.remarks.append("its clock counts ticks, so that it cannot be merged by time")
+            recording.remarks.append("its clock counts ticks, so it cannot be merged by time")
 
 
 def _named(tid: bytes, tgid: bytes, comm: bytes) -> Thread:
@@ -279,7 +279,7 @@ def _named(tid: bytes, tgid: bytes, comm: bytes) -> Thread:
 
 
 class Ftrace(Importer):
-    """Reads what tracefs and `trace-cmd report` print."""
+    """Reads the text of tracefs and `trace-cmd report`."""
 
     name = "ftrace"
     title = "ftrace text (tracefs trace, trace-cmd report)"
@@ -296,7 +296,7 @@ class Ftrace(Importer):
 
 
 class PerfScript(Importer):
-    """Reads what `perf script` prints."""
+    """Reads the text of `perf script`."""
 
     name = "perf-script"
     title = "perf script"

@@ -1,7 +1,7 @@
-"""ksm: the host merges pages of equal content, the guest writes some of them and they part again.
+"""ksm: the host merges pages of equal content; guest writes separate some of them again.
 
-ksmd write-protects each candidate and then replaces it by the shared page, a visit pair for each step; the first write
-to a merged page copies it. Every few rounds a stretch is given up for merging, which parts all of its pages.
+ksmd write-protects each candidate and then replaces it by the shared page, with a pair of visits per step. The first
+write to a merged page copies it. Every few rounds a range is excluded from merging, which separates all of its pages.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _UNMERGE_EVERY = 16
 
 
 class Ksm(Scenario):
-    """Stretches of host memory in turn, as ksmd goes through them."""
+    """Ranges of host memory in the order in which ksmd scans them."""
 
     name = "ksm"
-    summary = "same-page merging: pages are merged, written and part again"
+    summary = "same-page merging: pages are merged, written to and separated again"
     stresses = "repeated visits of the same single page, a visit within each fault"
     slots = 16
     memory = 128 << 20
@@ -45,7 +45,7 @@ class Ksm(Scenario):
         while not vm.recorder.full:
             first = first + count if first + 2 * count <= total else 0
             pages = order[first : first + count]
-            # Slots lie in the mapping with nothing between them, but for the last pages of shorter ones.
+            # Slots are adjacent in the mapping, except for the last pages of shorter ones.
             hva = int(guest.hva_pages[pages[0]]) << 12
             length = (int(guest.hva_pages[pages[-1]]) + 1 << 12) - hva
             host.advise(hva, length, mergeable=True)

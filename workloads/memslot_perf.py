@@ -1,12 +1,12 @@
 """memslot-perf-*: the six tests of the kernel's selftest memslot_perf_test, on the model.
 
-The layout is the test's: slot 0 holds the test's own program; from gpa 0x10000000 on come the others, equal but for the
-last one, which takes the remainder, and the first page of them is the one by which guest and host wait for each other.
-Each slot has a mapping of its own. `slots` counts slot 0, as the test's own option does. One vCPU and one thread of the
-host take turns here, where the test lets them run at once.
+The layout is the test's: slot 0 contains the test's own program. The other slots follow from gpa 0x10000000 on, of
+equal size except for the last one, which takes the remainder. Guest and host synchronise through their first page. Each
+slot has a mapping of its own. `slots` includes slot 0, as the test's own option does. One vCPU and one thread of the
+host alternate here; in the test they run concurrently.
 
-An iteration is the test's own; how many there are is told by the events asked for, not by a clock. The test starts with
-as many slots as KVM allows, which `slots` gives as well; the default is the 509 user slots of older kernels.
+An iteration is the test's own; the requested number of events ends a run, not a clock. The test starts with KVM's
+maximum number of slots, which `slots` can set; the default is the 509 user slots of older kernels.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ Ints = npt.NDArray[np.int64]
 _FIRST_GFN = 0x1000_0000 >> PAGE_SHIFT
 _PROGRAM_PAGES = 512
 _CHUNK_PAGES = 512
-"""What `unmap-chunked` drops at once."""
+"""Pages that `unmap-chunked` drops at once."""
 _MOVE_PAGES = 50
-"""What the guest writes around the slot that moves."""
+"""Pages that the guest writes in and next to the slot that moves."""
 _BATCH = 1 << 15
 
 
@@ -45,7 +45,7 @@ class _Area:
 
     @property
     def first(self) -> int:
-        """The gfn behind the page by which both sides wait: where the test begins."""
+        """The gfn after the synchronisation page, at which the test begins."""
         return _FIRST_GFN + 1
 
     @property
@@ -54,11 +54,11 @@ class _Area:
         return int(self.edges[-1]) - self.first
 
     def hva(self, gfn: int) -> int:
-        """Where the host has a gfn."""
+        """The host page of each gfn."""
         return int(self.hva_pages[gfn - _FIRST_GFN]) << PAGE_SHIFT
 
     def in_slots(self, first: int, count: int) -> list[tuple[int, int]]:
-        """Pages [first, first + count) of the test, cut where slots end: hva and bytes of each part."""
+        """Pages [first, first + count) of the test, divided at slot boundaries: hva and bytes of each part."""
         start, end = self.first + first, self.first + first + count
         inside = self.edges[(self.edges > start) & (self.edges < end)]
         cuts = [start, *inside.tolist(), end]
@@ -66,7 +66,7 @@ class _Area:
 
     def drop(self, host: Host, first: int, count: int, chunk: int) -> None:
         """MADV_DONTNEED of pages of the test, at most `chunk` at once, and never across slots."""
-        if chunk == 1 or len(self.edges) > self.pages:  # a page a slot: the same, whatever the chunk
+        if chunk == 1 or len(self.edges) > self.pages:  # one page per slot: the same for every chunk size
             begin = self.first + first - _FIRST_GFN
             host.dontneed_pages(self.hva_pages[begin : begin + count])
             return
@@ -103,11 +103,11 @@ class MemslotPerf(Scenario):
         return vm
 
     def prepare(self, area: _Area) -> None:
-        """Raise UsageError where the test cannot be made with these slots."""
+        """Raise UsageError if the test is not possible with these slots."""
 
     @abstractmethod
     def iterate(self, vm: Vm, host: Host, area: _Area) -> _Area:
-        """One iteration; the slots that it leaves."""
+        """One iteration; returns the resulting slots."""
 
 
 def _set_up(vm: Vm, host: Host, pages: int, slots: int) -> _Area:
@@ -150,7 +150,7 @@ class _UnmapChunked(_Unmap):
 
 class _Move(MemslotPerf):
     inside = 0
-    """Of the pages written, those in the slot that moves."""
+    """The number of written pages in the slot that moves."""
 
     def prepare(self, area: _Area) -> None:
         last = int(area.edges[-1] - area.edges[-2])
@@ -158,13 +158,13 @@ class _Move(MemslotPerf):
         if last < self.inside or below < _MOVE_PAGES - self.inside:
             raise UsageError(
                 f"{self.name}: {last:,} pages in the last slot and {below:,} below it; "
-                f"it writes {self.inside} there and {_MOVE_PAGES - self.inside} below: take fewer slots or more memory"
+                f"it writes {self.inside} there and {_MOVE_PAGES - self.inside} below; use fewer slots or more memory"
             )
 
     def iterate(self, vm: Vm, host: Host, area: _Area) -> _Area:
         number, gfn, end = len(area.edges) - 1, int(area.edges[-2]), int(area.edges[-1])
         length, hva = (end - gfn) << PAGE_SHIFT, area.hva(gfn)
-        # The guest goes round and round; it is three quarters through when the slot moves.
+        # The guest writes cyclically; it has finished three quarters when the slot moves.
         written = np.roll(np.arange(gfn + self.inside - _MOVE_PAGES, gfn + self.inside), _MOVE_PAGES // 4)
         vm.access(0, written, True)
         vm.set_user_memory_region(number, end << PAGE_SHIFT, length, hva)
@@ -179,7 +179,7 @@ class _MoveActive(_Move):
 
 class _Rw(MemslotPerf):
     def iterate(self, vm: Vm, host: Host, area: _Area) -> _Area:
-        """A whole run, since its later rounds find every page mapped and ask nothing; the next one has slots anew."""
+        """A whole run per iteration, with new slots: later rounds of a run cause no lookups, since pages are mapped."""
         for hva, length in area.in_slots(0, area.pages):
             host.write(hva, length >> PAGE_SHIFT)
         for at in range(0, area.pages, _BATCH):
@@ -213,7 +213,7 @@ MEMSLOT_PERF = (
     ),
     _UnmapChunked(
         "unmap-chunked",
-        "the kernel's unmap test by 2 MiB: the host drops 512 pages at once, cut at slots' ends",
+        "the kernel's unmap test by 2 MiB: the host drops 512 pages at once, up to slot boundaries",
         "visits of many pages in hva order",
         128 << 20,
         20_000,
@@ -221,14 +221,14 @@ MEMSLOT_PERF = (
     _MoveActive(
         "move-active",
         "the kernel's move test: the last slot moves and returns, half of the writes in it",
-        "moves, lookups that miss meanwhile",
+        "moves, and lookups that miss in between",
         512 << 20,
         50_000,
     ),
     _Move(
         "move-inactive",
-        "the kernel's move test with writes just below the slot that moves",
-        "moves, lookups that must not suffer from them",
+        "the kernel's move test with writes directly below the slot that moves",
+        "moves, and lookups that they must not slow down",
         512 << 20,
         50_000,
     ),

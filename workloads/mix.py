@@ -1,7 +1,7 @@
-"""mix: one host that does everything to one guest: the working set runs on while memory management takes its turns.
+"""mix: all host operations on one guest: accesses to the working set alternate with memory management.
 
-The turns' order is drawn: ballooning, ageing, a round of dirty logging, NUMA hints, protection changes, soft-dirty
-tracking, a fork, same-page merging, collapses, reclaim of a stretch, a slot that moves.
+The order of operations is random: ballooning, ageing, a round of dirty logging, NUMA hints, protection changes,
+soft-dirty tracking, a fork, same-page merging, collapses, reclaim of a range, a slot that moves.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from ._guest import VCPUS, Guest, lay_out, near_and_far, vcpus, writes
 
 _BATCH = 1 << 10
 _PAGES = 1 << 7
-"""Pages that a turn is about, at most."""
+"""The maximum number of pages of one operation."""
 _MERGED = 16
 
 
 class Mix(Scenario):
-    """Turns as they are drawn."""
+    """Operations in random order."""
 
     name = "mix"
-    summary = "everything in turns: balloon, ageing, dirty logs, fork, merging, swapping, moves"
-    stresses = "all operations at once, in no proportion that suits anyone"
+    summary = "all operations: balloon, ageing, dirty logs, fork, merging, swapping, moves"
+    stresses = "all operations together, in proportions that favour no structure"
     slots = 16
     memory = 128 << 20
     default_events = 50_000
@@ -77,7 +77,7 @@ def _damon(vm: Vm, guest: Guest, draw: np.random.Generator) -> None:
 
 
 def _dirty_log(vm: Vm, guest: Guest, draw: np.random.Generator) -> None:
-    """Logging of one slot is switched on, and off again a batch of writes later."""
+    """Logging of one slot is enabled, and disabled one batch of writes later."""
     slot = int(draw.integers(0, guest.slots))
     hva, length = guest.slot_range(slot)
     first, end = int(guest.before[slot]), int(guest.before[slot + 1])
@@ -89,7 +89,7 @@ def _dirty_log(vm: Vm, guest: Guest, draw: np.random.Generator) -> None:
 
 
 def _move(vm: Vm, guest: Guest, draw: np.random.Generator) -> None:
-    """A slot goes behind all others, is missed where it was, and returns."""
+    """A slot moves after all others, lookups at its old place miss, and it returns."""
     slot = int(draw.integers(0, guest.slots))
     hva, length = guest.slot_range(slot)
     first, end = int(guest.before[slot]), int(guest.before[slot + 1])

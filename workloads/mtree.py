@@ -1,4 +1,4 @@
-"""QEMU's memory map as its monitor prints it: `info mtree -f`, with `info mtree` beside it where there is one.
+"""QEMU's memory map as its monitor prints it: `info mtree -f`, optionally with `info mtree`.
 
     FlatView #1
      AS "memory", root: system
@@ -6,10 +6,10 @@
       0000000000000000-00000000000effff (prio 0, ram): ram0 KVM
       00000000000f0000-00000000000fffff (prio 0, ram): pc.bios KVM
 
-The ram, rom, romd and nv-ram lines of the address space "memory" are the slots that KVM has, with identical ranges
+The ram, rom, romd and nv-ram lines of the address space "memory" are KVM's slots, with identical ranges
 (compared on QEMU 7.2 for every recorded machine). Slot ids, host addresses and dirty logging are not printed. The
 regions' own types are in `info mtree`: a rom line of a ram region is a shadow (PAM), which KVM maps writable.
-Other monitor output around the map is passed over.
+Other monitor output around the map is ignored.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _REMEDY = "save the output of `info mtree -f` again"
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A line of the map that KVM has a slot for: [gpa, gpa + size) holds `region` from `offset` on."""
+    """A line of the map with a slot in KVM: [gpa, gpa + size) maps `region` from `offset` on."""
 
     line: int
     gpa: int
@@ -62,7 +62,7 @@ class _View:
 
 @dataclass
 class _Regions:
-    """What `info mtree` tells: each region's own type, and how many regions bear a name."""
+    """The content of `info mtree`: each region's own type, and the number of regions with a name."""
 
     types: dict[str, str] = field(default_factory=dict)
     sections: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -105,12 +105,12 @@ class Mtree(Importer):
             rows.append(SlotRow(part.line, slot, part.gpa, part.size, hva, READONLY if readonly else 0))
         recording.table = slot_table(source, rows)
         recording.remarks.append(
-            "slot ids, host addresses and dirty logging are not recorded: ids follow gpa, addresses are made up from "
-            "region and offset, so that aliases stay aliases"
+            "slot ids, host addresses and dirty logging are not recorded: ids follow gpa, addresses are constructed "
+            "from region and offset, so that aliases stay aliases"
         )
         if untold:
             recording.remarks.append(
-                f"`info mtree` does not tell the own type of {', '.join(untold)}: READONLY taken from the flat view"
+                f"`info mtree` does not contain the type of {', '.join(untold)}: READONLY taken from the flat view"
             )
         return recording
 
@@ -167,7 +167,7 @@ class _Reader:
             view.dispatch = True
             return
         match = _FLAT.fullmatch(line)
-        if match is None or "(prio " in match[5]:  # a name that holds another line's parts: two lines torn into one
+        if match is None or "(prio " in match[5]:  # two damaged lines, joined into one
             raise self.source.unparsed(number, _REMEDY)
         start, last = int(match[1], 16), int(match[2], 16)
         if last < start:
@@ -199,27 +199,27 @@ class _Reader:
 
 
 def _machine_view(source: Source, views: list[_View]) -> _View:
-    """The flat view that KVM's slots follow."""
+    """The flat view of the address space that KVM uses."""
     for space in _MACHINE_SPACES:
         found = [view for view in views if space in view.spaces]
         if not found:
             continue
         maps = {tuple((p.gpa, p.size, p.type, p.region, p.offset) for p in view.parts) for view in found}
         if len(maps) > 1:
-            raise source.fault(found[1].line, f"a second memory map, unlike that of line {found[0].line}; keep one")
+            raise source.fault(found[1].line, f"a second memory map, unequal to that of line {found[0].line}; keep one")
         if not found[0].parts:
-            raise source.fault(found[0].line, "the memory map holds no ram or rom; was it cut short?")
+            raise source.fault(found[0].line, "the memory map has no ram or rom; is it truncated?")
         return found[0]
     raise source.fault(None, 'no flat view of the address space "memory"; save the whole output of `info mtree -f`')
 
 
 def _whole_pages(parts: Iterable[_Part], recording: Recording) -> Iterable[_Part]:
-    """The pages that each part covers wholly, which is what QEMU gives KVM."""
+    """The pages that each part covers completely, as QEMU passes them to KVM."""
     for part in parts:
         start = -(-part.gpa // PAGE_SIZE) * PAGE_SIZE
         end = (part.gpa + part.size) // PAGE_SIZE * PAGE_SIZE
         if end <= start:
-            recording.counted["ranges smaller than a page, for which there is no slot"] += 1
+            recording.counted["ranges smaller than a page, which have no slot"] += 1
             continue
         yield _Part(part.line, start, end - start, part.type, part.region, part.offset + start - part.gpa)
 
@@ -227,8 +227,9 @@ def _whole_pages(parts: Iterable[_Part], recording: Recording) -> Iterable[_Part
 def _blocks(parts: list[_Part], regions: _Regions) -> list[str]:
     """The memory block behind each part.
 
-    It goes by the region's name, so that two mappings of one region share their host memory. Where several regions
-    bear a name (two graphics cards), parts that would share go to different ones as far as there are.
+    Blocks are identified by the region's name, so that two mappings of one region share their host memory. If several
+    regions have one name (two graphics cards), parts that would share memory are assigned to different regions, as far
+    as there are enough.
     """
     taken: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     out: list[str] = []

@@ -1,7 +1,7 @@
-"""postcopy: a migrated guest runs before its memory is there; userfaultfd fetches what it touches.
+"""postcopy: a migrated guest runs before its memory has arrived; userfaultfd fetches the pages that it touches.
 
-The destination drops what the source has written since it was sent, in ranges, and lets userfaultfd catch what is
-missing. The guest's own touches are served as they come while a stream in the background fills in the rest.
+The destination drops, in ranges, the pages that the source wrote after sending them; userfaultfd catches accesses to
+missing pages. The guest's faults are served at once, while a background stream copies the other pages.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _DISCARDS = 64
 
 
 class Postcopy(Scenario):
-    """All memory comes over first; later migrations bring half of it, what was dropped."""
+    """The first migration copies all memory; later ones copy the half that was dropped."""
 
     name = "postcopy"
-    summary = "post-copy migration: missing pages come as they are touched, or in the background"
-    stresses = "cold lookups all over the slots, visits of ranges beforehand"
+    summary = "post-copy migration: missing pages arrive when they are touched, or in the background"
+    stresses = "cold lookups in all slots, after visits of ranges"
     slots = 16
 
     def play(self, strategy: Strategy, size: Size) -> Vm:
@@ -52,7 +52,7 @@ class Postcopy(Scenario):
 
 
 def _discard(host: Host, hva: int, total: int, draw: np.random.Generator) -> None:
-    """Drop every other one of the stretches between places that are drawn."""
+    """Drop every other one of the ranges between random boundaries."""
     edges = np.unique(np.concatenate([[0, total], draw.integers(0, total, 2 * _DISCARDS)])).tolist()
     for first, end in zip(edges[:-1:2], edges[1::2], strict=False):
         host.dontneed(hva + (first << PAGE_SHIFT), (end - first) << PAGE_SHIFT)

@@ -1,8 +1,8 @@
-"""precopy: live migration by dirty logging. Rounds of collecting what was written while the guest goes on writing.
+"""precopy: live migration by dirty logging. Rounds collect the written pages while the guest continues to write.
 
-Logging is switched on in every slot, which protects all of memory; each round reads and clears every slot's log, which
-protects the pages again that it names. When the rounds are over logging is switched off, as after a migration that was
-cancelled, and the next one begins.
+Logging is enabled in every slot, which write-protects all of memory. Each round reads and clears every slot's log,
+which protects the logged pages again. After the rounds logging is disabled, as after a cancelled migration, and the
+next migration begins.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _BATCH = 1 << 13
 
 
 class Precopy(Scenario):
-    """Every write fault goes through the slot's dirty log."""
+    """Every write fault sets a bit in the slot's dirty log."""
 
     name = "precopy"
-    summary = "live migration: dirty logging in rounds, switched on and off"
+    summary = "live migration: dirty logging in rounds, enabled and disabled"
     stresses = "changes of flags on every slot, a lookup for each page written in a round"
     slots = 16
 

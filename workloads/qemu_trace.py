@@ -3,7 +3,7 @@
     kvm_set_user_memory Slot#0 flags=0x0 gpa=0x0 size=0x40000000 ua=0x7f3287e00000 ret=0
     24960@1700000000.123456:kvm_set_user_memory AddrSpace#0 Slot#3 flags=0x0 ... guest_memfd=-1 ... ret=0
 
-Recorded with `-trace enable=kvm_set_user_memory,file=F`. Before QEMU 8.2 the slot number holds the address space too
+Recorded with `-trace enable=kvm_set_user_memory,file=F`. Before QEMU 8.2 the slot number includes the address space
 (as_id << 16 | id). A size of 0 deletes. Lines that start with # are comments, such as marks of phases.
 """
 
@@ -58,9 +58,7 @@ class QemuTrace(Importer):
             if seconds is not None:
                 now = int(seconds) * 10**9 + int(micros) * 1000
                 if now < last:
-                    raise source.fault(
-                        number, "earlier than the line before it; the recording's lines are out of order"
-                    )
+                    raise source.fault(number, "earlier than the previous line; the recording's lines are out of order")
                 last = now
             slot = int(slot_text)
             if slot >> 32 or (space is not None and slot >> 16):
@@ -76,7 +74,7 @@ class QemuTrace(Importer):
                 held.pop(slot, None)
             else:
                 if slot in held and (held[slot] ^ flags) & READONLY:
-                    # QEMU carries this out with two ioctls, of which it traces the second only.
+                    # QEMU performs this with two ioctls and traces the second only.
                     calls.append((slot, address, 0, userspace, 0))
                     lines.append(number)
                     times.append(last)
@@ -87,14 +85,14 @@ class QemuTrace(Importer):
             times.append(last)
         recording.events = slot_events(calls)
         recording.event_lines = np.array(lines, dtype=np.int64)
-        # Lines without a time have that of the line before; at the beginning there is none.
+        # Lines without a time take that of the previous line; at the beginning there is none.
         if times and times[0]:
             recording.times = np.array(times, dtype=np.int64)
         return recording
 
 
 def _passed_over(source: Source, number: int, line: str) -> str:
-    """What a line is that tells no slot change. Raises InputFileError where it should have."""
+    """The kind of a line without a slot change. Raises InputFileError if it should have one."""
     if not line.strip():
         return "blank lines"
     if line.startswith("#"):

@@ -1,7 +1,7 @@
-"""Recordings of real VMs that ship with the package: each is `data/NAME.parquet` with `data/NAME.json` beside it.
+"""Recordings of real VMs that ship with the package: each is `data/NAME.parquet` with a `data/NAME.json`.
 
-The JSON tells `summary`, `stresses` and `slots` (those at the end), so that listing workloads reads no trace. A
-recording is added by adding these two files; `data/README.md` tells where each comes from.
+The JSON has `summary`, `stresses` and `slots` (the number at the end), so listing workloads reads no trace. To add a
+recording, add these two files; `data/README.md` describes the source of each.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DATA = Path(__file__).parent / "data"
 
 
 class Recorded(Workload):
-    """A trace that ships."""
+    """A trace that ships with the package."""
 
     origin = Origin.RECORDED
 
@@ -29,14 +29,14 @@ class Recorded(Workload):
         self._path = path
 
     def build(self, *, slots: int | None = None, events: int | None = None, seed: int = 0) -> Trace:
-        """The first `events` events, or all where there are no more. The seed is ignored.
+        """The first `events` events, or all if there are fewer. The seed is ignored.
 
-        Raises UsageError where other slots are asked for, or no events.
+        Raises UsageError for another number of slots, and for no events.
         """
         if slots not in (None, self.slots):
             raise UsageError(f"workload '{self.name}' was recorded with {self.slots} slots; it cannot have {slots:,}")
         if events is not None and events < 1:
-            raise UsageError(f"{events:,} events: ask for at least 1")
+            raise UsageError(f"{events:,} events; --events must be at least 1")
         trace = read_trace(self._path)
         if events is None or events >= len(trace.events):
             return trace

@@ -3,7 +3,7 @@
     slot,gpa,size,hva,flags                  what `slotlookup import --slots` writes; numbers decimal or 0x hex
     slot,gpa,size,kind,block,block_offset    ranges of guest memory by the block that backs them; no host addresses
 
-Slot numbers hold the address space too (as_id << 16 | id). Lines that start with # are comments.
+Slot numbers include the address space (as_id << 16 | id). Lines that start with # are comments.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _number(text: str) -> int:
 def _rows(
     source: Source, recording: Recording, header: str, row: re.Pattern[str]
 ) -> Iterator[tuple[int, re.Match[str]]]:
-    """The rows below the header. Raises InputFileError where a line is neither."""
+    """The rows below the header. Raises InputFileError for any other line."""
     begun = False
     for number, line in enumerate(source.lines, 1):
         if not line.strip() or line.startswith("#"):
@@ -63,7 +63,7 @@ class SlotTable(Importer):
         decimal = False
         for number, match in _rows(source, recording, SLOTS_HEADER, _SLOT):
             if number == len(source.lines) and source.unterminated and match[5] == "0" and not decimal:
-                # Could be the beginning of 0x2; only rows above that write flags as decimals show that it is not.
+                # This could be a truncated 0x2; only earlier rows with decimal flags exclude that.
                 raise source.unparsed(number)
             decimal = decimal or not match[5].startswith("0x")
             rows.append(SlotRow(number, *(_number(text) for text in match.groups())))
@@ -72,7 +72,7 @@ class SlotTable(Importer):
 
 
 class RangeTable(Importer):
-    """Reads a table of ranges by memory block; host addresses are made up."""
+    """Reads a table of ranges by memory block; host addresses are constructed."""
 
     name = "range-table"
     title = f"range table ({RANGES_HEADER})"
@@ -101,7 +101,7 @@ class RangeTable(Importer):
         ]
         recording.table = slot_table(source, rows)
         recording.remarks += [
-            "host addresses are not recorded: made up from block and offset, so that aliases stay aliases",
+            "host addresses are not recorded: constructed from block and offset, so that aliases stay aliases",
             "READONLY is not recorded: taken as set where all of a block is rom",
         ]
         return recording

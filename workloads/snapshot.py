@@ -1,7 +1,7 @@
-"""snapshot: the hypervisor forks, so that a child writes out memory as it was; the guest copies what it writes.
+"""snapshot: the hypervisor forks, and the child saves a snapshot of memory; the guest's writes copy pages.
 
-Fork takes the right to write from every page at once: one visit for all of memory. Each first write then costs two
-lookups, since its own copy of the page overtakes the fault, with a visit of that page between.
+Fork write-protects every page at once: one visit for all of memory. Each first write then costs two lookups with a
+visit of the page between them, since the copy of the page invalidates the fault in progress.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _BATCHES = 4
 
 
 class Snapshot(Scenario):
-    """Fork, work, the child's end, work; over and over."""
+    """Fork, accesses, the child's exit, accesses; repeatedly."""
 
     name = "snapshot"
     summary = "fork for a snapshot: the guest copies each page before it writes"
-    stresses = "visits that meet every slot; a visit between the two lookups of a fault"
+    stresses = "visits that find every slot; a visit between the two lookups of a fault"
     slots = 16
 
     def play(self, strategy: Strategy, size: Size) -> Vm:

@@ -1,7 +1,7 @@
-"""steady: a guest that runs in its working set while the host drops pages and reads ages behind its back.
+"""steady: a guest that runs in its working set while the host drops pages and samples ages.
 
-Nine of ten accesses go to the tenth of the memory that is in use just now, which drifts; a third of them write. Between
-batches the host drops a few pages, as a balloon does, and samples ages, as DAMON does.
+Nine of ten accesses are to the tenth of the memory that is the current working set, which drifts; a third of them
+write. Between batches the host drops a few pages, as a balloon does, and samples ages, as DAMON does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SAMPLED = 1024
 
 
 class Steady(Scenario):
-    """Equal slots with holes between them, host memory in one mapping, in an order of its own."""
+    """Equal slots with holes between them; host memory in one mapping, in another order."""
 
     name = "steady"
     summary = "a working set that drifts, with ballooned pages and sampled ages"

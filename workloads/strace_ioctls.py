@@ -4,7 +4,7 @@
         memory_size=983040, userspace_addr=0x7f3287e00000}) = 0                              (one line)
 
 Recorded with `strace -f -X verbose -e trace=ioctl -o F`; the other -X forms, timestamps, -y and -T are understood too.
-A call that strace split in two (`<unfinished ...>`, `resumed`) takes its place where it was resumed.
+A call that strace split in two (`<unfinished ...>`, `resumed`) is placed where it was resumed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MARK = re.compile(
 )
 _REMEDY = "record with `strace -f -X verbose -e trace=ioctl`"
 _EPOCH = 1_000_000_000
-"""From here on a leading number of seconds is time since 1970 (-ttt), not since the last call (-r)."""
+"""A leading number of seconds from this value on is a time since 1970 (-ttt), not since the last call (-r)."""
 
 
 def _number(text: str) -> int:
@@ -59,7 +59,7 @@ def _is_slot_call(request: str) -> bool:
 
 @dataclass
 class _Reader:
-    """What is known half-way through a file."""
+    """The state within a file."""
 
     source: Source
     recording: Recording
@@ -105,18 +105,18 @@ class _Reader:
         if time is None or ":" in time or float(time) < _EPOCH:
             return
         if float(time) < self.last:
-            raise self.source.fault(number, "earlier than the line before it; the recording's lines are out of order")
+            raise self.source.fault(number, "earlier than the previous line; the recording's lines are out of order")
         self.last = float(time)
 
     def _join(self, number: int, pid: str, name: str, rest: str) -> str | None:
-        """The whole of a call that strace split; None for one that does not matter."""
+        """The complete call of two parts that strace split; None for a call that is not relevant."""
         begun = self.unfinished.pop(pid, None)
         if begun is not None and begun[1] == name:
             return begun[2] + rest.replace(" ) ", ") ", 1) if rest.startswith(" ) ") else begun[2] + rest
         if name != "ioctl" and begun is None:
             return None
         raise self.source.fault(
-            number, f"resumes a call of {name} whose beginning is not in the file; record from VM start"
+            number, f"resumes a call of {name} whose beginning is not in the file; record from the start of the VM"
         )
 
     def _call(self, number: int, body: str) -> None:
@@ -132,12 +132,12 @@ class _Reader:
             self._slot_call(number, fd, body)
             return
         if "MEMORY_REGION" in body or "guest_phys_addr" in body:
-            raise self.source.unparsed(number, _REMEDY)  # a slot call whose number is torn
+            raise self.source.unparsed(number, _REMEDY)  # a slot call whose request number is damaged
         counted["other ioctls"] += 1
         if "KVM_CREATE_VM " in f"{request} " and self.vm is not None and body.endswith(f" = {self.vm[0]}"):
             raise self.source.fault(
                 number,
-                f"a second VM is made on fd {self.vm[0]}, whose slots line {self.vm[1]} began; split the file here",
+                f"a second VM on fd {self.vm[0]}, which has had slots since line {self.vm[1]}; split the file here",
             )
 
     def _slot_call(self, number: int, fd: int, body: str) -> None:

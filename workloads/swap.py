@@ -1,8 +1,8 @@
-"""swap: a guest whose memory does not fit into the host's, so that reclaim ages, unmaps and writes out its pages.
+"""swap: a guest whose memory exceeds the host's, so that reclaim ages, unmaps and writes out its pages.
 
-The host has five eighths of what the guest believes to have. Most accesses stay in a working set that fits; the others
-push it out. Reclaim asks for the age of each page that it looks at and unmaps what is old, page after page. The EPT of
-2008 cannot tell; each of the answers that were discussed then has a scenario of its own.
+The host has five eighths of the guest's memory. Most accesses stay in a working set that fits; the others evict it.
+Reclaim queries the age of each page that it scans, and unmaps old pages one by one. The EPT of 2008 has no accessed
+bits; each of the policies that were discussed then has a scenario of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Swap(Scenario):
         vm = Vm(strategy, host, paging=self._paging, era=self._era, vcpus=VCPUS, limit=size.events)
         guest = lay_out(vm, host, size, draw)
         total = guest.total
-        # All that the host can hold is there, and reclaim begins with the next page.
+        # The host's memory is full, and reclaim begins with the next page.
         there = draw.permutation(total)[: host.spare]
         for at in range(0, len(there), BATCH):
             vm.access(0, guest.gfns[there[at : at + BATCH]], True)
@@ -53,20 +53,20 @@ SWAP = (
     Swap(
         "swap",
         "a guest larger than its host: reclaim ages pages, unmaps and swaps them",
-        "ageing and visits in the order of the host's lists, lookups of what comes back",
+        "ageing and visits in the order of the host's lists, lookups of pages that return",
         find_paging("ept"),
         "6.18",
     ),
     Swap(
         "swap-2008-always-young",
         "the same on EPT without accessed bits: mapped pages count as used",
-        "ageing that tells nothing: more of it for each page that goes",
+        "ageing without information: more of it for each evicted page",
         find_paging("ept-2008", YoungPolicy.ALWAYS_YOUNG),
         "2.6.27",
     ),
     Swap(
         "swap-2008-unmap",
-        "the same on EPT without accessed bits: an asked page counts as used and is unmapped",
+        "the same on EPT without accessed bits: a queried page counts as used and is unmapped",
         "ageing that costs the guest a lookup each time",
         find_paging("ept-2008", YoungPolicy.YOUNG_AND_UNMAP),
         "2.6.27",
@@ -74,7 +74,7 @@ SWAP = (
     Swap(
         "swap-2008-not-young",
         "the same on EPT without accessed bits: nothing counts as used",
-        "visits of pages in use, which come back from the swap cache",
+        "visits of pages in use, which return from the swap cache",
         find_paging("ept-2008", YoungPolicy.NOT_YOUNG),
         "2.6.27",
     ),

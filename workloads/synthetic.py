@@ -1,7 +1,7 @@
-"""Synthetic workloads: seeded layouts of 1 to 32,764 slots and access patterns that tell structures apart.
+"""Synthetic workloads: seeded layouts of 1 to 32,764 slots and access patterns that distinguish structures.
 
-Every trace holds gfn lookups and hva visits: after each four lookups one visit that follows the same pattern, of a
-single page, and of every sixty-fourth visit of 16 to 1,024 pages. The numbers come from NumPy's PCG64 with the seed
+Every trace contains gfn lookups and hva visits: after each four lookups one visit with the same pattern, of a single
+page; every sixty-fourth visit covers 16 to 1,024 pages. The numbers come from NumPy's PCG64 with the seed
 given, so the same seed gives the same trace.
 """
 
@@ -25,17 +25,17 @@ DEFAULT_SLOTS = 512
 DEFAULT_EVENTS = 1_000_000
 FEWEST_EVENTS = 20_000
 SCANNED = 2_000_000_000
-"""Slots times events that the default number of events keeps to, so that a linear scan stays affordable."""
+"""The maximum of slots times events for the default number of events, so that a linear scan stays affordable."""
 
 _LOOKUPS_PER_VISIT = 4
 _LONG_VISIT_EVERY = 64
 _LONG_VISIT_PAGES = (16, 1024)
 _LARGEST_SLOT_BITS = 14
-"""Slots have 1 to 2^14 - 1 pages (64 MiB), each power of two as likely as another."""
+"""Slots have 1 to 2^14 - 1 pages (64 MiB); all powers of two are equally likely."""
 _HOLE_PAGES = 4096
 VCPUS = 8
 _STAY = 64
-"""Accesses of a vCPU to one slot before it goes on to the next of its own."""
+"""Accesses of a vCPU to one slot before its next one."""
 _HVA_BASE_PAGE = 0x7F00_0000_0000 >> PAGE_SHIFT
 _GIB_PAGES = 1 << 18
 
@@ -46,12 +46,12 @@ def default_events(slots: int) -> int:
 
 
 def layout(slots: int, seed: int) -> tuple[Memslot, ...]:
-    """`slots` slots in gfn order: of varying size, about half with a hole before them, ids and host addresses shuffled.
+    """`slots` slots in gfn order: of varying size, about half after a hole, with random ids and host addresses.
 
-    No two share host memory. Raises UsageError where `slots` is not in 1..32,764.
+    No two share host memory. Raises UsageError if `slots` is not in 1..32,764.
     """
     if not 1 <= slots <= USER_SLOTS:
-        raise UsageError(f"{slots:,} slots: a VM has 1 to {USER_SLOTS:,}; choose from these")
+        raise UsageError(f"{slots:,} slots: a VM has 1 to {USER_SLOTS:,}; choose a number in this range")
     draw = np.random.Generator(np.random.PCG64(seed))
     # Integers only: the last digit of a power or logarithm differs between machines.
     half = np.int64(1) << draw.integers(0, _LARGEST_SLOT_BITS, slots, dtype=np.int64)
@@ -59,7 +59,7 @@ def layout(slots: int, seed: int) -> tuple[Memslot, ...]:
     holes = draw.integers(1, _HOLE_PAGES, slots, dtype=np.int64) * draw.integers(0, 2, slots, dtype=np.int64)
     base = np.cumsum(holes + npages) - npages
     numbers = draw.permutation(slots)
-    # Host memory in an order of its own, a page apart so that no two mappings touch.
+    # Host memory in another order, with a page between two mappings so that they are not adjacent.
     order = draw.permutation(slots)
     hva = np.empty(slots, dtype=np.int64)
     hva[order] = np.cumsum(npages[order] + 1) - npages[order] + _HVA_BASE_PAGE
@@ -69,7 +69,7 @@ def layout(slots: int, seed: int) -> tuple[Memslot, ...]:
 
 @dataclass(frozen=True)
 class Pages:
-    """The slots as columns, in gfn order: what patterns draw from."""
+    """The slots as columns, in gfn order, from which patterns draw."""
 
     base: Ints
     npages: Ints
@@ -89,7 +89,7 @@ class Pages:
         )
 
     def within(self, slot: Ints, draw: np.random.Generator) -> tuple[Ints, Ints]:
-        """A page drawn evenly from each slot given by position: its gfn and its hva page."""
+        """A page drawn uniformly from each slot given by position: its gfn and its hva page."""
         offset = (draw.random(len(slot), dtype=np.float64) * self.npages[slot]).astype(np.int64)
         return self.base[slot] + offset, self.hva_page[slot] + offset
 
@@ -99,13 +99,13 @@ Pattern = Callable[[Pages, int, np.random.Generator], tuple[Ints, Ints]]
 
 
 def same(pages: Pages, count: int, draw: np.random.Generator) -> tuple[Ints, Ints]:
-    """One slot, drawn once; its pages evenly."""
+    """One slot, drawn once; its pages uniformly."""
     slot = np.full(count, int(draw.integers(0, len(pages.base))), dtype=np.int64)
     return pages.within(slot, draw)
 
 
 def following(pages: Pages, count: int, draw: np.random.Generator) -> tuple[Ints, Ints]:
-    """Slot after slot in gfn order, round and round."""
+    """Slot after slot in gfn order, cyclically."""
     return pages.within(np.arange(count, dtype=np.int64) % len(pages.base), draw)
 
 
@@ -115,7 +115,7 @@ def uniform(pages: Pages, count: int, draw: np.random.Generator) -> tuple[Ints, 
 
 
 def skewed(pages: Pages, count: int, draw: np.random.Generator) -> tuple[Ints, Ints]:
-    """Every page equally often, so that a slot is met in proportion to its size."""
+    """Every page equally often, so that a slot is accessed in proportion to its size."""
     page = draw.integers(0, int(pages.npages.sum()), count, dtype=np.int64)
     slot = np.searchsorted(pages.before, page, side="right") - 1
     offset = page - pages.before[slot]
@@ -134,7 +134,7 @@ def misses(pages: Pages, count: int, draw: np.random.Generator) -> tuple[Ints, I
 
 
 def _in_holes(base: Ints, npages: Ints, count: int, draw: np.random.Generator) -> Ints:
-    """Pages that no range holds: a hole drawn evenly, beyond the end counting as one, then a page of it."""
+    """Pages in no range: a hole drawn uniformly (the space beyond the end is one), then a page of it."""
     starts = base + npages
     ends = np.append(base[1:], starts[-1] + _HOLE_PAGES)
     if base[0] > 0:
@@ -147,9 +147,9 @@ def _in_holes(base: Ints, npages: Ints, count: int, draw: np.random.Generator) -
 
 
 def walks(vcpus: Ints) -> Pattern:
-    """Each vCPU walks its own share of the slots, staying for 64 accesses; `vcpus` says whose turn each access is.
+    """Each vCPU walks its own share of the slots, with 64 accesses per slot; `vcpus` is the vCPU of each access.
 
-    The shares are stretches in gfn order, of one slot at least: where slots are few, vCPUs share.
+    The shares are ranges in gfn order, of at least one slot: if there are few slots, vCPUs share them.
     """
 
     def pattern(pages: Pages, count: int, draw: np.random.Generator) -> tuple[Ints, Ints]:
@@ -167,8 +167,8 @@ def walks(vcpus: Ints) -> Pattern:
 def make_trace(
     name: str, slots: tuple[Memslot, ...], pattern: Pattern, events: int, seed: int, vcpus: Ints | None = None
 ) -> Trace:
-    """`events` accesses to `slots`: four lookups, a visit, and so on. `vcpus` says who looks up; nobody visits."""
-    # The layout draws from the seed itself, the accesses from a stream of their own.
+    """`events` accesses to `slots`: four lookups, a visit, and so on. `vcpus` are the vCPUs of the lookups."""
+    # The layout draws from the seed itself, the accesses from a separate stream.
     draw = np.random.Generator(np.random.PCG64([seed, 1]))
     gfn, hva_page = pattern(Pages.of(slots), events, draw)
     lengths = np.ones(events, dtype=np.int64)
@@ -189,7 +189,7 @@ def _checked_events(events: int | None, slots: int) -> int:
     if events is None:
         return default_events(slots)
     if events < 1:
-        raise UsageError(f"{events:,} events: ask for at least 1")
+        raise UsageError(f"{events:,} events; --events must be at least 1")
     return events
 
 
@@ -207,24 +207,24 @@ class Synthetic(Workload):
         self._pattern = pattern
 
     def build(self, *, slots: int | None = None, events: int | None = None, seed: int = 0) -> Trace:
-        """The trace. Raises UsageError where a wish is out of bounds."""
+        """The trace. Raises UsageError if an argument is out of range."""
         wanted = self.slots if slots is None else slots
         made = layout(wanted, seed)
         return make_trace(self.name, made, self._pattern, _checked_events(events, wanted), seed)
 
 
 class SyntheticVcpus(Workload):
-    """A layout of any size, which several vCPUs walk, taking turns at random."""
+    """A layout of any size, accessed by several vCPUs in random order."""
 
     name = "synthetic-vcpus"
-    summary = "8 vCPUs by turns, each walking its own slots"
-    stresses = "a cache for the VM against one for each vCPU"
+    summary = "8 vCPUs in random order, each accessing its own slots"
+    stresses = "one cache per VM against one cache per vCPU"
     origin = Origin.SYNTHETIC
     slots = DEFAULT_SLOTS
     sizable = True
 
     def build(self, *, slots: int | None = None, events: int | None = None, seed: int = 0) -> Trace:
-        """The trace. Raises UsageError where a wish is out of bounds."""
+        """The trace. Raises UsageError if an argument is out of range."""
         wanted = self.slots if slots is None else slots
         made, count = layout(wanted, seed), _checked_events(events, wanted)
         vcpus = np.random.Generator(np.random.PCG64([seed, 2])).integers(0, VCPUS, count, dtype=np.int64)
@@ -232,7 +232,7 @@ class SyntheticVcpus(Workload):
 
 
 class Thread(Workload):
-    """A layout of the 2008 thread, its pages met evenly."""
+    """A layout of the 2008 thread, its pages accessed uniformly."""
 
     origin = Origin.SYNTHETIC
 
@@ -244,7 +244,7 @@ class Thread(Workload):
         self._ranges = ranges
 
     def build(self, *, slots: int | None = None, events: int | None = None, seed: int = 0) -> Trace:
-        """The trace. Raises UsageError where another number of slots is asked for."""
+        """The trace. Raises UsageError for another number of slots."""
         if slots not in (None, self.slots):
             raise UsageError(f"workload '{self.name}' has {self.slots} slots; it cannot have {slots:,}")
         made: list[Memslot] = []
@@ -256,11 +256,11 @@ class Thread(Workload):
 
 
 SYNTHETIC: tuple[Workload, ...] = (
-    Synthetic("synthetic-same", "one slot, over and over", "the last-used cache", same),
-    Synthetic("synthetic-next", "each slot after the one before it", "locality: neighbours in gfn order", following),
+    Synthetic("synthetic-same", "one slot, repeatedly", "the last-used cache", same),
+    Synthetic("synthetic-next", "each slot after the previous one", "locality: neighbours in gfn order", following),
     Synthetic("synthetic-uniform", "every slot equally often", "a search without any help from locality", uniform),
     Synthetic("synthetic-skewed", "every page equally often: large slots more", "orders by size", skewed),
-    Synthetic("synthetic-misses", "half of the accesses in no slot", "telling that there is no slot", misses),
+    Synthetic("synthetic-misses", "half of the accesses outside every slot", "finding that there is no slot", misses),
     SyntheticVcpus(),
 )
 
@@ -278,6 +278,6 @@ TWO_SLOT = Thread(
 ONE_SLOT = Thread(
     "one-slot",
     "the 2008 thread's single slot: 0 to 9 GiB, hole included",
-    "the floor: nothing to search",
+    "the minimum cost: nothing to search",
     ((0, 9 * _GIB_PAGES),),
 )

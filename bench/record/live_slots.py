@@ -53,7 +53,7 @@ def slots_of(monitor: Monitor, scratch: Path) -> Recording:
     recording.table = tuple(_placed(monitor, slot) for slot in recording.table)
     recording.hva_recorded = True
     recording.form = "info mtree -f and gpa2hva"
-    recording.remarks = [remark for remark in recording.remarks if "made up" not in remark]
+    recording.remarks = [remark for remark in recording.remarks if "constructed" not in remark]
     return recording
 
 
