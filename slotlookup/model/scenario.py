@@ -107,10 +107,10 @@ class Scenario(Workload):
         if not self.fewest_slots <= size.slots <= self.most_slots:
             raise UsageError(
                 f"{self.name} with {size.slots:,} slots: it has {self.fewest_slots:,} to {self.most_slots:,}; "
-                "choose from these"
+                "choose a number in this range"
             )
         if size.events < 1:
-            raise UsageError(f"{size.events:,} events: ask for at least 1")
+            raise UsageError(f"{size.events:,} events; --events must be at least 1")
         if size.memory & (PAGE_SIZE - 1) or size.memory > MOST_MEMORY:
             raise UsageError(
                 f"{size.memory:,} bytes of guest memory: ask for whole pages, {MOST_MEMORY:,} bytes at most"
