@@ -14,7 +14,10 @@ from click.testing import CliRunner, Result
 from slotlookup import registry, structure
 from slotlookup.address import ADDRESS_LIMIT
 from slotlookup.bench.cli import cli
+from slotlookup.bench.gate import suite
 from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.bench.measure import selection
+from slotlookup.bench.sweep import points
 from slotlookup.conformance.tandem import Tandem, create
 from slotlookup.errors import BeyondLimit, BrokenStrategy, SpecError
 from slotlookup.memslots import ChangeKind, Memslot, SlotChange, make_memslot
@@ -255,6 +258,17 @@ class TestWithoutTheLibraries:
             with pytest.raises(SpecError, match=r"not installed: pip install 'slotlookup\[rivals\]'") as caught:
                 ask()
             assert str(caught.value).startswith(f"strategy '{spec}': ") and "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("command", ["run", "sweep", "check"])
+    def test_a_command_refuses_before_it_builds_a_trace(self, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def load_trace(*given: object) -> None:
+            raise AssertionError("a trace was built")
+
+        for module in (selection, points, suite):
+            monkeypatch.setattr(module, "load_trace", load_trace)
+        Path("slotlookup.toml").write_text('strategies = ["linear", "py-ncls"]\n')
+        with pytest.raises(SpecError, match="py-ncls"):
+            CliRunner().invoke(cli, [command], catch_exceptions=False, standalone_mode=False)
 
     def test_a_run_of_everything_goes_without_and_says_so(self, small: str) -> None:
         shown = call("run", small, "--counts-only")

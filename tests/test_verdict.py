@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from slotlookup.bench.results.model import RoleResult, RunResult, StrategyResult, Timing
-from slotlookup.bench.results.statistics import Interval, median_interval, ratio_interval
-from slotlookup.bench.results.verdict import closing_sentence, noise, significant
+from slotlookup.bench.results.statistics import Interval, median_interval, noise, ratio_interval
+from slotlookup.bench.results.verdict import closing_sentence, significant
 
 # Twelve rounds on a machine that slows down half way: everything drifts alike, so pairs stay comparable.
 DRIFT = [1.0, 1.01, 0.99, 1.0, 1.02, 1.0, 2.0, 2.02, 1.98, 2.0, 2.04, 2.0]
@@ -58,9 +58,17 @@ def test_on_a_wild_machine_nobody_is_named() -> None:
 
 
 def test_noise_counts_both_ways() -> None:
-    assert noise(run(control=Interval(1.0, 0.8, 1.1)), "gfn") == pytest.approx(0.25)
-    assert noise(run(control=Interval(1.0, 0.95, 1.1)), "gfn") == pytest.approx(0.1)
-    assert noise(run(), "gfn") == 0
+    assert noise(Interval(1.0, 0.8, 1.1)) == pytest.approx(0.25)
+    assert noise(Interval(1.0, 0.95, 1.1)) == pytest.approx(0.1)
+    assert noise(Interval(1.25, None, None)) == pytest.approx(0.25)
+    assert noise(None) == 0
+
+
+def test_the_noise_of_native_strategies_is_not_that_of_python_ones() -> None:
+    noisy = run(control=Interval(1.0, 0.8, 1.1))
+    assert noisy.noise("native", "gfn", "throughput_hot") == pytest.approx(0.25)
+    assert noisy.noise("native", "gfn", "latency_hot") == noisy.noise("native", "hva", "throughput_hot") == 0
+    assert noisy.noise("python", "gfn", "throughput_hot") == 0
 
 
 def test_void_and_python_rows_win_nothing() -> None:

@@ -302,17 +302,9 @@ def _compare_rows(
             is_reference = row.strategy == new_run.references[row.family]
             for mode in TimingMode:
                 if mode in before.ns and mode in after.ns:
-                    least = max([effect, *(_noise(run, row.family, role, mode) for run in (old_run, new_run))])
+                    least = max([effect, *(run.noise(row.family, role, mode) for run in (old_run, new_run))])
                     compared.ns[mode] = _compare_times(before, after, mode, least, is_reference)
     return change
-
-
-def _noise(run: RunResult, family: str, role: str, mode: str) -> float:
-    """By what share identical work came out apart within a run; 0 where that is not known, as for Python strategies."""
-    control = run.control.get(role, {}).get(mode) if family == Family.NATIVE else None
-    if control is None:
-        return 0.0
-    return max(max(end, 1 / end) - 1 for end in (control.low, control.median, control.high) if end is not None)
 
 
 def _state(old: StrategyResult | None, new: StrategyResult | None) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation, TimingMode
 from slotlookup.writing import replacing
 
-from .statistics import Interval
+from .statistics import Interval, noise
 
 SCHEMA_VERSION = 1
 """Of `run --json` and saved results. The schema is strict, so any key added or changed makes a new version."""
@@ -106,6 +107,10 @@ class RunResult:
     options: dict[str, Any] = field(default_factory=dict)
     control: dict[str, dict[str, Interval]] = field(default_factory=dict)
     """The paired ratio of the reference to itself, by role and timing: how far apart the machine puts equals."""
+
+    def noise(self, family: str, role: str, mode: str) -> float:
+        """The share by which identical work differed in a role and timing; 0 if unknown, as for Python strategies."""
+        return noise(self.control.get(role, {}).get(mode) if family == Family.NATIVE else None)
 
     def as_json(self) -> dict[str, Any]:
         """The published form."""

@@ -66,3 +66,13 @@ def ratio_interval(values: Sequence[float], reference: Sequence[float]) -> Inter
     """The ratio of two series measured in pairs: the median of the log ratios, with its interval, as a ratio."""
     logs = [math.log(v / r) for v, r in zip(values, reference, strict=True)]
     return median_interval(logs).mapped(math.exp)
+
+
+def noise(control: Interval | None) -> float:
+    """The share by which identical work differed: the end of the control's interval that is farthest from 1.
+
+    `control` is the ratio of the reference to itself. 0 without a control.
+    """
+    if control is None:
+        return 0.0
+    return max(max(end, 1 / end) - 1 for end in (control.low, control.median, control.high) if end is not None)

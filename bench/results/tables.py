@@ -15,7 +15,7 @@ from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
 from .model import RoleResult, RunResult, StrategyResult
 from .statistics import Interval
-from .verdict import closing_sentence, noise, significant
+from .verdict import closing_sentence, significant
 
 NOT_KNOWN = "n/a"
 
@@ -120,7 +120,7 @@ def print_run(run: RunResult, console: Console) -> None:
         )
         console.print(f"[dim]An empty native strategy, for the loop's own cost: {costs}; not taken off.[/dim]")
     if run.control:
-        apart = ", ".join(f"{Operation(r).plural} {noise(run, r):.1%}" for r in run.control)
+        apart = ", ".join(f"{Operation(r).plural} {run.noise(Family.NATIVE, r, RANKED):.1%}" for r in run.control)
         console.print(f"[dim]Identical work came out apart by up to: {apart}. Less than that is no difference.[/dim]")
     console.print(closing_sentence(run))
 

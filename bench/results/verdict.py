@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from slotlookup.structure import Family
@@ -34,15 +33,6 @@ def enumerated(names: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def noise(run: RunResult, role: str) -> float:
-    """The share by which identical work differed in this role: the far end of the control's interval. 0 if unknown."""
-    control = run.control.get(role, {}).get(RANKED)
-    if control is None:
-        return 0.0
-    ends = (end for end in (control.low, control.median, control.high) if end is not None)
-    return max(math.exp(abs(math.log(end))) - 1 for end in ends)
-
-
 def closing_sentence(run: RunResult) -> str:
     """Names the cheapest strategy of each role, and its lead; of the native ones if any answered right."""
     sound = {row.family for row in run.results if row.verified}
@@ -63,7 +53,7 @@ def _verdict(run: RunResult, role: str, family: Family) -> str:
     timed = [(name, result.ns[RANKED]) for name, result in rows if RANKED in result.ns]
     if not timed:
         return _verdict_by_counts(rows, role)
-    apart = noise(run, role)
+    apart = run.noise(family, role, RANKED)
     if apart > TOO_NOISY:
         return f"for {Operation(role).plural}, too noisy to decide (identical work differed by {apart:.0%})"
     timed.sort(key=lambda item: item[1].interval.median)

@@ -6,7 +6,7 @@ Curves are read from the published form of runs, so a point that was kept in a f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -15,7 +15,7 @@ from typing import Any
 from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation
 
-from ..results.statistics import Interval, ratio_interval
+from ..results.statistics import Interval, noise, ratio_interval
 from .crossover import Crossing, Standing, crossings, standing
 
 
@@ -102,9 +102,9 @@ def panels(points: Mapping[int, Mapping[str, Any]], metric: str) -> Iterator[Pan
             figures = {name: tuple(_figure(run, name, role, metric) for run in runs) for name in names}
             if not any(figure for row in figures.values() for figure in row):
                 continue
-            noise = tuple(_noise(run, role, metric) if family is Family.NATIVE else 0.0 for run in runs)
+            noises = tuple(noise(_control(run, role, metric)) if family is Family.NATIVE else 0.0 for run in runs)
             origins = dict.fromkeys(str(run["workload"]["origin"][role]) for run in runs)
-            yield Panel(str(family), role, metric, slots, figures, noise, "; ".join(origins))
+            yield Panel(str(family), role, metric, slots, figures, noises, "; ".join(origins))
 
 
 def _figure(run: Mapping[str, Any], name: str, role: str, metric: str) -> Figure | None:
@@ -127,11 +127,6 @@ def _interval(saved: Mapping[str, Any]) -> Interval:
     return Interval(float(saved["median"]), None if low is None else float(low), None if high is None else float(high))
 
 
-def _noise(run: Mapping[str, Any], role: str, metric: str) -> float:
-    """By what share identical work came out apart: the far end of the control's interval."""
+def _control(run: Mapping[str, Any], role: str, metric: str) -> Interval | None:
     control = run["control"].get(role, {}).get(metric)
-    if control is None:
-        return 0.0
-    interval = _interval(control)
-    ends: Sequence[float] = [e for e in (interval.low, interval.median, interval.high) if e is not None]
-    return max(math.exp(abs(math.log(end))) - 1 for end in ends)
+    return None if control is None else _interval(control)
