@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -383,3 +384,55 @@ def test_configuration_names_files_too(tmp_path: Path) -> None:
     (tmp_path / "slotlookup.toml").write_text(f'strategies = ["linear", "{spec}"]\n')
     result = call("run", "small.parquet", "--counts-only", "--json")
     assert [row["strategy"] for row in json.loads(result.stdout)["results"]] == ["linear", spec]
+
+
+_REFUSES = """
+  static int made;
+  if (++made == {at}) {{ free(l); return NULL; }}
+  fprintf(stderr, "create %p\\n", (void *)l);
+"""
+_CHANGES = """
+import sys
+import numpy as np
+import _slotlookup_native as native
+
+native.load_foreign("list", sys.argv[1])
+strategy = native.Strategy("list", "list", update=sys.argv[2])
+rows = np.array([[0, number, number << 4, 16, 0x7F0000000000 + (number << 16), 0] for number in range(3)], np.uint64)
+refused = 0
+for row in rows:
+    try:
+        strategy.apply(row.reshape(1, 6))
+    except native.ForeignFault as fault:
+        assert "returned NULL from create" in str(fault), fault
+        refused += 1
+    # The change is published: it was the set for the next one that could not be made.
+    assert strategy.find(0, int(row[2])) == row[1]
+    assert strategy.visit(int(row[4]), int(row[4]) + 1) == [row[1]]
+    strategy.check()
+    assert strategy.bytes > 0
+assert (refused, len(strategy)) == (1, 3)
+del strategy
+"""
+
+
+# A copy or rebuild makes the indexes of both roles anew after each change; 8 are made before the first.
+@pytest.mark.parametrize("at", [9, 10, 11, 12])
+@pytest.mark.parametrize("update", ["copy", "rebuild"])
+def test_what_create_refuses_on_a_change_is_destroyed_once(update: str, at: int, tmp_path: Path) -> None:
+    library = compile_c(
+        tmp_path,
+        "refuses",
+        create=_REFUSES.format(at=at),
+        destroy='fprintf(stderr, "destroy %p\\n", s);',
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", _CHANGES, library, update], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    alive: set[str] = set()
+    for line in done.stderr.splitlines():
+        what, handle = line.split()
+        assert (what == "destroy") == (handle in alive), done.stderr
+        alive ^= {handle}
+    assert not alive, done.stderr

@@ -146,6 +146,14 @@ def test_a_strategy_that_lost_a_slot_is_caught_in_the_timed_block(pattern: Patte
                 worker.time(block)
 
 
+@pytest.mark.parametrize("number", [1, 5, 0xFFFF, 1 << 16, 2 << 16, -1, -(1 << 31)])
+def test_a_slot_number_that_does_not_exist_is_refused(number: int) -> None:
+    strategy = native.Strategy("linear", "linear")
+    strategy.apply(np.array([[0, 0, 0, 1, HVA, 0]], np.uint64))
+    with pytest.raises(ValueError, match=f"slot {number} does not exist"):
+        native.KernelCalls(strategy, np.array([0, number], np.int32))
+
+
 def test_advised_pages_are_gone_and_others_stay() -> None:
     memory = native.SlotMemory(1 << 20)
     ctypes.memset(memory.hva, 0x5A, 1 << 20)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from native_programs import compile_cpp, needs_compiler, run_program
+from native_programs import CORE, compile_cpp, needs_compiler, run_program
 from source_tree import ROOT
 
 pytestmark = needs_compiler
@@ -92,3 +92,9 @@ def test_a_structure_without_a_declaration_does_not_compile(tmp_path: Path) -> N
 @pytest.mark.skipif(not Path("/usr/include/linux/kvm.h").exists(), reason="needs the kernel's headers")
 def test_an_invariant_and_a_system_call_are_checked_by_different_functions(tmp_path: Path) -> None:
     run_program(tmp_path, ROOT / "tests" / "native" / "checks.cpp")
+
+
+def test_the_registry_keeps_its_entries_in_place_when_it_grows(tmp_path: Path) -> None:
+    # AddressSanitizer reports a read of the memory that a moved entry left behind.
+    sources = [ROOT / "tests" / "native" / "registry.cpp", CORE / "registry.cpp"]
+    run_program(tmp_path, "-g", "-fsanitize=address", *sources, CORE / "arena.cpp", CORE / "mode.cpp")

@@ -32,4 +32,5 @@ def test_workout(tmp_path: Path, source: str, template: str, constants: str, fla
         ROOT / "tests" / "native" / "workout.cpp",
         CORE / "arena.cpp",
         CORE / "mode.cpp",
+        CORE / "registry.cpp",
     )

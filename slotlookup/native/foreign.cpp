@@ -127,10 +127,10 @@ class Foreign {
   static constexpr OptionalMembers kOptional{.outside_bytes = true};
 
   Foreign(const Home&, Probe) : table_(libraries[at].table), find_(table_->find), visit_(table_->visit) {
+    out_.reserve(0);
     enter(Function::create, at);
     handle_ = table_->create(std::is_same_v<Role, GfnRole> ? SLOTLOOKUP_GFN : SLOTLOOKUP_HVA);
     if (!handle_) throw ForeignFault(name() + " returned NULL from create");
-    out_.reserve(0);
   }
   ~Foreign() {
     enter(Function::destroy, at);
@@ -336,11 +336,10 @@ ForeignLibrary load_foreign(const std::string& name, const std::string& path) {
   require_table(name, table);
   libraries[at] = {name, table};
   const char* kept = libraries[at].name.c_str();
-  structure_registry().push_back(at == 0 ? entry_for<First>(kept, table->roles)
-                                         : entry_for<Second>(kept, table->roles));
+  register_structure(at == 0 ? entry_for<First>(kept, table->roles) : entry_for<Second>(kept, table->roles));
   if (loaded++ == 0) {
     libraries[kEmptyAt] = {kEmptyForeign, &kNothing};
-    structure_registry().push_back(entry_for<EmptyOne>(kEmptyForeign, kNothing.roles));
+    register_structure(entry_for<EmptyOne>(kEmptyForeign, kNothing.roles));
   }
   return {printable(table->name, 64), (table->roles & SLOTLOOKUP_GFN) != 0, (table->roles & SLOTLOOKUP_HVA) != 0,
           table->bytes != nullptr};

@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "slotlookup/native/arena.hpp"
 #include "slotlookup/native/mode.hpp"
 #include "slotlookup/native/slot.hpp"
 
@@ -24,7 +26,6 @@ class Index {
   virtual bool copy_from(const Index& other) = 0;
   virtual void check() const = 0;
   virtual std::size_t size() const = 0;
-  virtual std::size_t object_bytes() const = 0;            // of the index itself, for its return to the arena
   virtual std::size_t outside_bytes() const { return 0; }  // allocated elsewhere than in the arena
 };
 
@@ -49,5 +50,18 @@ class HvaIndex : public Index {
   virtual std::uint64_t replay(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
                                const ReplayMode&) = 0;
 };
+
+// Destroys an index and gives its bytes back to the arena that it lies in.
+struct ArenaDeleter {
+  Arena* arena = nullptr;
+  std::size_t bytes = 0;
+  void operator()(Index* index) const {
+    void* memory = dynamic_cast<void*>(index);
+    index->~Index();
+    arena->free_array(memory, bytes);
+  }
+};
+using GfnIndexPointer = std::unique_ptr<GfnIndex, ArenaDeleter>;
+using HvaIndexPointer = std::unique_ptr<HvaIndex, ArenaDeleter>;
 
 }  // namespace slotlookup

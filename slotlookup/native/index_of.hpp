@@ -3,6 +3,7 @@
 // first use, which the hooks would change.
 #pragma once
 
+#include <memory>
 #include <utility>
 
 #include "slotlookup/native/cache.hpp"
@@ -59,7 +60,6 @@ class GfnIndexOf final : public GfnIndex {
   }
   void check() const override { structure_.check(); }
   std::size_t size() const override { return structure_.size(); }
-  std::size_t object_bytes() const override { return sizeof *this; }
   std::size_t outside_bytes() const override { return bytes_outside(structure_); }
 
   void answer(std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
@@ -127,7 +127,6 @@ class HvaIndexOf final : public HvaIndex {
   }
   void check() const override { structure_.check(); }
   std::size_t size() const override { return structure_.size(); }
-  std::size_t object_bytes() const override { return sizeof *this; }
   std::size_t outside_bytes() const override { return bytes_outside(structure_); }
 
   void answer(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
@@ -171,12 +170,18 @@ class HvaIndexOf final : public HvaIndex {
 
 // Indexes live in the arena beside what they index, so that their own lines are placed as declared.
 template <class I>
-I* make_in_arena(const Home& home, Meter* meter) {
-  return new (home.arena.allocate_array(sizeof(I))) I(home, meter);
+std::unique_ptr<I, ArenaDeleter> make_in_arena(const Home& home, Meter* meter) {
+  void* memory = home.arena.allocate_array(sizeof(I));
+  try {
+    return {new (memory) I(home, meter), {&home.arena, sizeof(I)}};
+  } catch (...) {
+    home.arena.free_array(memory, sizeof(I));
+    throw;
+  }
 }
 
 template <template <class, class> class Structure, class Probe>
-GfnIndex* make_gfn_index(const Home& home, Meter* meter, CacheKind cache) {
+GfnIndexPointer make_gfn_index(const Home& home, Meter* meter, CacheKind cache) {
   switch (cache) {
     case CacheKind::last_used:
       return make_in_arena<GfnIndexOf<Structure, Probe, LastUsed<Probe>>>(home, meter);
@@ -193,7 +198,7 @@ GfnIndex* make_gfn_index(const Home& home, Meter* meter, CacheKind cache) {
 }
 
 template <template <class, class> class Structure, class Probe>
-HvaIndex* make_hva_index(const Home& home, Meter* meter) {
+HvaIndexPointer make_hva_index(const Home& home, Meter* meter) {
   return make_in_arena<HvaIndexOf<Structure, Probe>>(home, meter);
 }
 

@@ -140,7 +140,7 @@ NB_MODULE(_slotlookup_native, m) {
       "structures",
       [] {
         std::vector<std::tuple<std::string, bool, bool>> found;
-        for (const auto& entry : slotlookup::structure_registry()) {
+        for (const auto& entry : slotlookup::registered_structures()) {
           if (!entry.counted) found.emplace_back(entry.name, entry.make_gfn != nullptr, entry.make_hva != nullptr);
         }
         return found;

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <string>
-#include <vector>
 
 #include "slotlookup/native/index.hpp"
 #include "slotlookup/native/structure.hpp"
@@ -20,15 +20,18 @@ struct StructureEntry {
   bool counted;
   std::size_t gfn_node_bytes;
   std::size_t hva_node_bytes;
-  GfnIndex* (*make_gfn)(const Home&, Meter*, CacheKind);
-  HvaIndex* (*make_hva)(const Home&, Meter*);
+  GfnIndexPointer (*make_gfn)(const Home&, Meter*, CacheKind);
+  HvaIndexPointer (*make_hva)(const Home&, Meter*);
 };
 
-std::vector<StructureEntry>& structure_registry();
+// Entries stay where they are when others are added: strategies keep pointers to theirs while libraries are loaded.
+const std::deque<StructureEntry>& registered_structures();
+void register_structure(const StructureEntry&);
+// Null where there is none of that name.
 const StructureEntry* find_structure(const std::string& name, bool counted);
 
 struct StructureRegistration {
-  explicit StructureRegistration(StructureEntry entry) { structure_registry().push_back(entry); }
+  explicit StructureRegistration(const StructureEntry& entry) { register_structure(entry); }
 };
 
 }  // namespace slotlookup

@@ -18,18 +18,6 @@ bool same_range(const Slot& a, const Slot& b) { return a.base_gfn == b.base_gfn 
 
 }  // namespace
 
-std::vector<StructureEntry>& structure_registry() {
-  static std::vector<StructureEntry> registry;
-  return registry;
-}
-
-const StructureEntry* find_structure(const std::string& name, bool counted) {
-  for (const StructureEntry& entry : structure_registry()) {
-    if (name == entry.name && counted == entry.counted) return &entry;
-  }
-  return nullptr;
-}
-
 Strategy::Strategy(StrategySpec spec)
     : spec_(std::move(spec)),
       gfn_structure_(&structure_for(spec_.gfn, spec_.counted, "gfn lookups", true)),
@@ -39,48 +27,35 @@ Strategy::Strategy(StrategySpec spec)
       gfn_node_bytes_(gfn_structure_->gfn_node_bytes),
       hva_node_bytes_(hva_structure_->hva_node_bytes) {
   for (Space& space : spaces_) {
-    for (unsigned set = 0; set < sets(); ++set) {
-      space.gfn[set] = make_gfn(set);
-      space.hva[set] = make_hva(set);
-    }
+    for (unsigned set = 0; set < sets(); ++set) make_missing(space, set);
   }
 }
 
-GfnIndex* Strategy::make_gfn(unsigned set) {
-  const auto node = static_cast<std::ptrdiff_t>((sets() - set) * gfn_node_bytes_);
-  return gfn_structure_->make_gfn({arena_, node}, &meter_, spec_.cache);
-}
-
-HvaIndex* Strategy::make_hva(unsigned set) {
-  const auto node = static_cast<std::ptrdiff_t>(sets() * gfn_node_bytes_ + (sets() - set) * hva_node_bytes_);
-  return hva_structure_->make_hva({arena_, node}, &meter_);
-}
-
-// Gives a set's indexes back to the arena and puts empty ones in their place.
-void Strategy::discard(Space& in, unsigned set) {
-  const std::size_t gfn_bytes = in.gfn[set]->object_bytes();
-  const std::size_t hva_bytes = in.hva[set]->object_bytes();
-  in.gfn[set]->~GfnIndex();
-  arena_.free_array(in.gfn[set], gfn_bytes);
-  in.hva[set]->~HvaIndex();
-  arena_.free_array(in.hva[set], hva_bytes);
-  in.gfn[set] = make_gfn(set);
-  in.hva[set] = make_hva(set);
-}
-
-// The arena takes slots, nodes and arrays with it; only what lies outside it needs its destructor.
-Strategy::~Strategy() {
-  for (Space& space : spaces_) {
-    for (unsigned set = 0; set < sets(); ++set) {
-      space.gfn[set]->~GfnIndex();
-      space.hva[set]->~HvaIndex();
-    }
+// Puts empty indexes where a set has none. What is made stays where the other's structure refuses.
+void Strategy::make_missing(Space& in, unsigned set) {
+  if (!in.gfn[set]) {
+    const auto node = static_cast<std::ptrdiff_t>((sets() - set) * gfn_node_bytes_);
+    in.gfn[set] = gfn_structure_->make_gfn({arena_, node}, &meter_, spec_.cache);
+  }
+  if (!in.hva[set]) {
+    const auto node = static_cast<std::ptrdiff_t>(sets() * gfn_node_bytes_ + (sets() - set) * hva_node_bytes_);
+    in.hva[set] = hva_structure_->make_hva({arena_, node}, &meter_);
   }
 }
 
 Strategy::Space& Strategy::space(unsigned as_id) {
   if (as_id >= kAddressSpaces) throw BadChange("address space " + std::to_string(as_id) + " does not exist");
   return spaces_[as_id];
+}
+
+Slot& Strategy::slot(std::int32_t number) {
+  const auto wanted = static_cast<std::uint32_t>(number);
+  const std::size_t id = wanted & 0xffff;
+  if (wanted >> 16 < kAddressSpaces) {
+    const std::vector<Slot*>& by_id = spaces_[wanted >> 16].by_id;
+    if (id < by_id.size() && by_id[id]) return *by_id[id];
+  }
+  throw std::invalid_argument("slot " + std::to_string(number) + " does not exist");
 }
 
 Slot* Strategy::slot_of(const Change& change) {
@@ -159,6 +134,7 @@ void Strategy::edit(Space& in, unsigned set, Slot* old_slot, Slot* by) {
 // Makes the inactive set, which is empty, what the active one is to become.
 void Strategy::build_beside(Space& in, Slot* old_slot, Slot* by) {
   const unsigned set = 1 - in.active;
+  make_missing(in, set);
   const bool copy = spec_.discipline == Discipline::copy;
   if (copy && in.gfn[set]->copy_from(*in.gfn[in.active])) {
     edit_gfn(in, set, old_slot, by);
@@ -199,8 +175,8 @@ void Strategy::load(std::span<const Change> changes) {
   }
   for (Space& in : spaces_) {
     for (unsigned set = 0; set < sets(); ++set) {
-      in.gfn[set]->settle();
-      in.hva[set]->settle();
+      if (in.gfn[set]) in.gfn[set]->settle();
+      if (in.hva[set]) in.hva[set]->settle();
     }
   }
 }
@@ -263,11 +239,13 @@ void Strategy::publish() {
     edit(in, 1 - in.active, staged_.old_slot, staged_.by);
   } else if (copies()) {
     in.active = 1 - in.active;
-    discard(in, 1 - in.active);
+    in.gfn[1 - in.active].reset();
+    in.hva[1 - in.active].reset();
   }
   if (staged_.old_slot) free_slot(staged_.old_slot);
   staged_ = {};
   ++generation_;
+  if (copies()) make_missing(in, 1 - in.active);  // last, for a loaded library may refuse
 }
 
 void Strategy::check() const {
@@ -275,8 +253,8 @@ void Strategy::check() const {
     std::size_t live = 0;
     for (const Slot* slot : space.by_id) live += slot ? 1 : 0;
     for (unsigned set = 0; set < sets(); ++set) {
-      space.gfn[set]->check();
-      space.hva[set]->check();
+      if (space.gfn[set]) space.gfn[set]->check();
+      if (space.hva[set]) space.hva[set]->check();
       if (staged_.pending) continue;  // the sets differ until the change is published
       if (copies() && set != space.active) continue;
       require_invariant(space.gfn[set]->size() == live, "strategy: the gfn structure holds every slot");
@@ -294,8 +272,10 @@ std::size_t Strategy::table_bytes() const {
 std::size_t Strategy::outside_bytes() const {
   std::size_t bytes = 0;
   for (const Space& space : spaces_) {
-    for (unsigned set = 0; set < sets(); ++set)
-      bytes += space.gfn[set]->outside_bytes() + space.hva[set]->outside_bytes();
+    for (unsigned set = 0; set < sets(); ++set) {
+      if (space.gfn[set]) bytes += space.gfn[set]->outside_bytes();
+      if (space.hva[set]) bytes += space.hva[set]->outside_bytes();
+    }
   }
   return bytes;
 }

@@ -50,7 +50,6 @@ struct StrategySpec {
 class Strategy {
  public:
   explicit Strategy(StrategySpec spec);
-  ~Strategy();
   Strategy(const Strategy&) = delete;
   Strategy& operator=(const Strategy&) = delete;
 
@@ -67,11 +66,8 @@ class Strategy {
   GfnIndex& gfn(unsigned as_id) { return *space(as_id).gfn[space(as_id).active]; }
   HvaIndex& hva(unsigned as_id) { return *space(as_id).hva[space(as_id).active]; }
 
-  // The slot of a number that an index answered.
-  Slot& slot(std::int32_t number) {
-    const auto wanted = static_cast<std::uint32_t>(number);
-    return *spaces_[wanted >> 16].by_id[wanted & 0xffff];
-  }
+  // The slot of a number that an index answered. Throws std::invalid_argument where there is none of that number.
+  Slot& slot(std::int32_t number);
 
   void check() const;
   std::size_t slots() const { return slots_; }
@@ -82,8 +78,9 @@ class Strategy {
 
  private:
   struct Space {
-    GfnIndex* gfn[2] = {nullptr, nullptr};
-    HvaIndex* hva[2] = {nullptr, nullptr};
+    // One for each set in use. An inactive set has none where making it failed.
+    GfnIndexPointer gfn[2];
+    HvaIndexPointer hva[2];
     unsigned active = 0;
     std::vector<Slot*> by_id;  // id -> slot
   };
@@ -96,9 +93,7 @@ class Strategy {
   std::size_t bytes_before_slot() const;
   Slot* create_slot(const Change&);
   void free_slot(Slot*);
-  GfnIndex* make_gfn(unsigned set);
-  HvaIndex* make_hva(unsigned set);
-  void discard(Space&, unsigned set);
+  void make_missing(Space&, unsigned set);
   void edit_gfn(Space&, unsigned set, Slot* old_slot, Slot* by);
   void edit_hva(Space&, unsigned set, Slot* old_slot, Slot* by);
   void edit(Space&, unsigned set, Slot* old_slot, Slot* by);

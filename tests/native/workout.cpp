@@ -9,11 +9,6 @@
 
 namespace slotlookup {
 
-std::vector<StructureEntry>& structure_registry() {
-  static std::vector<StructureEntry> registry;
-  return registry;
-}
-
 namespace {
 
 using Probe = NoProbe;
