@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
@@ -16,14 +17,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+from slotlookup.address import ADDRESS_LIMIT
 from slotlookup.errors import SpecError, UsageError
-from slotlookup.families.native import NativeStrategy
+from slotlookup.families import native, python
 from slotlookup.families.python import CACHES as PYTHON_CACHES
-from slotlookup.families.python import PythonStrategy
-from slotlookup.foreign.parent import ForeignStrategy
+from slotlookup.foreign import parent as foreign
+from slotlookup.memslots import Memslot
 from slotlookup.recordings.importing import Importer
 from slotlookup.spec import StrategySpec
-from slotlookup.strategy import Strategy
+from slotlookup.strategy import Capabilities, Strategy
 from slotlookup.structure import (
     PATIENCE,
     Family,
@@ -211,7 +213,7 @@ def _alone(structure: Structure) -> StrategySpec:
 
 
 def _check_combination(text: str, spec: StrategySpec) -> None:
-    gfn, hva = find_structure(text, spec.gfn), find_structure(text, spec.hva)
+    gfn, hva = structures_of(text, spec)
     for role, structure in zip(Role, (gfn, hva), strict=True):
         if role not in structure.roles:
             able = [s.name for s in structures().values() if role in s.roles]
@@ -241,6 +243,61 @@ def missing(text: str) -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is known of a strategy without building it.
+
+    `roles` are those that its structure serves, or both where it is a combination. `missing` says what it lacks on this
+    machine, with the remedy; it is empty where nothing is missing. `note` is what a strategy's row must say, and is
+    empty where something is missing.
+    """
+
+    name: str
+    spec: StrategySpec
+    capabilities: Capabilities
+    roles: tuple[Role, ...]
+    missing: str
+    note: str
+
+    @property
+    def family(self) -> Family:
+        """The family whose strategies it is compared with."""
+        return self.capabilities.family
+
+    def refusal(self, slots: Iterable[Memslot]) -> str:
+        """Why the first slot that cannot be held is refused; "" where all can be held."""
+        if min(self.capabilities.limits) >= ADDRESS_LIMIT - 1:
+            return ""
+        return next((refusal for slot in slots if (refusal := self.capabilities.refusal(slot))), "")
+
+
+def describe(text: str) -> Description:
+    """A strategy's description from its name or spec. Nothing is built and no process is started. Raises SpecError."""
+    spec = parse_spec(text)
+    lacking = missing(text)
+    gfn, hva = structures_of(text, spec)
+    declared = structures().get(text)
+    roles = tuple(Role) if declared is None else declared.roles
+    files = _files(gfn, hva)
+    if files:
+        return Description(text, spec, foreign.capabilities(spec, files), roles, lacking, foreign.note_of(files))
+    if isinstance(gfn, NativeStructure) and isinstance(hva, NativeStructure):
+        return Description(text, spec, native.capabilities(spec, (gfn, hva)), roles, lacking, "")
+    assert isinstance(gfn, PythonStructure) and isinstance(hva, PythonStructure)
+    note = "" if lacking else python.note_of((gfn, hva))
+    return Description(text, spec, python.capabilities((gfn, hva)), roles, lacking, note)
+
+
+def structures_of(text: str, spec: StrategySpec) -> tuple[Structure | FileStructure, Structure | FileStructure]:
+    """The structures that serve gfn lookups and hva visits. `text` is what messages call the strategy."""
+    return find_structure(text, spec.gfn), find_structure(text, spec.hva)
+
+
+def _files(*structures: Structure | FileStructure) -> list[FileStructure]:
+    """The structures that come from files, each once."""
+    return [structure for structure in dict.fromkeys(structures) if isinstance(structure, FileStructure)]
+
+
 def make_strategy(
     text: str, *, counted: bool = False, placement: str = Placement.PACKED, seed: int = 0, patience: float = PATIENCE
 ) -> Strategy:
@@ -252,11 +309,13 @@ def make_strategy(
     spec = parse_spec(text)
     if lacking := missing(text):
         raise SpecError(f"strategy '{text}': {lacking}")
-    gfn, hva = find_structure(text, spec.gfn), find_structure(text, spec.hva)
-    files = [structure for structure in dict.fromkeys((gfn, hva)) if isinstance(structure, FileStructure)]
+    gfn, hva = structures_of(text, spec)
+    files = _files(gfn, hva)
     if files:
-        return ForeignStrategy(text, spec, files, counted=counted, placement=placement, seed=seed, patience=patience)
+        return foreign.ForeignStrategy(
+            text, spec, files, counted=counted, placement=placement, seed=seed, patience=patience
+        )
     if isinstance(gfn, NativeStructure) and isinstance(hva, NativeStructure):
-        return NativeStrategy(text, spec, (gfn, hva), counted=counted, placement=placement, seed=seed)
+        return native.NativeStrategy(text, spec, (gfn, hva), counted=counted, placement=placement, seed=seed)
     assert isinstance(gfn, PythonStructure) and isinstance(hva, PythonStructure)
-    return PythonStrategy(text, spec, (gfn, hva), counted=counted)
+    return python.PythonStrategy(text, spec, (gfn, hva), counted=counted)

@@ -28,14 +28,14 @@ class Capabilities:
     """Declared facts about a strategy.
 
     `update` is in place where readers see a change as soon as it is staged, otherwise the discipline that hides it
-    until it is published. `counts` names the counters the strategy can give. A slot is refused with BeyondLimit where
+    until it is published. `obstacle` says in a word or two why a kernel could not use the strategy; it is empty where
+    a kernel could. `counts` names the counters the strategy can give. A slot is refused with BeyondLimit where
     its last gfn or its last hva lies beyond `limits`.
     """
 
     family: Family
     update: UpdateDiscipline
-    kernel: bool
-    simd: bool
+    obstacle: str
     counts: tuple[Count, ...]
     limits: tuple[int, int] = (ADDRESS_LIMIT - 1, ADDRESS_LIMIT - 1)
 

@@ -136,6 +136,11 @@ class PythonStructure:
         return Family.PYTHON
 
     @property
+    def obstacle(self) -> str:
+        """Why a kernel could not use it."""
+        return "Python"
+
+    @property
     def missing(self) -> str:
         """What to do for the library that is not there; "" where it is."""
         if not self.package or find_spec(self.package) is not None:
@@ -174,9 +179,19 @@ class FileStructure:
         return Family.PYTHON if self.class_name else Family.NATIVE
 
     @property
+    def obstacle(self) -> str:
+        """Why a kernel could not use it: whether it could is not declared."""
+        return "Python" if self.class_name else "from a file"
+
+    @property
     def roles(self) -> tuple[Role, ...]:
         """Both: the functions of slotlookup.h, and the methods of a RangeIndex, are those of either role."""
         return tuple(Role)
 
 
 Structure = NativeStructure | PythonStructure
+
+
+def obstacle_of(structures: Iterable[Structure | FileStructure]) -> str:
+    """Why a kernel could not use a strategy of these structures, in a word or two; "" where it could."""
+    return ", ".join(dict.fromkeys(s.obstacle for s in structures if s.obstacle))

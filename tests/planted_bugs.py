@@ -18,7 +18,7 @@ class Plain(Strategy):
     def __init__(self) -> None:
         self.name = self.spec = "plain"
         self.note = ""
-        self.capabilities = Capabilities(Family.PYTHON, UpdateDiscipline.IN_PLACE, kernel=False, simd=False, counts=())
+        self.capabilities = Capabilities(Family.PYTHON, UpdateDiscipline.IN_PLACE, "Python", counts=())
         self.slots: dict[int, Memslot] = {}
 
     def stage(self, change: SlotChange) -> None:
@@ -193,7 +193,7 @@ class HidesTheStaged(Plain):
 class SaysTwoSets(Plain):
     def __init__(self) -> None:
         super().__init__()
-        self.capabilities = Capabilities(Family.NATIVE, UpdateDiscipline.TWO_SETS, kernel=True, simd=False, counts=())
+        self.capabilities = Capabilities(Family.NATIVE, UpdateDiscipline.TWO_SETS, "", counts=())
 
 
 class CachedByVcpu(Plain):

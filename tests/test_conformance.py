@@ -191,9 +191,7 @@ def counting(claimed: tuple[Count, ...], given: Counters, after_reset: Counters)
     class Counting(Plain):
         def __init__(self) -> None:
             super().__init__()
-            self.capabilities = Capabilities(
-                Family.PYTHON, UpdateDiscipline.IN_PLACE, kernel=False, simd=False, counts=claimed
-            )
+            self.capabilities = Capabilities(Family.PYTHON, UpdateDiscipline.IN_PLACE, "Python", counts=claimed)
             self.was_reset = False
 
         def counters(self) -> Counters:

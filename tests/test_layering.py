@@ -6,6 +6,8 @@
 - Nobody imports a strategy or a workload by name: the registry finds them.
 - A folder imports the folders that `MAY_IMPORT` lists, and no others.
 - No module imports itself through others. Deferred imports and those for type checkers count like all others.
+- C++: the core includes itself, the structures the core and each other's headers; no header includes itself through
+  others.
 """
 
 from __future__ import annotations
@@ -46,6 +48,13 @@ MAY_IMPORT = {
 """The folders that a folder may import, besides itself. All may import the interface (the modules that lie flat in
 `slotlookup/`, without the registry); of bench's, all may import all of the core."""
 MAY_IMPORT_ALL = ("bench", "bench/commands", "bench/suites")
+MAY_INCLUDE = {
+    "slotlookup/include": ("slotlookup/include",),
+    "slotlookup/native": ("slotlookup/native", "slotlookup/include"),
+    "strategies/native": ("strategies/native", "slotlookup/native"),
+    "bench/native": ("bench/native", "slotlookup/native"),
+}
+"""The folders whose C++ headers a folder's sources may include."""
 GROUPS = {("slotlookup/registry.py", "slotlookup.strategies"), ("slotlookup/registry.py", "slotlookup.workloads")}
 
 
@@ -190,6 +199,26 @@ def circle(imported: Mapping[str, Iterable[str]]) -> Iterator[str]:
         yield f"{' -> '.join([*names[first:], *names[:first], names[first]])}: a circle"
 
 
+def wrong_includes(root: Path) -> Iterator[str]:
+    """Headers of folders that the including one must not know, and circles of headers."""
+    included: dict[str, list[str]] = {}
+    for folder, known in MAY_INCLUDE.items():
+        for file in sorted((root / folder).rglob("*.*")):
+            if file.suffix not in (".c", ".cpp", ".h", ".hpp"):
+                continue
+            path = file.relative_to(root).as_posix()
+            included[path] = []
+            for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+                if found := re.match(r'\s*#\s*include\s*"(.+)"', text):
+                    places = (root / found[1], file.parent / found[1], root / "slotlookup" / "include" / found[1])
+                    target = next((place for place in places if place.is_file()), root / found[1])
+                    name = target.resolve().relative_to(root.resolve()).as_posix()
+                    included[path].append(name)
+                    if not name.startswith(tuple(f"{other}/" for other in known)):
+                        yield f"{path}:{number}: {folder} includes {name}"
+    yield from circle(included)
+
+
 def violations(root: Path) -> list[str]:
     """Every breach of the rules below `root`, one line each."""
     files = sources(root)
@@ -202,12 +231,7 @@ def violations(root: Path) -> list[str]:
         for line, name in source.literals:
             if (path, name) not in GROUPS:
                 found.add(f"{path}:{line}: names a module of another layer ({name})")
-    for header in sorted((root / "slotlookup" / "native").glob("*.?pp")):
-        for number, text in enumerate(header.read_text(encoding="utf-8").splitlines(), 1):
-            included = re.match(r'#include "(.+)"', text)
-            if included and not included[1].startswith(("slotlookup/native/", "slotlookup/include/")):
-                found.add(f"{header.relative_to(root)}:{number}: the core includes {included[1]}")
-    return sorted(found)
+    return sorted({*found, *wrong_includes(root)})
 
 
 def test_the_layers_hold() -> None:
@@ -239,6 +263,8 @@ PLANTED = [
     ("bench/measure/tasks.py", "from ..gate.baseline import Figures"),
     ("bench/record/qmp.py", "from ..measure import runner"),
     ("slotlookup/native/arena.hpp", '#include "range_array.hpp"'),
+    ("slotlookup/native/arena.hpp", '#include "strategies/native/rb.hpp"'),
+    ("strategies/native/rb.hpp", '#include "bench/native/kvm_vm.hpp"'),
     ("strategies/linear.py", "from slotlookup import bench"),
     ("strategies/linear.py", "from slotlookup.bench import cli"),
     ("strategies/linear.py", "from slotlookup import workloads"),
@@ -267,6 +293,10 @@ CIRCLES = {
         "slotlookup/model/mmu/batch.py": (
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from slotlookup.model.vm import Vm"
         )
+    },
+    "the contract of a structure and its index": {
+        "slotlookup/native/structure.hpp": '#include "slotlookup/native/index.hpp"',
+        "slotlookup/native/index.hpp": '#include "slotlookup/native/structure.hpp"',
     },
     "two modules of bench, relatively": {
         "bench/results/model.py": "from . import statistics",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from specs import every_spec
 
@@ -9,9 +11,10 @@ from slotlookup import registry
 from slotlookup.errors import EXIT_USAGE, SpecError, UsageError
 from slotlookup.families.native import NativeStrategy
 from slotlookup.families.python import PythonStrategy
+from slotlookup.memslots import make_memslot
 from slotlookup.registry import make_strategy, parse_spec
 from slotlookup.spec import StrategySpec
-from slotlookup.structure import Costs, Family, Preset
+from slotlookup.structure import Costs, Family, Preset, PythonStructure
 from slotlookup.vocabulary import CachePolicy, UpdateDiscipline
 
 
@@ -120,11 +123,57 @@ def test_families_and_their_strategies() -> None:
 
 def test_declared_capabilities() -> None:
     native = make_strategy("rbtree,update=two-sets").capabilities
-    assert (native.family, native.update, native.kernel) == (Family.NATIVE, "two-sets", True)
+    assert (native.family, native.update, native.obstacle) == (Family.NATIVE, "two-sets", "")
     assert native.counts == ("slots_examined", "compares", "hops", "lines")
     library = make_strategy("py-bintrees").capabilities
-    assert (library.family, library.update, library.kernel) == (Family.PYTHON, "in-place", False)
+    assert (library.family, library.update, library.obstacle) == (Family.PYTHON, "in-place", "Python")
     assert library.counts == ("compares",)
+
+
+def test_a_description_says_what_the_strategy_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [name for name in registry.strategy_names() if not registry.missing(name)]
+    texts += ["rbtree,update=copy", "gfn=rbtree,hva=interval-tree,cache=last-used", "gfn=py-bintrees,hva=py-linear"]
+    strategies = [make_strategy(text) for text in texts]
+    for family in (NativeStrategy, PythonStrategy):
+        monkeypatch.delattr(family, "__init__")  # nothing is built from here on: the arguments would be refused
+    for text, strategy in zip(texts, strategies, strict=True):
+        described = registry.describe(text)
+        assert (described.name, str(described.spec)) == (strategy.name, strategy.spec)
+        assert (described.capabilities, described.note) == (strategy.capabilities, strategy.note)
+        assert described.family is strategy.capabilities.family
+        assert described.missing == ""
+
+
+def test_what_a_description_knows() -> None:
+    simd = registry.describe("simd-linear")
+    assert (simd.capabilities.obstacle, simd.roles) == ("SIMD", ("gfn", "hva"))
+    assert registry.describe("kvm-5.17").roles == ("gfn", "hva")
+    assert registry.describe("radix-table").roles == ("gfn",)
+    assert registry.describe("radix-table,cache=last-used").roles == ("gfn", "hva"), "its partner is asked for, too"
+
+
+def test_a_strategy_that_cannot_be_built_is_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def absent(self: PythonStructure) -> str:
+        return f"not installed: {self.name}"
+
+    monkeypatch.setattr(PythonStructure, "missing", property(absent))
+    described = registry.describe("py-bintrees")
+    assert (described.missing, described.note) == ("not installed: py-bintrees", "")
+    assert described.capabilities.counts == ("compares",)
+    (tmp_path / "broken.so").write_text("no library")
+    described = registry.describe(f"{tmp_path}/broken.so")
+    assert described.note == "through the C ABI, in a process of its own"
+    assert (described.family, described.capabilities.obstacle) == (Family.NATIVE, "from a file")
+    with pytest.raises(SpecError, match="there is no such file"):
+        registry.describe(f"{tmp_path}/none.so")
+
+
+def test_the_first_slot_that_cannot_be_held_is_named() -> None:
+    limited = registry.describe("py-superintervals")  # its keys are signed 32-bit numbers
+    low, high = (make_memslot(i, gfn << 12, 0x1000, 0x1000) for i, gfn in enumerate((0x7FFF_FFFF, 0x8000_0000)))
+    assert limited.refusal([low]) == ""
+    assert limited.refusal([low, high]) == "slot 1 ends at gfn 0x80000000, and its keys end at 0x7fffffff"
+    assert registry.describe("py-linear").refusal([low, high]) == ""
 
 
 def test_what_is_declared_can_be_read() -> None:

@@ -11,10 +11,10 @@ import click
 from slotlookup.address import PAGE_SHIFT
 from slotlookup.memslots import USER_SLOTS, make_memslot
 from slotlookup.model.scenario import Scenario
-from slotlookup.registry import make_strategy, missing, parse_spec, presets, strategy_names, structures, workloads
+from slotlookup.registry import describe, make_strategy, presets, strategy_names, structures, workloads
 from slotlookup.spec import StrategySpec
 from slotlookup.stream import creation_table
-from slotlookup.structure import NativeStructure, Preset, Structure
+from slotlookup.structure import Family, NativeStructure, Structure
 from slotlookup.vocabulary import Role, UpdateDiscipline
 
 if TYPE_CHECKING:
@@ -63,35 +63,30 @@ FILLED = 1_024
 
 def strategy_row(name: str) -> dict[str, Any]:
     """A strategy as the list has it in JSON. What a preset or a partner makes of a structure is worked out."""
-    spec = parse_spec(name)
+    known = describe(name)
     declared = presets().get(name) or structures()[name]
-    gfn, hva = structures()[spec.gfn], structures()[spec.hva]
-    # A structure alone serves what it serves; of a combination, every role is served.
-    roles = list(Role) if isinstance(declared, Preset) else list(declared.roles)
-    serving = [gfn, hva] if len(roles) == len(Role) else [structures()[name]]
-    lacking = missing(name)
-    obstacle = ", ".join(dict.fromkeys(o for s in serving if (o := _obstacle(s))))
+    gfn, hva = structures()[known.spec.gfn], structures()[known.spec.hva]
+    serving = [gfn, hva] if len(known.roles) == len(Role) else [structures()[name]]
+    obstacle = known.capabilities.obstacle
+    # No strategy knows the bytes of Python objects.
+    sized = known.family is Family.NATIVE and not known.missing
     return {
         "strategy": name,
-        "family": str(gfn.family),
-        "spec": str(spec),
-        "roles": roles,
+        "family": str(known.family),
+        "spec": str(known.spec),
+        "roles": list(known.roles),
         "summary": declared.summary,
         "gfn": gfn.costs.gfn,
         "hva": hva.costs.hva,
         "update": "; ".join(dict.fromkeys(s.costs.update for s in serving)),
         "kernel": "no" if obstacle else "yes",
         "obstacle": obstacle,
-        "readers": _readers(spec, serving),
-        "bytes_per_slot": None if lacking else _bytes_per_slot(name),
+        "readers": _readers(known.spec, serving),
+        "bytes_per_slot": _bytes_per_slot(name) if sized else None,
         "source": declared.source,
-        "installed": not lacking,
-        "note": lacking or make_strategy(name).note,
+        "installed": not known.missing,
+        "note": known.missing or known.note,
     }
-
-
-def _obstacle(structure: Structure) -> str:
-    return structure.obstacle if isinstance(structure, NativeStructure) else "Python"
 
 
 def _readers(spec: StrategySpec, serving: Sequence[Structure]) -> str:

@@ -11,11 +11,16 @@ from slotlookup.memslots import SlotChange
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, SelfTimed
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_table
-from slotlookup.structure import Family, NativeStructure
+from slotlookup.structure import Family, NativeStructure, obstacle_of
 from slotlookup.vocabulary import Count, Placement
 
 HOT = Mode("throughput", 0)
 """Independent operations, nothing displaced between them."""
+
+
+def capabilities(spec: StrategySpec, structures: Sequence[NativeStructure]) -> Capabilities:
+    """What a strategy of these structures can do."""
+    return Capabilities(Family.NATIVE, spec.update, obstacle_of(structures), tuple(Count))
 
 
 class NativeStrategy(SelfTimed):
@@ -36,13 +41,7 @@ class NativeStrategy(SelfTimed):
         self.spec = str(spec)
         self.note = ""
         self.counted = counted
-        self.capabilities = Capabilities(
-            Family.NATIVE,
-            spec.update,
-            kernel=all(s.kernel for s in structures),
-            simd=any(s.simd for s in structures),
-            counts=tuple(Count),
-        )
+        self.capabilities = capabilities(spec, structures)
         hva = f"{spec.hva}+unaliased" if spec.unaliased else spec.hva
         self.native = native.Strategy(
             spec.gfn, hva, cache=spec.cache, update=spec.update, counted=counted, placement=placement, seed=seed

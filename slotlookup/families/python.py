@@ -10,7 +10,7 @@ from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, Strategy
 from slotlookup.stream import Words, change_at
-from slotlookup.structure import Family, PythonStructure
+from slotlookup.structure import Family, PythonStructure, obstacle_of
 from slotlookup.vocabulary import CachePolicy, Count, UpdateDiscipline
 
 CACHES = (CachePolicy.NONE, CachePolicy.LAST_USED)
@@ -57,6 +57,18 @@ def counting_key(tally: _Tally) -> type[int]:
     return CountingKey
 
 
+def capabilities(structures: tuple[PythonStructure, PythonStructure]) -> Capabilities:
+    """What a strategy of these structures can do."""
+    counts = (Count.COMPARES,) if all(s.compares for s in structures) else ()
+    limits = (structures[0].limit, structures[1].limit)
+    return Capabilities(Family.PYTHON, UpdateDiscipline.IN_PLACE, obstacle_of(structures), counts, limits)
+
+
+def note_of(structures: tuple[PythonStructure, PythonStructure]) -> str:
+    """Which implementations run on this machine, where the structures say so."""
+    return "; ".join(dict.fromkeys(note for s in structures if (note := s.note())))
+
+
 class PythonStrategy(Strategy):
     """Two Python structures for each address space, with an optional last-used slot in front of gfn lookups.
 
@@ -75,17 +87,9 @@ class PythonStrategy(Strategy):
         """`structures` are the declarations that serve gfn lookups and hva visits, in that order."""
         self.name = name
         self.spec = str(spec)
-        self.note = "; ".join(dict.fromkeys(note for s in structures if (note := s.note())))
+        self.note = note_of(structures)
         self.counted = counted
-        known = all(s.compares for s in structures)
-        self.capabilities = Capabilities(
-            Family.PYTHON,
-            UpdateDiscipline.IN_PLACE,
-            kernel=False,
-            simd=False,
-            counts=(Count.COMPARES,) if known else (),
-            limits=(structures[0].limit, structures[1].limit),
-        )
+        self.capabilities = capabilities(structures)
         self._limited = min(self.capabilities.limits) < ADDRESS_LIMIT - 1
         self._gfn = [structures[0].make() for _ in range(ADDRESS_SPACES)]
         self._hva = [structures[1].make() for _ in range(ADDRESS_SPACES)]
@@ -94,7 +98,7 @@ class PythonStrategy(Strategy):
         self._slots: dict[int, Memslot] = {}
         self._staged = False
         self._tally = _Tally()
-        self._key: Callable[[int], int] = counting_key(self._tally) if counted and known else int
+        self._key: Callable[[int], int] = counting_key(self._tally) if counted and self.capabilities.counts else int
 
     def stage(self, change: SlotChange) -> None:
         if self._staged:

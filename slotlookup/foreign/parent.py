@@ -35,7 +35,7 @@ from slotlookup.memslots import SlotChange
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, SelfTimed
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Timeline, Words, change_table
-from slotlookup.structure import PATIENCE, Family, FileStructure
+from slotlookup.structure import PATIENCE, Family, FileStructure, obstacle_of
 from slotlookup.vocabulary import Count, Placement
 
 STARTING_SECONDS = 120.0
@@ -274,6 +274,19 @@ def _host(label: str, files: Sequence[FileStructure], patience: float) -> Host:
     return host
 
 
+def capabilities(spec: StrategySpec, files: Sequence[FileStructure]) -> Capabilities:
+    """What a strategy of these files can do, as far as that is known before its process runs."""
+    counts = (Count.COMPARES,) if files[0].family is Family.PYTHON else ()
+    return Capabilities(files[0].family, spec.update, obstacle_of(files), counts)
+
+
+def note_of(files: Sequence[FileStructure]) -> str:
+    """How a strategy of these files runs. A library's own title is known only once its process runs."""
+    if files[0].family is Family.NATIVE:
+        return "through the C ABI, in a process of its own"
+    return "in a process of its own"
+
+
 class ForeignStrategy(SelfTimed):
     """A strategy of which at least one structure comes from a file. Its process starts with the first request."""
 
@@ -291,11 +304,9 @@ class ForeignStrategy(SelfTimed):
         """`files` are the structures that come from files, each once; `patience` as for their `Host`."""
         self.name = name
         self.spec = str(spec)
-        family = files[0].family
-        self._native = family is Family.NATIVE
-        self.note = "through the C ABI, in a process of its own" if self._native else "in a process of its own"
-        self._counts: tuple[Count, ...] = (Count.COMPARES,) if family is Family.PYTHON else ()
-        self.capabilities = Capabilities(family, spec.update, kernel=False, simd=False, counts=self._counts)
+        self._native = files[0].family is Family.NATIVE
+        self.note = note_of(files)
+        self.capabilities = capabilities(spec, files)
         self._counted = counted
         self._recipe = Recipe(name, spec, self._native, counted, placement, seed)
         self._files = tuple(files)
@@ -375,7 +386,7 @@ class ForeignStrategy(SelfTimed):
         return nanoseconds, checksum
 
     def counters(self) -> Counters:
-        if not (self._counted and self._counts):
+        if not (self._counted and self.capabilities.counts):
             return Counters(None, None, None, None)
         return Counters(*self._ask("counters"))
 

@@ -25,7 +25,7 @@ class ReferenceStrategy(Strategy):
     def __init__(self) -> None:
         self.name = self.spec = "reference"
         self.note = ""
-        self.capabilities = Capabilities(Family.PYTHON, UpdateDiscipline.IN_PLACE, kernel=False, simd=False, counts=())
+        self.capabilities = Capabilities(Family.PYTHON, UpdateDiscipline.IN_PLACE, "Python", counts=())
         self._table = SlotTable()
         self._held: set[int] = set()
         self._columns: tuple[Ints, Ints, Ints, bool] | None = None
