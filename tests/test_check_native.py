@@ -1,4 +1,4 @@
-"""The gate against a native structure made slower in its source: one key comparison too many in `linear`'s lookups."""
+"""The gate against native modules that differ: by a comparison too many in a source, or by the optimisation level."""
 
 from __future__ import annotations
 
@@ -46,6 +46,20 @@ def check(tree: Path, *arguments: str, module: Path | None = None) -> subprocess
     return run(sys.executable, "-S", "-m", "slotlookup", "check", *arguments, cwd=tree, path=path)
 
 
+def module_of(tree: Path) -> Path:
+    """The folder of a native module built from a tree's sources."""
+    build = tree / "build" / "native"
+    nanobind = run(sys.executable, "-m", "nanobind", "--cmake_dir", cwd=tree).stdout.strip()
+    hints = [f"-DPython_EXECUTABLE={sys.executable}", f"-Dnanobind_DIR={nanobind}"]
+    for command in (
+        [tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", *hints, "-B", str(build)],
+        [tool("ninja"), "-C", str(build), "_slotlookup_native"],
+    ):
+        done = run(*command, cwd=tree)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return build
+
+
 def test_one_comparison_too_many_in_the_native_source(tmp_path: Path) -> None:
     tree = copy_tree(tmp_path / "tree", ("linear", "rbtree"))
     (tree / "slotlookup.toml").write_text(CONFIG, encoding="utf-8")
@@ -57,15 +71,7 @@ def test_one_comparison_too_many_in_the_native_source(tmp_path: Path) -> None:
     text = source.read_text(encoding="utf-8")
     assert text.count(BEFORE) == 1
     source.write_text(text.replace(BEFORE, SLOWER), encoding="utf-8")
-    build = tree / "build" / "native"
-    nanobind = run(sys.executable, "-m", "nanobind", "--cmake_dir", cwd=tree).stdout.strip()
-    hints = [f"-DPython_EXECUTABLE={sys.executable}", f"-Dnanobind_DIR={nanobind}"]
-    for command in (
-        [tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", *hints, "-B", str(build)],
-        [tool("ninja"), "-C", str(build), "_slotlookup_native"],
-    ):
-        done = run(*command, cwd=tree)
-        assert done.returncode == 0, done.stdout + done.stderr
+    build = module_of(tree)
 
     done = check(tree, "--format", "json", module=build)
     assert done.returncode == 3, done.stdout + done.stderr
@@ -75,6 +81,26 @@ def test_one_comparison_too_many_in_the_native_source(tmp_path: Path) -> None:
     assert {row["workload"] for row in worse} == {"microvm-1G", "two-slot"}
     examined = {row["workload"]: row["now"] for row in json.loads(done.stdout)["counts"] if is_examined(row)}
     assert all(row["now"] - row["baseline"] == examined[row["workload"]] for row in worse)
+
+
+def test_counts_do_not_depend_on_the_optimisation(tmp_path: Path) -> None:
+    """Every structure, counted at -O2."""
+    tree = copy_tree(tmp_path / "tree")
+    text = (tree / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert text.count("set(optimisation_counted -Og)") == text.count("set(optimisation_timed -O2)") == 1
+    swapped = text.replace("optimisation_counted -Og", "optimisation_counted -O2")
+    # Nothing is timed here.
+    swapped = swapped.replace("optimisation_timed -O2", "optimisation_timed -Og")
+    (tree / "CMakeLists.txt").write_text(swapped, encoding="utf-8")
+    build = module_of(tree)
+    compiled = run(tool("ninja"), "-C", str(build), "-t", "commands", "_slotlookup_native", cwd=tree).stdout
+    counted = [line for line in compiled.splitlines() if "-DSLOTLOOKUP_COUNTED" in line and " -c " in line]
+    assert counted and all(" -O2 " in line and " -Og " not in line for line in counted)
+
+    done = check(tree, module=build)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = check(tree)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def is_examined(row: dict[str, object]) -> bool:

@@ -24,27 +24,17 @@ pytestmark = [
 ]
 
 
+def compile_to(target: Path, *arguments: str) -> None:
+    assert COMPILER is not None
+    always = ("-std=c++20", "-O2", "-fPIC", "-ffunction-sections", f"-I{ROOT}")
+    subprocess.run([COMPILER, *always, *arguments, "-c", "-o", str(target)], check=True)
+
+
 def functions(source: Path, directory: Path, *flags: str) -> dict[str, str]:
     """The instructions of every function, by mangled name, without addresses. Each function has a section of
     its own, so offsets begin at 0 in both builds and a jump that moved shows."""
     target = directory / f"{source.stem}{len(flags)}.o"
-    assert COMPILER is not None
-    subprocess.run(
-        [
-            COMPILER,
-            "-std=c++20",
-            "-O2",
-            "-fPIC",
-            "-ffunction-sections",
-            f"-I{ROOT}",
-            *flags,
-            "-c",
-            str(source),
-            "-o",
-            str(target),
-        ],
-        check=True,
-    )
+    compile_to(target, *flags, str(source))
     listing = subprocess.run(
         ["objdump", "-dr", "--no-show-raw-insn", str(target)], check=True, capture_output=True, text=True
     ).stdout
@@ -70,6 +60,22 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str
     return {s.stem: pair for s, pair in zip(SOURCES, zip(plain, stripped, strict=True), strict=True)}
 
 
+@pytest.fixture(scope="module")
+def behind_precompiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """For each source: its functions as they are built with the precompiled header that CMakeLists.txt sets up."""
+    directory = tmp_path_factory.mktemp("precompiled")
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    shared = re.search(r"target_precompile_headers\(\$\{target\} PRIVATE ([^)]+)\)", cmake)
+    assert shared, "CMakeLists.txt precompiles no header for the structures"
+    header = directory / "shared.hpp"
+    header.write_text("".join(f"#include {name}\n" for name in shared[1].split()), encoding="utf-8")
+    compile_to(directory / "shared.hpp.gch", "-x", "c++-header", str(header))
+    use = ("-Werror=invalid-pch", "-include", str(header))
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda s: functions(s, directory, *use), SOURCES))
+    return {s.stem: each for s, each in zip(SOURCES, made, strict=True)}
+
+
 # Not on any timed path: answers are checked outside the clock, and invariants in tests.
 UNTIMED = re.compile(r"5check|12black_height|11check_order|13check_balance|6answer|D[012]Ev|bytes|4size")
 
@@ -87,6 +93,16 @@ def test_timed_instances_are_what_a_source_without_hooks_gives(
     assert timed(plain) == timed(stripped)
     differing = [name for name in sorted(timed(plain)) if plain[name] != stripped[name]]
     assert differing == []
+
+
+@pytest.mark.parametrize("stem", [s.stem for s in SOURCES])
+def test_a_precompiled_header_changes_no_timed_instance(
+    stem: str,
+    builds: dict[str, tuple[dict[str, str], dict[str, str]]],
+    behind_precompiled: dict[str, dict[str, str]],
+) -> None:
+    plain, _ = builds[stem]
+    assert behind_precompiled[stem] == plain
 
 
 def test_the_comparison_sees_hooks_where_there_are_some(tmp_path: Path) -> None:
