@@ -1,4 +1,4 @@
-"""`python -m slotlookup`: the installed command, found by its entry point, as the core knows nothing of the bench."""
+"""`python -m slotlookup`: the installed command, found by its entry point, as the core must not import the bench."""
 
 from __future__ import annotations
 

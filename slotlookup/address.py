@@ -1,4 +1,4 @@
-"""Address types, told apart: a gfn is a guest page number, a gpa and an hva are byte addresses; all unsigned 64-bit.
+"""Distinct address types: a gfn is a guest page number, a gpa and an hva are byte addresses; all unsigned 64-bit.
 
 `start`/`end` are half-open throughout; `last` is inclusive. Pages are 4 KiB.
 """
@@ -19,11 +19,11 @@ ADDRESS_LIMIT = 1 << 64
 GFN_LIMIT = 1 << (64 - PAGE_SHIFT)
 
 HOLE = -1
-"""The answer to a gfn lookup that no slot holds."""
+"""The answer to a lookup of a gfn in no slot."""
 
 
 def gpa_to_gfn(gpa: Gpa) -> Gfn:
-    """The page number that holds a guest-physical byte address."""
+    """The page number of a guest-physical byte address."""
     return Gfn(gpa >> PAGE_SHIFT)
 
 

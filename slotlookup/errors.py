@@ -1,4 +1,4 @@
-"""Every error that reaches a user: one line that names place and remedy, and the exit code that goes with it."""
+"""Every error that reaches a user: one line with place and remedy, and the exit code."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class UsageError(SlotlookupError):
 
 
 class SpecError(UsageError):
-    """A strategy that is asked for does not exist or cannot be put together."""
+    """A named strategy does not exist, or its parts cannot be combined."""
 
 
 class ConfigError(UsageError):
-    """A configuration file or environment variable holds a wrong key or value."""
+    """A configuration file or environment variable has a wrong key or value."""
 
 
 class InputFileError(UsageError):
     """A recording or trace that cannot be used.
 
-    `path` is the file, `line` the 1-based line where the fault lies (None where the whole file is at fault).
+    `path` is the file, `line` the 1-based line of the fault (None if it concerns the whole file).
     """
 
     def __init__(self, path: Path | str, line: int | None, message: str) -> None:
@@ -43,25 +43,25 @@ class InputFileError(UsageError):
 
 
 class Incomparable(SlotlookupError):
-    """Two results that cannot be set side by side, or no result to compare with; the message names what differs."""
+    """Two results that cannot be compared, or no result to compare with; the message names the difference."""
 
     exit_code = EXIT_INCOMPARABLE
 
 
 class BrokenStrategy(SlotlookupError):
-    """A strategy failed its own check, or answered what the oracle does not."""
+    """A strategy failed its own check, or its answer differs from the oracle's."""
 
 
 class BeyondLimit(BrokenStrategy):
-    """A slot lies at addresses that a structure, as it declares, cannot hold. The strategy holds what it did."""
+    """A slot is beyond the addresses that a structure declares it can hold. The strategy is unchanged."""
 
 
 class DeadStrategy(BrokenStrategy):
-    """The process of a structure from a file is no more: it crashed, did not answer, or cannot be trusted."""
+    """The process of a structure from a file has ended: it crashed, did not answer, or cannot be trusted."""
 
 
 class RegionError(UsageError):
-    """A call of KVM_SET_USER_MEMORY_REGION that KVM refuses. `errno_name` is what the ioctl would return."""
+    """A call of KVM_SET_USER_MEMORY_REGION that KVM refuses. `errno_name` is the errno of the ioctl."""
 
     errno_name = "EINVAL"
 
@@ -82,7 +82,7 @@ class WrappedRegion(RegionError):
 
 
 class InaccessibleHva(RegionError):
-    """userspace_addr + memory_size reaches addresses that no user process has (bit 63 set)."""
+    """userspace_addr + memory_size reaches addresses outside user space (bit 63 set)."""
 
 
 class BadSlotId(RegionError):
@@ -110,10 +110,10 @@ class ImmutableRegion(RegionError):
 
 
 class GfnOverlap(RegionError):
-    """The range meets another slot of the same address space."""
+    """The range overlaps another slot of the same address space."""
 
     errno_name = "EEXIST"
 
 
 class OutOfHostMemory(SlotlookupError):
-    """The modelled host has no frame left that it could give or take from anyone."""
+    """The modelled host has no free frame and none that it could reclaim."""

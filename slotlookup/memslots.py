@@ -1,8 +1,8 @@
 """Memory slots and the rules of KVM_SET_USER_MEMORY_REGION.
 
-`Memslots` holds what `struct kvm` holds: two address spaces, each with an active and an inactive slot set, and a
+`Memslots` has the slot state of `struct kvm`: two address spaces, each with an active and an inactive slot set, and a
 generation. A call is first checked against the rules of Linux (virt/kvm/kvm_main.c, 5.17 to 6.18), then prepared in the
-inactive set, then published. Every refusal is a named error of `slotlookup.errors` that gives the offending values.
+inactive set, then published. Every refusal is a named error of `slotlookup.errors` with the offending values.
 Left out: KVM_MEM_GUEST_MEMFD, and the tag bits of hvas, which depend on the host's paging mode.
 """
 
@@ -38,14 +38,14 @@ USER_ADDRESS_LIMIT = 1 << 63
 
 GENERATION_IN_PROGRESS = 1 << 63
 
-# What every call is compared with, worked out once.
+# Constants with which every call is compared, computed once.
 _NUMBER_LIMIT = ADDRESS_SPACES << 16
 _MOST_BYTES = MAX_PAGES << PAGE_SHIFT
 _IN_PAGE = PAGE_SIZE - 1
 _OTHER_FLAGS = ~(LOG_DIRTY_PAGES | READONLY)
 
 
-# A named tuple is made in half the time of a frozen dataclass, and a recording may hold a hundred thousand changes.
+# A named tuple is created in half the time of a frozen dataclass, and a recording may have a hundred thousand changes.
 class Memslot(NamedTuple):
     """One slot: `npages` pages from `base_gfn`, backed by host memory from `userspace_addr` on."""
 
@@ -90,13 +90,13 @@ class Memslot(NamedTuple):
 
 
 def describe_number(number: int) -> str:
-    """A slot number as people write it: the id, with the address space where it is not 0."""
+    """A slot number in words: the id, and the address space if it is not 0."""
     as_id, slot_id = number >> 16, number & 0xFFFF
     return f"{slot_id}" if as_id == 0 else f"{slot_id} of address space {as_id}"
 
 
 class ChangeKind(IntEnum):
-    """What a call amounts to, in KVM's own terms. The values are those of the native core."""
+    """The kind of a call, in KVM's own terms. The values are those of the native core."""
 
     CREATE = 0
     DELETE = 1
@@ -104,7 +104,7 @@ class ChangeKind(IntEnum):
     FLAGS_ONLY = 3
 
 
-# Python 3.11 takes 0.1 us to find a member in its class, and a call of the ioctl would look up ten.
+# Python 3.11 takes 0.1 us to find a member in its class, and a call of the ioctl would need ten.
 _CREATE, _DELETE, _MOVE, _FLAGS_ONLY = ChangeKind
 
 
@@ -121,7 +121,7 @@ class SlotSet:
     def __init__(self) -> None:
         self._by_number: dict[SlotNumber, Memslot] = {}
         self._by_base: dict[int, Memslot] = {}
-        # A plain list: at 32,764 slots an insertion moves 128 KiB, which is still quicker than a tree in Python.
+        # A plain list: at 32,764 slots an insertion moves 128 KiB, which is still faster than a tree in Python.
         self._bases: list[int] = []
 
     def get(self, number: SlotNumber) -> Memslot | None:
@@ -129,7 +129,7 @@ class SlotSet:
         return self._by_number.get(number)
 
     def overlapping(self, start: Gfn, end: Gfn, ignoring: SlotNumber) -> Memslot | None:
-        """Some slot that meets [start, end) and is not `ignoring`, or None."""
+        """Some slot that overlaps [start, end) and is not `ignoring`, or None."""
         bases = self._bases
         at = bisect_left(bases, start)
         if at:
@@ -144,7 +144,7 @@ class SlotSet:
         return None
 
     def apply(self, change: SlotChange) -> None:
-        """Carry out an accepted change."""
+        """Apply an accepted change."""
         slot, kind = change.slot, change.kind
         if kind is not _CREATE:
             old = self._by_number.pop(slot.number)
@@ -174,22 +174,22 @@ class SlotSet:
 
 @dataclass(frozen=True, slots=True)
 class PendingChange:
-    """A change that stands in the inactive set and that readers do not see yet."""
+    """A change in the inactive set, not yet visible to readers."""
 
     memslots: Memslots
     change: SlotChange
 
     def publish(self) -> SlotChange:
-        """Swap the sets, let the other follow, and advance the generation."""
+        """Swap the sets, apply the change to the other, and advance the generation."""
         self.memslots._publish(self.change)
         return self.change
 
 
 class Memslots:
-    """A VM's memory slots: what the ioctl edits and what lookups read."""
+    """A VM's memory slots, which the ioctl edits and lookups read."""
 
     def __init__(self, slots: Iterable[Memslot] = ()) -> None:
-        """Start from `slots`, each taken through the rules; a refusal raises RegionError."""
+        """Start from `slots`, each checked against the rules; a refusal raises RegionError."""
         self._sets = [(SlotSet(), SlotSet()) for _ in range(ADDRESS_SPACES)]
         self._active = [0] * ADDRESS_SPACES
         self._generations = list(range(ADDRESS_SPACES))
@@ -203,7 +203,7 @@ class Memslots:
         return self._sets[as_id][self._active[as_id]]
 
     def inactive(self, as_id: int = 0) -> SlotSet:
-        """The set that a change is prepared in; equal to the active one when none is pending."""
+        """The set in which a change is prepared; equal to the active one if none is pending."""
         return self._sets[as_id][1 - self._active[as_id]]
 
     def generation(self, as_id: int = 0) -> int:
@@ -211,9 +211,9 @@ class Memslots:
         return self._generations[as_id]
 
     def prepare(self, number: int, gpa: int, size: int, hva: int, flags: int) -> PendingChange | None:
-        """Check a call and prepare it in the inactive set; None where nothing would change.
+        """Check a call and prepare it in the inactive set; None if nothing would change.
 
-        `number` is `as_id << 16 | id`; `gpa`, `size` and `hva` are bytes. Raises RegionError where KVM refuses.
+        `number` is `as_id << 16 | id`; `gpa`, `size` and `hva` are bytes. Raises RegionError if KVM refuses it.
         """
         change = self._classify(number, gpa, size, hva, flags)
         if change is None:
@@ -226,15 +226,15 @@ class Memslots:
         return PendingChange(self, change)
 
     def set_user_memory_region(self, number: int, gpa: int, size: int, hva: int, flags: int) -> SlotChange | None:
-        """KVM_SET_USER_MEMORY_REGION: prepare and publish. None where the call changes nothing."""
+        """KVM_SET_USER_MEMORY_REGION: prepare and publish. None if the call changes nothing."""
         pending = self.prepare(number, gpa, size, hva, flags)
         return None if pending is None else pending.publish()
 
     def play(self, calls: Iterable[tuple[int, int, int, int, int]]) -> Generator[SlotChange | None, None, None]:
-        """Carry out (slot number, gpa, size, hva, flags) calls that no reader watches: what each one changed, or None.
+        """Apply (slot number, gpa, size, hva, flags) calls without concurrent readers: the change of each, or None.
 
-        The outcome is that of set_user_memory_region on each, at half the price: the inactive sets follow once, at the
-        end. A refusal raises RegionError and leaves what came before it in force. No other method may be called until
+        The result is that of set_user_memory_region on each, at half the cost: the inactive sets are updated once, at
+        the end. A refusal raises RegionError; the calls before it stay applied. No other method may be called until
         the iterator is exhausted or closed.
         """
         if any(generation & GENERATION_IN_PROGRESS for generation in self._generations):
@@ -259,7 +259,7 @@ class Memslots:
                     self._aliased = None
 
     def aliased(self) -> frozenset[SlotNumber]:
-        """The slots whose host memory another slot maps too, in whichever address space."""
+        """The slots whose host memory another slot also maps, in any address space."""
         if self._aliased is None:
             self._aliased = frozenset(find_aliased(self))
         return self._aliased
@@ -331,7 +331,7 @@ class Memslots:
 
 
 def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> None:
-    """The rules that need no other slot."""
+    """The rules that do not depend on other slots."""
     if (
         0 <= number < _NUMBER_LIMIT
         and number & 0xFFFF < USER_SLOTS
@@ -341,7 +341,7 @@ def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> Non
         and not (gpa | size | hva) & _IN_PAGE
         and not flags & _OTHER_FLAGS
     ):
-        return  # what nearly every call is; the rest of this function tells which rule a bad one breaks
+        return  # true for nearly every call; the rest of this function finds the rule that a bad one breaks
     for what, value in (("slot number", number), ("gpa", gpa), ("size", size), ("hva", hva)):
         if not 0 <= value < ADDRESS_LIMIT:
             raise errors.WrappedRegion(f"{what} {value:#x} is not an unsigned 64-bit value")
@@ -358,7 +358,7 @@ def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> Non
             )
     if flags & ~(LOG_DIRTY_PAGES | READONLY):
         raise errors.BadFlags(
-            f"flags {flags:#x} of slot {describe_number(number)} hold more than LOG_DIRTY_PAGES and READONLY"
+            f"flags {flags:#x} of slot {describe_number(number)} contain more than LOG_DIRTY_PAGES and READONLY"
         )
     if gpa + size >= ADDRESS_LIMIT:
         raise errors.WrappedRegion(f"gpa {gpa:#x} + size {size:#x} wraps")
@@ -373,7 +373,7 @@ def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> Non
 
 
 def make_memslot(number: int, gpa: int, size: int, hva: int, flags: int = 0) -> Memslot:
-    """A slot from byte addresses, held to the rules that need no other slot. Raises RegionError."""
+    """A slot from byte addresses, checked against the rules that do not depend on other slots. Raises RegionError."""
     _check_values(number, gpa, size, hva, flags)
     if size == 0:
         raise errors.ZeroSizeRegion(f"slot {describe_number(number)} at gpa {gpa:#x} has no pages")
@@ -386,7 +386,7 @@ def with_flags(slot: Memslot, flags: int) -> Memslot:
 
 
 def find_aliased(slots: Iterable[Memslot]) -> set[SlotNumber]:
-    """The slots whose host memory meets another's: one sweep over the starts."""
+    """The slots whose host memory overlaps another's: one sweep over the starts."""
     aliased: set[SlotNumber] = set()
     furthest: Memslot | None = None
     for slot in sorted(slots, key=lambda s: s.userspace_addr):

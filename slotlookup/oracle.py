@@ -1,7 +1,7 @@
-"""The independent oracle: what every answer is compared with, outside the timed region.
+"""The independent oracle, with which every answer is compared outside the timed region.
 
-It shares no code and no algorithm with any structure. Instead of finding the slot of each question it goes through the
-slots one by one, linearly, and lets each claim the questions that fall to it.
+It shares no code and no algorithm with any structure. Instead of finding the slot of each question, it goes through the
+slots one by one, linearly, and assigns to each the questions that it answers.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _claim_gfns(slots: list[Memslot], gfns: Words) -> Numbers:
     for slot, lo, hi in zip(slots, first.tolist(), behind.tolist(), strict=True):
         claimed[lo:hi] = slot.number
     if int((behind - first).sum()) != int((claimed != HOLE).sum()):
-        raise BrokenStrategy("two slots of one address space hold the same gfn; the workload is broken")
+        raise BrokenStrategy("two slots of one address space contain the same gfn; the workload is broken")
     out = np.empty_like(claimed)
     out[order] = claimed
     return out
@@ -88,7 +88,7 @@ def expected_hvas(start: Iterable[Memslot], stream: HvaStream) -> HvaAnswers:
 
 
 def _claim_visits(slots: list[Memslot], starts: Words, ends: Words) -> HvaAnswers:
-    """Visits are taken in classes of similar length, so that those a slot may meet stand side by side by start."""
+    """Visits are sorted in classes of similar length, so that those a slot may overlap are contiguous by start."""
     slot_start = np.array([s.userspace_addr for s in slots], dtype=np.uint64)
     slot_end = np.array([s.userspace_end for s in slots], dtype=np.uint64)
     slot_number = np.array([s.number for s in slots], dtype=np.int32)

@@ -1,10 +1,10 @@
-"""The questions a run asks: a trace's own streams, and labelled stand-ins where the trace recorded nothing of a kind.
+"""The questions of a run: a trace's own streams, and labelled substitutes for kinds that the trace lacks.
 
-A recording of page accesses holds no notifier events, a recording of slot changes no accesses. Rather than leave a
-table empty, what is missing is derived from what is there by the rules below; every stream says which it is.
+A recording of page accesses contains no notifier events, and a recording of slot changes no accesses. Instead of an
+empty table, missing streams are derived from the existing ones by the rules below; every stream has a label.
 
     gfn lookups   skewed by slot size, drawn from the seed, as many after each slot change
-    hva visits    the host page behind each looked-up gfn is invalidated in turn, as reclaim in access order would
+    hva visits    the host page of each looked-up gfn is invalidated, as reclaim in access order would do
     slot changes  slots (all, or every nth of many) are deleted and created again, in gfn order, as a VM's reset does
 """
 
@@ -31,7 +31,7 @@ changed times slots held stay below CHANGED_AND_HELD until LEAST_CHANGED."""
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """All that a run asks. `start` creates the starting slots; `origin` says where each role's stream comes from."""
+    """All questions of a run. `start` creates the starting slots; `origin` labels the source of each role's stream."""
 
     start_slots: tuple[Memslot, ...]
     start: Words
@@ -42,7 +42,7 @@ class Questions:
 
     @property
     def update_is_closed(self) -> bool:
-        """Whether the slot changes end with the slots they began with, so that they can be replayed again at once."""
+        """Whether the slot changes end with the starting slots, so that they can be replayed again directly."""
         held = {slot.number: slot for slot in self.start_slots}
         for row in range(len(self.update)):
             change = change_at(self.update, row)
@@ -54,25 +54,25 @@ class Questions:
 
 
 def questions_of(trace: Trace, seed: int) -> Questions:
-    """The streams of `trace`, with what it lacks derived from `seed`."""
+    """The streams of `trace`; missing ones are derived from `seed`."""
     origin = {role: trace.provenance.get(role, "recorded") for role in ("gfn", "hva", "update")}
     gfn = trace.gfn_stream()
     if not len(gfn):
         gfn = _derive_gfns(trace, seed)
-        origin["gfn"] = "synthetic: a page drawn at random after each slot change; the trace holds no lookups"
+        origin["gfn"] = "synthetic: a page drawn at random after each slot change; the trace has no lookups"
     hva = trace.hva_stream()
     if not len(hva):
         hva = _derive_hvas(trace, gfn)
-        origin["hva"] = "derived: the host pages behind the first lookups are invalidated; the trace holds no visits"
+        origin["hva"] = "derived: the host pages of the first lookups are invalidated; the trace has no visits"
     update = trace.change_table
     if not len(update):
         update = _derive_changes(trace.start)
-        origin["update"] = "derived: slots are deleted and created again in turn; the trace holds no slot changes"
+        origin["update"] = "derived: slots are deleted and created again; the trace has no slot changes"
     return Questions(trace.start, creation_table(trace.start), gfn, hva, update, origin)
 
 
 def _states(trace: Trace) -> list[tuple[int, list[Memslot]]]:
-    """(changes that precede, slots in force) of every moment between changes that has slots."""
+    """(changes that precede, current slots) of every moment between changes that has slots."""
     held = {slot.number: slot for slot in trace.start}
     states = [(0, list(held.values()))] if held else []
     for i, change in enumerate(trace.changes, 1):
@@ -118,7 +118,7 @@ def _derive_hvas(trace: Trace, gfn: GfnStream) -> HvaStream:
     asked = gfn.part(0, DERIVED_VISITS)
     found = expected_gfns(trace.start, asked)
     starts = np.zeros(len(asked), dtype=np.uint64)
-    # By slot number: the hva that page 0 of the guest would have if the slot reached that far. Modular, so it is exact.
+    # By slot number: the hva of page 0 of the guest if the slot extended to it. Modular arithmetic, so it is exact.
     origin = np.zeros(ADDRESS_SPACES << 16, dtype=np.uint64)
 
     def enter(slot: Memslot) -> None:

@@ -1,9 +1,9 @@
-"""Strategy specs: the text that says which structure serves which role.
+"""Strategy specs: the text that assigns structures to roles.
 
 linear                                       one structure for both roles
 kvm-5.17                                     a preset
 gfn=rbtree,hva=interval-tree,cache=last-used
-size-sorted,unaliased                        a name first, then what differs from it
+size-sorted,unaliased                        a name first, then the keys that differ from it
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from slotlookup.vocabulary import CachePolicy, UpdateDiscipline
 
 @dataclass(frozen=True, slots=True)
 class StrategySpec:
-    """A spec taken apart. `update` is how slot sets are edited: in place, or two sets that share slot objects."""
+    """A parsed spec. `update` is the update discipline: how slots are changed while others read."""
 
     gfn: str
     hva: str
@@ -35,7 +35,7 @@ class StrategySpec:
         return ",".join(parts)
 
     def with_item(self, key: str, value: str) -> StrategySpec:
-        """The spec with one `key=value` put in; the values have been checked."""
+        """The spec with one `key=value` applied; the values have been checked."""
         match key:
             case "gfn":
                 return replace(self, gfn=value)

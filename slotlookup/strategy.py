@@ -1,8 +1,8 @@
-"""The strategy interface: what every strategy, native or Python, shipped or the user's own, must do.
+"""The interface of every strategy, native or Python, shipped or the user's own.
 
-A strategy holds the slots of a VM, follows accepted slot changes and answers two questions: which slot holds this gfn
-(one or none), and which slots meet this range of hvas (all, each once, in the structure's own order). Batches over
-streams are the primary form; scalar methods serve tests and closed-loop use.
+A strategy stores the slots of a VM, applies accepted slot changes and answers two questions: which slot contains this
+gfn (one or none), and which slots overlap this range of hvas (all, each once, in the structure's own order). Batches
+over streams are the primary form; scalar methods serve tests and closed-loop use.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 class Capabilities:
     """Declared facts about a strategy.
 
-    `update` is in place where readers see a change as soon as it is staged, otherwise the discipline that hides it
-    until it is published. `obstacle` says in a word or two why a kernel could not use the strategy; it is empty where
-    a kernel could. `counts` names the counters the strategy can give. A slot is refused with BeyondLimit where
-    its last gfn or its last hva lies beyond `limits`.
+    `update` is in-place if readers see a change as soon as it is staged, otherwise the discipline that hides it until
+    it is published. `obstacle` says in a word or two why a kernel could not use the strategy; it is empty if a kernel
+    could. `counts` names the counters that the strategy reports. A slot is refused with BeyondLimit if its
+    last gfn or its last hva is beyond `limits`.
     """
 
     family: Family
@@ -40,7 +40,7 @@ class Capabilities:
     limits: tuple[int, int] = (ADDRESS_LIMIT - 1, ADDRESS_LIMIT - 1)
 
     def refusal(self, slot: Memslot) -> str:
-        """Why a slot cannot be held; "" where it can."""
+        """The reason why a slot cannot be held; "" if it can."""
         ends = (slot.end_gfn - 1, slot.userspace_end - 1)
         for role, end, limit in zip(Role, ends, self.limits, strict=True):
             if end > limit:
@@ -50,7 +50,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Sums over all operations since the last reset; None where a strategy cannot tell."""
+    """Sums over all operations since the last reset; None for counters that a strategy does not report."""
 
     slots_examined: int | None
     compares: int | None
@@ -59,7 +59,7 @@ class Counters:
 
 
 class Strategy(ABC):
-    """A structure at work. `name` is what was asked for, `spec` the canonical text, `note` what the row must say."""
+    """A strategy. `name` is the text that the user gave, `spec` the canonical text, `note` a remark for its row."""
 
     name: str
     spec: str
@@ -72,7 +72,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def publish(self) -> None:
-        """Let readers see the staged change."""
+        """Make the staged change visible to readers."""
 
     def apply(self, change: SlotChange) -> None:
         """Stage and publish one change."""
@@ -85,16 +85,16 @@ class Strategy(ABC):
             self.apply(change_at(changes, row))
 
     def load_table(self, changes: Words) -> None:
-        """Carry out changes to set up, in whatever way is quickest; readers look only afterwards."""
+        """Apply changes before the first question, in the fastest way."""
         self.apply_table(changes)
 
     @abstractmethod
     def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
-        """The number of the slot of address space `as_id` that holds `gfn`, or -1. `vcpu` says who asks."""
+        """The number of the slot of address space `as_id` that contains `gfn`, or -1. `vcpu` is the asking vCPU."""
 
     @abstractmethod
     def visit_hva(self, start: int, end: int) -> list[int]:
-        """The numbers of all slots that meet [start, end), each once; none for an empty range."""
+        """The numbers of all slots that overlap [start, end), each once; none for an empty range."""
 
     def answer_gfns(self, stream: GfnStream) -> Numbers:
         """The answer to each lookup of a stream, following its slot changes. int32[n]."""
@@ -137,11 +137,11 @@ class Strategy(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise AssertionError where an invariant of a structure does not hold."""
+        """Raise AssertionError if an invariant of a structure does not hold."""
 
     @abstractmethod
     def bytes(self) -> int | None:
-        """Bytes in use for slots, nodes, arrays and tables; None where that is not known."""
+        """Bytes in use for slots, nodes, arrays and tables; None if that is not known."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -149,7 +149,7 @@ class Strategy(ABC):
 
 
 class SelfTimed(Strategy):
-    """A strategy that times its own replays, where no caller's loop weighs."""
+    """A strategy that times its own replays, without the cost of a caller's loop."""
 
     @abstractmethod
     def replay_gfns(self, stream: GfnStream, mode: Mode) -> tuple[int, int]:

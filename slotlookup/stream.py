@@ -1,7 +1,7 @@
-"""The forms in which questions and slot changes reach a strategy: NumPy tables, which native ones take as they are.
+"""The form of questions and slot changes for strategies: NumPy tables, which native strategies read directly.
 
-A stream is one kind of question taken out of a trace, in order, cut into segments in which neither the slots nor the
-address space asked change.
+A stream is one kind of question taken from a trace, in order, cut into segments in which neither the slots nor the
+address space changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Numbers = npt.NDArray[np.int32]
 CHANGE_COLUMNS = 6
 """kind, slot number, base_gfn, npages, userspace_addr, flags."""
 SEGMENT_COLUMNS = 3
-"""end (one past the last question), as_id asked, changes that precede."""
+"""end (one past the last question), as_id, number of preceding changes."""
 
 
 def change_table(changes: Iterable[SlotChange]) -> Words:
@@ -39,13 +39,13 @@ def creation_table(slots: Iterable[Memslot]) -> Words:
 
 
 def change_at(table: Words, row: int) -> SlotChange:
-    """One row of a change table, as the core writes it."""
+    """One row of a change table, in the form of the core."""
     kind, number, base_gfn, npages, hva, flags = (int(v) for v in table[row])
     return SlotChange(ChangeKind(kind), Memslot(SlotNumber(number), Gfn(base_gfn), npages, Hva(hva), flags))
 
 
 def one_segment(questions: int, as_id: int = 0) -> Words:
-    """The segment table of a stream in which nothing changes."""
+    """The segment table of a stream without changes."""
     return np.array([[questions, as_id, 0]], dtype=np.uint64)
 
 
@@ -58,7 +58,7 @@ class Timeline:
 
     @property
     def static(self) -> bool:
-        """Whether the slots never change, so that a replay leaves a strategy as it found it."""
+        """Whether the slots never change, so that a replay leaves a strategy unchanged."""
         return not len(self.segments) or int(self.segments[-1, 2]) == 0
 
     def part(self, begin: int, end: int) -> Timeline:
@@ -72,7 +72,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class GfnStream:
-    """gfn lookups: `gfns` is uint64[n], `vcpus` uint16[n] (who asks; all 0 where nobody knows)."""
+    """gfn lookups: `gfns` is uint64[n], `vcpus` uint16[n] (the asking vCPUs; all 0 if unknown)."""
 
     gfns: Words
     timeline: Timeline
@@ -86,7 +86,7 @@ class GfnStream:
         return len(self.gfns)
 
     def part(self, begin: int, end: int) -> GfnStream:
-        """The lookups [begin, end), in the slots that they meet."""
+        """The lookups [begin, end), with the slots at that time."""
         if begin == 0 and end >= len(self):
             return self
         timeline = self.timeline.part(begin, min(end, len(self)))
@@ -105,7 +105,7 @@ class HvaStream:
         return len(self.starts)
 
     def part(self, begin: int, end: int) -> HvaStream:
-        """The visits [begin, end), in the slots that they meet."""
+        """The visits [begin, end), with the slots at that time."""
         if begin == 0 and end >= len(self):
             return self
         return HvaStream(self.starts[begin:end], self.ends[begin:end], self.timeline.part(begin, min(end, len(self))))
@@ -113,7 +113,7 @@ class HvaStream:
 
 @dataclass(frozen=True, slots=True)
 class HvaAnswers:
-    """`counts` (uint64[n]) slots met by each range; `numbers` (int32[sum]) theirs, range after range."""
+    """`counts` (uint64[n]): slots that overlap each range; `numbers` (int32[sum]): their numbers, range after range."""
 
     counts: Words
     numbers: Numbers

@@ -1,7 +1,7 @@
-"""What a file in the strategies folder declares: a native structure, a Python structure, or a preset.
+"""The declarations of files in the strategies folder: a native structure, a Python structure, or a preset.
 
 A structure indexes ranges by start and inclusive last. The registry finds module-level instances of the declarations
-below; the name in the declaration is the only name there is.
+below; the name in the declaration is its only name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Complexity by operation, in n slots and k slots met, as documentation writes it; "-" for a role not served."""
+    """Complexity by operation, for n slots and k slots visited, in O notation; "-" for a role not served."""
 
     gfn: str
     hva: str
@@ -37,12 +37,12 @@ class Costs:
 class NativeStructure:
     """A structure whose code is a C++ source registered under the same `name`.
 
-    `kernel` says whether a kernel could use it as it is; `simd` whether it needs vector instructions;
-    `unaliased` whether a variant `NAME+unaliased` visits hvas with the early stop. `roles` are those the structure can
-    serve; where it serves one, `partner` serves the other when the structure is asked for by its name alone.
-    `big_allocation` says that it takes memory in pieces that a kernel does not get while it runs (beyond what its
-    allocator of virtually contiguous memory gives). `readers_in_place` says that readers may look while it is edited;
-    any other needs a second set or a copy for that, or a lock.
+    `kernel` says whether a kernel could use it unchanged; `simd` whether it needs vector instructions; `unaliased`
+    whether a variant `NAME+unaliased` visits hvas with the early stop. `roles` are those that the structure can serve;
+    if it serves one, `partner` serves the other if the structure is named alone. `big_allocation` says that it needs
+    single allocations that are larger than a running kernel provides (beyond its allocator of virtually contiguous
+    memory). `readers_in_place` says that readers may search while it is edited; any other structure needs a second set,
+    a copy or a lock for that.
     """
 
     name: str
@@ -64,13 +64,13 @@ class NativeStructure:
 
     @property
     def obstacle(self) -> str:
-        """Why a kernel could not use it, in a word or two; "" where it could."""
+        """Why a kernel could not use it, in a word or two; "" if it could."""
         found = [word for word, stands in (("SIMD", self.simd), ("big allocation", self.big_allocation)) if stands]
         return ", ".join(found) or ("" if self.kernel else "not as it is")
 
 
 class RangeIndex(ABC):
-    """A Python structure at work in one role. Keys are ints or, when counting, ints that count their comparisons.
+    """A Python structure in one role. Keys are ints or, when counting, ints that count their comparisons.
 
     `start` and `last` are inclusive; the number identifies the range. Ranges of the hva role may overlap.
     """
@@ -81,24 +81,24 @@ class RangeIndex(ABC):
 
     @abstractmethod
     def remove(self, start: int, last: int, number: int) -> None:
-        """Take out a range that is in the structure."""
+        """Remove a range that is in the structure."""
 
     @abstractmethod
     def find(self, point: int) -> int:
-        """The number of the range that holds `point`, or -1. Only asked where ranges do not overlap."""
+        """The number of the range that contains `point`, or -1. Called only if ranges do not overlap."""
 
     @abstractmethod
     def visit(self, start: int, last: int) -> Iterable[int]:
-        """The numbers of all ranges that meet [start, last], each once."""
+        """The numbers of all ranges that overlap [start, last], each once."""
 
     @abstractmethod
     def check(self) -> None:
-        """Raise AssertionError where an invariant of the structure does not hold."""
+        """Raise AssertionError if an invariant of the structure does not hold."""
 
     def settle(self) -> None:  # noqa: B027
-        """Do now what changes have put off: for structures that are built in one go. Called after every change.
+        """Do the work that changes have deferred: for structures that are built in one step. Called after every change.
 
-        After a bulk load it is not: what was put off must be done when the first question comes.
+        It is not called after a bulk load: the work must then be done at the first question.
         """
 
     @abstractmethod
@@ -109,11 +109,11 @@ class RangeIndex(ABC):
 class PythonStructure:
     """A structure written in Python or taken from a library.
 
-    `make` returns an empty index; `note` says, for the machine at hand, which implementation runs (or "").
-    `own_code` is False for other people's libraries, of which only `compares` is known, and not even that where they
-    are compiled and do not compare the keys that they are given (`compares`). `roles` and `partner` are as a native
-    structure's. No address beyond `limit` can be held. `package` is what must be importable, where that is not certain,
-    and `extra` the extra of slotlookup that brings it.
+    `make` returns an empty index; `note` names the implementation in use on this machine (or is ""). `own_code` is
+    False for third-party libraries, which report `compares` only, and not even that if they are compiled and do not
+    compare the given keys (`compares`). `roles` and `partner` are as for a native structure. It cannot hold an address
+    beyond `limit`. `package` is an optional package that must be importable, and `extra` the extra of slotlookup that
+    installs it.
     """
 
     name: str
@@ -142,7 +142,7 @@ class PythonStructure:
 
     @property
     def missing(self) -> str:
-        """What to do for the library that is not there; "" where it is."""
+        """The remedy for a missing library; "" if it is installed."""
         if not self.package or find_spec(self.package) is not None:
             return ""
         return f"not installed: pip install 'slotlookup[{self.extra}]'"
@@ -150,7 +150,7 @@ class PythonStructure:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named combination: what a real system does, or what somebody proposed."""
+    """A named combination: that of a real system, or of a proposal."""
 
     name: str
     spec: str
@@ -159,14 +159,14 @@ class Preset:
 
 
 PATIENCE = 10.0
-"""Seconds after which a structure from a file is given up, unless another number is given."""
+"""The default number of seconds after which a structure from a file counts as hanging."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileStructure:
-    """A structure of the user's own: a shared library that speaks slotlookup.h, or a RangeIndex in a Python file.
+    """A structure of the user: a shared library that implements slotlookup.h, or a RangeIndex in a Python file.
 
-    `name` is as the user wrote it; `class_name` is empty for libraries.
+    `name` is the text that the user gave; `class_name` is empty for libraries.
     """
 
     name: str
@@ -175,7 +175,7 @@ class FileStructure:
 
     @property
     def family(self) -> Family:
-        """By what the file is."""
+        """The family by the kind of file."""
         return Family.PYTHON if self.class_name else Family.NATIVE
 
     @property

@@ -1,9 +1,9 @@
-"""Traces: the slots a VM starts with and every event that concerns them, in order, in one Parquet file.
+"""Traces: the starting slots of a VM and every event that concerns them, in order, in one Parquet file.
 
-Columns, one row an event:
+Columns, one row per event:
 
     kind   uint8   EventKind
-    vcpu   uint16  the vCPU that asked (0 where unknown)
+    vcpu   uint16  the asking vCPU (0 if unknown)
     a, b   uint64  gfn lookup: gfn, address space. hva visit: start, end (half-open). slot change: gpa, size in bytes
     slot   uint32  slot change: the slot number (as_id << 16 | id)
     hva    uint64  slot change: userspace_addr
@@ -42,7 +42,7 @@ ROW_GROUP = 1 << 20
 
 
 class EventKind(IntEnum):
-    """What a row of a trace is."""
+    """The kind of a row of a trace."""
 
     GFN_LOOKUP = 0
     HVA_VISIT = 1
@@ -62,7 +62,7 @@ EVENT_DTYPE = np.dtype(
 )
 _CALL_COLUMNS = ("slot", "a", "b", "hva", "flags")
 Events = npt.NDArray[np.void]
-"""A structured array of EVENT_DTYPE, one element an event."""
+"""A structured array of EVENT_DTYPE, one element per event."""
 
 
 def empty_events(n: int) -> Events:
@@ -103,9 +103,9 @@ def slot_events(calls: Iterable[tuple[int, int, int, int, int]]) -> Events:
 def replay_changes(
     memslots: Memslots, events: Events, refused: Callable[[int, RegionError], Exception]
 ) -> Iterator[tuple[int, SlotChange]]:
-    """Carry out the slot changes among `events` on `memslots`: the event index of each that changed something, and it.
+    """Apply the slot changes among `events` to `memslots`: each effective change with its event index.
 
-    Where KVM would refuse one, raises what `refused` makes of the event's index and the error.
+    If KVM would refuse one, raises the exception that `refused` makes of the event's index and the error.
     """
     where = np.flatnonzero(events["kind"] == EventKind.SLOT_CHANGE).tolist()
     rows = events[where]
@@ -124,7 +124,7 @@ def replay_changes(
 class Trace:
     """The starting slots and the events of one VM.
 
-    `provenance` tells in words where each part comes from; its keys `gfn`, `hva` and `update` label the streams.
+    `provenance` describes the source of each part in words; its keys `gfn`, `hva` and `update` label the streams.
     """
 
     name: str
@@ -134,7 +134,7 @@ class Trace:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What the trace asks, as 16 hex digits: equal for equal slots and events, whatever the file's encoding."""
+        """A digest of the trace, 16 hex digits: equal for equal slots and events, whatever the file's encoding."""
         digest = hashlib.sha256()
         digest.update(creation_table(self.start).tobytes())
         for column in EVENT_DTYPE.names or ():
@@ -155,7 +155,7 @@ class Trace:
 
     @property
     def changes(self) -> tuple[SlotChange, ...]:
-        """The slot changes, classified. Raises InputFileError where KVM would refuse one."""
+        """The slot changes, classified. Raises InputFileError if KVM would refuse one."""
         return self._accepted[0]
 
     @cached_property
@@ -219,16 +219,16 @@ def _to_batch(events: Events, schema: pa.Schema) -> pa.Table:
 def _write(file: BinaryIO, events: Events, schema: pa.Schema, level: int) -> None:
     import pyarrow.parquet as pq
 
-    # Dictionaries beat plain, delta and split encodings here: real streams come back to the same pages.
+    # Dictionaries are smaller than plain, delta and split encodings here: real streams return to the same pages.
     with pq.ParquetWriter(file, schema, compression="zstd", compression_level=level, version="2.6") as writer:
         for begin in range(0, max(len(events), 1), ROW_GROUP):
             writer.write_table(_to_batch(events[begin : begin + ROW_GROUP], schema))
 
 
 def write_trace(trace: Trace, path: Path | str, compression_level: int = 19) -> None:
-    """Write a trace, with zstd's strongest useful compression or less. No half-written file is ever seen.
+    """Write a trace, with zstd's strongest useful compression or less. No partial file is ever visible.
 
-    Raises InputFileError where the file cannot be written.
+    Raises InputFileError if the file cannot be written.
     """
     schema = _schema(
         {
@@ -275,7 +275,7 @@ def _read_group(file: pq.ParquetFile, group: int, path: Path) -> Events:
         for name in EVENT_DTYPE.names or ():
             column = table.column(name)
             if column.null_count:
-                raise InputFileError(path, None, f"column {name} holds nulls in row group {group}")
+                raise InputFileError(path, None, f"column {name} has nulls in row group {group}")
             events[name] = column.cast(pa.from_numpy_dtype(EVENT_DTYPE[name])).to_numpy()
     except (OSError, pa.ArrowException, ValueError) as error:
         raise InputFileError(path, None, f"row group {group} cannot be read: {str(error).splitlines()[0]}") from None
@@ -286,17 +286,17 @@ def _read_group(file: pq.ParquetFile, group: int, path: Path) -> Events:
 def _validate(events: Events, path: Path, group: int) -> None:
     kinds = events["kind"]
     if len(kinds) and int(kinds.max()) > max(EventKind):
-        raise InputFileError(path, None, f"row group {group} holds an event of unknown kind {int(kinds.max())}")
+        raise InputFileError(path, None, f"row group {group} has an event of unknown kind {int(kinds.max())}")
     empty = np.flatnonzero((kinds == EventKind.HVA_VISIT) & (events["a"] >= events["b"]))
     if len(empty):
         raise InputFileError(path, None, f"row group {group}, row {empty[0]}: an hva range that is empty or reversed")
     outside = np.flatnonzero((kinds == EventKind.GFN_LOOKUP) & (events["b"] > 1))
     if len(outside):
-        raise InputFileError(path, None, f"row group {group}, row {outside[0]}: a lookup in no known address space")
+        raise InputFileError(path, None, f"row group {group}, row {outside[0]}: a lookup in an unknown address space")
 
 
 def iterate_trace(path: Path | str) -> Iterator[Events]:
-    """The events of a trace, a row group at a time, so that a trace larger than memory streams."""
+    """The events of a trace, one row group at a time, so that a trace may be larger than memory."""
     source = Path(path)
     file, _ = _open(source)
     for group in range(file.num_row_groups):
@@ -304,7 +304,7 @@ def iterate_trace(path: Path | str) -> Iterator[Events]:
 
 
 def read_trace(path: Path | str) -> Trace:
-    """Read a whole trace. Raises InputFileError where it is not one or is damaged."""
+    """Read a whole trace. Raises InputFileError if the file is not a trace or is damaged."""
     source = Path(path)
     _, metadata = _open(source)
     try:

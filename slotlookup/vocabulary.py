@@ -1,7 +1,7 @@
-"""The names that configuration, results, schemas and the command line share, each written here and nowhere else.
+"""The names that configuration, results, schemas and the command line share, each defined only here.
 
-A member is the text that files and options hold, so it can stand wherever that text can: as a key, in JSON, in a
-message. What must be known of a name to show it or to measure it is an attribute of the member. (`__new__` has defaults
+A member is the text in files and options, so it can be used wherever that text can: as a key, in JSON, in a message.
+Facts about a name that are needed to show it or to measure it are attributes of the member. (`__new__` has defaults
 only so that type checkers let a member be looked up by its text.)
 """
 
@@ -12,7 +12,7 @@ from typing import Self
 
 
 class Role(StrEnum):
-    """What a structure can serve."""
+    """The kinds of question that a structure can serve."""
 
     GFN = "gfn"
     HVA = "hva"
@@ -22,7 +22,7 @@ class Operation(StrEnum):
     """The kinds of operation that are replayed: a lookup or visit of either role, and changes of the slots."""
 
     plural: str
-    """What tables and sentences call the operations."""
+    """The name of the operations in tables and sentences."""
 
     def __new__(cls, value: str, plural: str = "") -> Self:
         member = str.__new__(cls, value)
@@ -36,10 +36,10 @@ class Operation(StrEnum):
 
 
 class Count(StrEnum):
-    """What is counted; docs/measuring.md defines each. Counters are in this order everywhere."""
+    """The counters; docs/measuring.md defines each. They are in this order everywhere."""
 
     heading: str
-    """The name broken into the lines of a narrow column."""
+    """The name, divided into the lines of a narrow column."""
 
     def __new__(cls, value: str, heading: str = "") -> Self:
         member = str.__new__(cls, value)
@@ -59,18 +59,18 @@ class Count(StrEnum):
 
 
 class TimingMode(StrEnum):
-    """How operations are timed; docs/measuring.md says what each is the cost of."""
+    """How operations are timed; docs/measuring.md defines each."""
 
     kind: str
-    """What stands between two operations, as the native module names it."""
+    """The kind of pause between two operations, under its name in the native module."""
     waits: bool
-    """Whether an operation waits for the answer before it. Slot changes answer nothing, so that none can wait."""
+    """Whether an operation waits for the previous answer. Slot changes have no answers, so none can wait."""
     cold: bool
-    """Whether caches are displaced between operations. Figures are then net of the displacing."""
+    """Whether caches are displaced between operations. The cost of displacing is subtracted from the figures."""
     unit: str
-    """What a figure is."""
+    """The unit of a figure."""
     heading: str
-    """The name broken into the lines of a narrow column."""
+    """The name, divided into the lines of a narrow column."""
 
     def __new__(
         cls, value: str, kind: str = "", waits: bool = False, cold: bool = False, unit: str = "", heading: str = ""
@@ -98,11 +98,11 @@ class TimingMode(StrEnum):
 
 
 RANKED = TimingMode.THROUGHPUT_HOT
-"""The timing that rankings go by, and the one that Python strategies are timed in."""
+"""The timing that rankings use, and the one in which Python strategies are timed."""
 
 
 class Placement(StrEnum):
-    """Where native strategies' slots lie; slotlookup/native/arena.hpp says how."""
+    """The placement of native strategies' slots; slotlookup/native/arena.hpp defines each."""
 
     PACKED = "packed"
     SCATTERED = "scattered"
@@ -110,7 +110,7 @@ class Placement(StrEnum):
 
 
 class CachePolicy(StrEnum):
-    """What stands in front of gfn lookups; slotlookup/native/cache.hpp says what each does."""
+    """The caches before gfn lookups; slotlookup/native/cache.hpp defines each."""
 
     NONE = "none"
     LAST_USED = "last-used"
@@ -120,7 +120,7 @@ class CachePolicy(StrEnum):
 
 
 class UpdateDiscipline(StrEnum):
-    """How slots are changed while others read; slotlookup/native/strategy.hpp says what readers see."""
+    """How slots are changed while others read; slotlookup/native/strategy.hpp defines what readers see."""
 
     IN_PLACE = "in-place"
     TWO_SETS = "two-sets"

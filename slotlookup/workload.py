@@ -1,4 +1,4 @@
-"""What a file in the workloads folder declares: slots plus activity, as a trace that its seed makes again."""
+"""The declarations of files in the workloads folder: slots plus activity, as a trace that its seed reproduces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slotlookup.trace import Trace
 
 
 class Origin(StrEnum):
-    """Where a workload's activity comes from."""
+    """The source of a workload's activity."""
 
     RECORDED = "recorded"
     SYNTHETIC = "synthetic"
@@ -19,7 +19,7 @@ class Origin(StrEnum):
 class Workload(ABC):
     """A named source of traces. The registry finds module-level instances.
 
-    `slots` is the number of slots where nothing else is asked for; `sizable` says whether another number may be asked.
+    `slots` is the default number of slots; `sizable` says whether another number is possible.
     """
 
     name: str
@@ -33,5 +33,5 @@ class Workload(ABC):
     def build(self, *, slots: int | None = None, events: int | None = None, seed: int = 0) -> Trace:
         """The trace. The same arguments give the same trace on every machine.
 
-        `slots` and `events` are wishes; a workload that cannot meet one raises UsageError. None takes the default.
+        A workload that cannot have the given `slots` or `events` raises UsageError. None takes the default.
         """

@@ -1,4 +1,4 @@
-"""Output files that are either whole or not there."""
+"""Output files that are either complete or absent."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import BinaryIO
 from slotlookup.errors import InputFileError
 
 _OPEN_FILES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
-"""Folders whose links stand for the files that a process has open."""
+"""Folders whose links represent the open files of a process."""
 
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[BinaryIO]:
-    """A file open for writing that takes the place of `path` when the block ends well, and leaves nothing otherwise.
+    """A file open for writing that replaces `path` if the block succeeds; otherwise it is removed.
 
-    What is no regular file (a device, a pipe) is written directly, as renaming would replace it. A symbolic link is
-    refused, as whoever may write to its folder says where it leads; the system's own, such as /dev/stdout, are not.
-    Raises InputFileError where writing fails, inside the block too.
+    A file that is not regular (a device, a pipe) is written directly, as renaming would replace it. A symbolic link is
+    refused, because anyone who can write to its folder can redirect it; the system's own, such as /dev/stdout, are
+    accepted. Raises InputFileError if writing fails, also inside the block.
     """
     target = Path(path)
     try:
@@ -42,7 +42,7 @@ def replacing(path: Path | str) -> Iterator[BinaryIO]:
 
 
 def must_be_writable(path: Path | str) -> None:
-    """Raise what `replacing` would, as far as it can be told before there is something to write."""
+    """Raise the errors of `replacing` that can be detected before there is something to write."""
     target = Path(path)
     try:
         real = _destination(target)
@@ -53,11 +53,13 @@ def must_be_writable(path: Path | str) -> None:
 
 
 def _destination(target: Path) -> Path:
-    """The file to write, with no link left in its path. Raises InputFileError where it cannot be one."""
+    """The file to write, with all links resolved. Raises InputFileError if it cannot be written."""
     real = target.parent.resolve() / target.name
     if target.is_symlink():
         if target.parent not in _OPEN_FILES:
-            raise InputFileError(target, None, "cannot be written: it is a symbolic link; give what it points to")
+            raise InputFileError(
+                target, None, "cannot be written: it is a symbolic link; give the file to which it points"
+            )
         real = target.resolve()
     if real.is_dir():
         raise InputFileError(target, None, "cannot be written: it is a directory")

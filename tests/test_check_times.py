@@ -229,7 +229,7 @@ def test_real_times_on_this_machine(which: str) -> None:
         (("percent = 10", 'percent = 10\nmode = "hot"'), "check.times.0.mode: input should be 'throughput_hot', "),
         (("percent = 10", "percent = -1"), "check.times.0.percent: input should be greater than or equal to 0, not -1"),
         (("percent = 10", "percent = nan"), "check.times.0.percent: input should be a finite number, not nan"),
-        (("percent = 10", "percnt = 10"), "check.times.0.percent: is needed here"),
+        (("percent = 10", "percnt = 10"), "check.times.0.percent: is required here"),
         (
             ("percent = 10", 'percent = 10\nrole = "update"\nmode = "latency_hot"'),
             "check.times.0: slot changes have no latency",

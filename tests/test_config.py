@@ -65,7 +65,7 @@ def test_environment_beats_file(tmp_path: Path) -> None:
         ("[check]\nbaselin = 'x'\n", ["no setting is called 'check.baselin'; did you mean 'check.baseline'?"]),
         ("[check]\nworkloads = 'two-slot'\n", ["check.workloads: should be an array, not 'two-slot'"]),
         ("[check]\nworkloads = [5]\n", ["check.workloads.0: should be a name or a table with a name, not 5"]),
-        ("[check]\nworkloads = [{slots = 5}]\n", ["check.workloads.0.name: is needed here"]),
+        ("[check]\nworkloads = [{slots = 5}]\n", ["check.workloads.0.name: is required here"]),
         (
             "[check]\nworkloads = ['one-slot', {name = 'two-slot', slot = 5}]\n",
             ["no setting is called 'check.workloads.1.slot'; did you mean 'check.workloads.1.slots'?"],

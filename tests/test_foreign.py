@@ -227,7 +227,7 @@ def test_a_library_that_does_not_answer_fails_to_verify(tmp_path: Path) -> None:
     result = call("verify", bad, "--patience", "4")
     assert result.return_value == EXIT_FAILED
     assert "gave no answer for 4 seconds in visit(0x" in result.stdout
-    assert "what was still to be checked was left out" in result.stdout
+    assert "the remaining checks were left out" in result.stdout
     assert f"{bad}: 1 checks failed" in result.stderr
 
 
@@ -321,7 +321,7 @@ class Mine(RangeIndex):
         ("def f(:", "", "./mine.py:Mine cannot be loaded: SyntaxError"),
         ("import nowhere", "", "./mine.py:Mine cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"),
         ("raise SystemExit(9)", "", "./mine.py:Mine ended its process with exit(9)"),
-        ("RangeIndex = object", "", "Mine is no subclass of slotlookup.structure.RangeIndex; there are: none"),
+        ("RangeIndex = object", "", "Mine is not a subclass of slotlookup.structure.RangeIndex; there are: none"),
     ],
 )
 def test_a_broken_python_file_voids_its_row_alone(top: str, find: str, words: str, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_link_is_not_followed(tmp_path: Path, leads_to: str, option: str) -> N
     link = tmp_path / "link"
     points = {"a file": real, "nothing": tmp_path / "none", "itself": link, "a device": Path("/dev/full")}[leads_to]
     link.symlink_to(points)
-    assert "symbolic link; give what it points to" in refusal(TRACE, option, link)
+    assert "symbolic link; give the file to which it points" in refusal(TRACE, option, link)
     assert link.readlink() == points and real.read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
 

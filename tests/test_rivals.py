@@ -190,7 +190,7 @@ def test_a_refusal_must_be_declared_and_a_declared_one_kept(monkeypatch: pytest.
         with pytest.raises(BrokenStrategy, match="within the declared limits was refused"):
             tandem.play([create(0, 0, 4, HVA)])
     object.__setattr__(tandem.strategy.capabilities, "limits", (1, ADDRESS_LIMIT))
-    with pytest.raises(BrokenStrategy, match="beyond the declared limits was taken"):
+    with pytest.raises(BrokenStrategy, match="beyond the declared limits was accepted"):
         tandem.play([create(0, 0, 4, HVA)])
 
 

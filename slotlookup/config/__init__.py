@@ -1,4 +1,4 @@
-"""Configuration: which keys there are (`settings`), and where their values come from (`load`).
+"""Configuration: the keys (`settings`), and the sources of their values (`load`).
 
-What may come in: keys, their types, bounds and defaults. Whether a name in a value exists is for the registry to say.
+This folder contains keys, their types, bounds and defaults. The registry decides whether a name in a value exists.
 """

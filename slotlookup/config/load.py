@@ -1,7 +1,7 @@
 """Configuration: `slotlookup.toml`, or `[tool.slotlookup]` in `pyproject.toml`.
 
-Flag beats environment (`SLOTLOOKUP_*`) beats file beats default. A wrong key, value or name is one line with the key's
-path. `slotlookup.config.settings` tells the keys.
+A flag overrides the environment (`SLOTLOOKUP_*`), which overrides the file, which overrides the default. A wrong key,
+value or name gives one line with the key's path. `slotlookup.config.settings` defines the keys.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ FILE_NAME = "slotlookup.toml"
 ENVIRONMENT_PREFIX = "SLOTLOOKUP_"
 DEFAULT = "default"
 
-# Errors of our own say what is there, and so do these; the others want to be told what was given.
+# Errors of this project, and these, include the given value in their text; to all others it is added.
 _SELF_EXPLAINING = {"missing", "same_title", "same_strategy", "no_latency"}
 _KINDS = {"tuple_type": "should be an array", "model_type": "should be a table", "dict_type": "should be a table"}
 
 
 @dataclass(frozen=True)
 class Config:
-    """The settings in force, and for each where it came from: a file, an environment variable or `default`.
+    """The effective settings, and the source of each: a file, an environment variable or `default`.
 
-    `source` is keyed by dotted key (`seed`, `check`, `check.baseline`). Paths that the settings hold are relative to
-    `directory`: that of the file in force, or the current one where there is none.
+    `source` is keyed by dotted key (`seed`, `check`, `check.baseline`). Paths in the settings are relative to
+    `directory`: the folder of the configuration file, or the current folder if there is no file.
     """
 
     settings: Settings
@@ -48,7 +48,7 @@ class Config:
         return _place(self.source, key)
 
     def error(self, key: str, message: str) -> ConfigError:
-        """What is wrong with a setting, in words that begin with its place and its dotted key."""
+        """An error message for a setting, which begins with its place and its dotted key."""
         return ConfigError(f"{self.place(key)}: {key}: {message}")
 
 
@@ -60,7 +60,7 @@ def _place(source: Mapping[str, str], key: str) -> str:
 
 
 def _from_file(directory: Path) -> tuple[dict[str, Any], str, Path]:
-    """The settings table nearest to `directory`, upwards; what to call the file that holds it; and its folder."""
+    """The settings table nearest to `directory`, upwards; the name of its file in messages; and its folder."""
     for folder in (directory, *directory.parents):
         own = folder / FILE_NAME
         if own.is_file():
@@ -87,7 +87,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The top-level keys that are set by variables; tables are set in files."""
+    """The top-level keys that variables set; only files set tables."""
     variables = {ENVIRONMENT_PREFIX + name.upper(): name for name in Settings.model_fields if name != "check"}
     values: dict[str, Any] = {}
     source: dict[str, str] = {}
@@ -99,7 +99,7 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], d
         elif variable == f"{ENVIRONMENT_PREFIX}CHECK":
             raise ConfigError(f"{variable}: check is a table; set its keys in a file")
         elif variable.startswith(ENVIRONMENT_PREFIX):
-            # Variables of other tools may begin alike, so only what is nearly one of ours is called a mistake.
+            # Variables of other tools may have the same prefix, so only names close to a known one are errors.
             near = get_close_matches(variable, list(variables), n=1, cutoff=0.85)
             if near:
                 raise ConfigError(f"{variable}: no setting is called that; did you mean {near[0]}?")
@@ -107,7 +107,7 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], d
 
 
 def _converted(name: str, text: str) -> Any:
-    """A variable's text as the type of its key; left as it is where it does not fit, for validation to complain."""
+    """A variable's text converted to the type of its key; unchanged if that fails, so that validation reports it."""
     if name == "strategies":
         # Specs contain commas, so a list is separated by semicolons.
         return [part.strip() for part in text.split(";") if part.strip()]
@@ -119,9 +119,9 @@ def _converted(name: str, text: str) -> Any:
 
 
 def load_config(directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
-    """The configuration in force in `directory` (default: the current one). Raises ConfigError.
+    """The effective configuration in `directory` (default: the current folder). Raises ConfigError.
 
-    Whether the strategies and workloads that it names exist is for the registry to say.
+    The registry decides whether the named strategies and workloads exist.
     """
     table, file, folder = _from_file((directory or Path.cwd()).resolve())
     values, source = _from_environment(os.environ if environment is None else environment)
@@ -141,14 +141,14 @@ def _explain(error: ErrorDetails, source: Mapping[str, str], file: str) -> str:
     key = ".".join(str(part) for part in error["loc"])
     place = _place(source, key)
     if error["type"] == "extra_forbidden":
-        # Only a file can hold a key that nobody knows.
+        # Only a file can contain an unknown key.
         last, known = str(error["loc"][-1]), _keys_beside(error["loc"])
         near = get_close_matches(last, known, n=1)
         path = key.removesuffix(last)
         hint = f"did you mean '{path}{near[0]}'?" if near else f"there are: {', '.join(known)}"
         return f"{file}: no setting is called '{key}'; {hint}"
     if error["type"] == "missing":
-        return f"{place}: {key}: is needed here"
+        return f"{place}: {key}: is required here"
     message = _KINDS.get(error["type"]) or f"{error['msg'][:1].lower()}{error['msg'][1:]}"
     if error["type"] in _SELF_EXPLAINING:
         return f"{place}: {key}: {message}"
@@ -160,7 +160,7 @@ def _explain(error: ErrorDetails, source: Mapping[str, str], file: str) -> str:
 
 
 def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
-    """The keys of the table that holds the last part of `loc`."""
+    """The keys of the table that contains the last part of `loc`."""
     table: type[BaseModel] = Settings
     for part in loc[:-1]:
         if isinstance(part, str):
@@ -169,7 +169,7 @@ def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
 
 
 def _table_in(annotation: Any) -> type[BaseModel] | None:
-    """The table that a key holds, or that the elements of its array are."""
+    """The table type of a key's value, or of the elements of its array."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for inner in get_args(annotation) if (found := _table_in(inner))), None)

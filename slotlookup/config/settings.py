@@ -1,4 +1,4 @@
-"""What can be configured: every key with its type, bounds and default, and the JSON Schema that editors read."""
+"""The configuration keys with type, bounds and default, and the JSON Schema that editors use."""
 
 from __future__ import annotations
 
@@ -32,21 +32,19 @@ class CheckWorkload(Table):
     """A workload that `check` replays. A plain name stands for a table with that name alone."""
 
     name: Text = Field(description="A workload's name, or a TRACE.parquet relative to the file that sets it.")
-    slots: Count | None = Field(default=None, description="How many slots, for workloads that come in any size.")
+    slots: Count | None = Field(default=None, description="Number of slots, for workloads of variable size.")
     events: Count | None = Field(
-        default=None, description="How many events, where fewer than the workload has will do."
+        default=None, description="Number of events, if fewer than the workload has are enough."
     )
-    seed: Seed | None = Field(
-        default=None, description="Seed of what is drawn at random; the top-level `seed` if not given."
-    )
+    seed: Seed | None = Field(default=None, description="Seed of all random draws; the top-level `seed` if not given.")
     label: Text | None = Field(
         default=None,
-        description="What tables and the baseline call it; NAME, or NAME@SLOTS where slots are given, if not set.",
+        description="Name in tables and in the baseline; if not set, NAME, or NAME@SLOTS if slots are given.",
     )
 
     @property
     def title(self) -> str:
-        """What tables and the baseline call it."""
+        """The name in tables and in the baseline."""
         return self.label or (self.name if self.slots is None else f"{self.name}@{self.slots}")
 
     @model_validator(mode="before")
@@ -65,34 +63,35 @@ class CheckWorkload(Table):
 
 
 class Tolerance(Table):
-    """By how much counts may rise. Of several that match, the last holds; where none does, counts gate exactly."""
+    """An accepted rise of counts. If several match, the last applies; if none does, counts gate exactly."""
 
     strategy: Text = Field(
-        default="*", description="Pattern of strategies as the suite writes them; * and ? stand for any."
+        default="*",
+        description="Pattern of strategies as written in the suite; * stands for any characters, ? for one.",
     )
-    workload: Text = Field(default="*", description="Pattern of workloads as tables write them.")
+    workload: Text = Field(default="*", description="Pattern of workloads' labels.")
     role: words.Operation | None = Field(default=None, description="One kind of operation; all if not given.")
     metric: words.Count | None = Field(default=None, description="One count; all if not given.")
     percent: Percent = Field(description="Rise in percent of the baseline's figure that passes.")
 
 
 class TimeGate(Table):
-    """A time that gates: as a ratio to another strategy, in pairs measured in the same run."""
+    """A time that gates, as its ratio to another strategy in the same run."""
 
     strategy: Text = Field(description="The strategy that must not become slower.")
-    against: Text = Field(description="The strategy it is timed against, in turns.")
+    against: Text = Field(description="The strategy with which it is compared in the same run.")
     role: words.Operation = Field(default=Operation.GFN, description="The kind of operation.")
     mode: words.TimingMode = Field(default=RANKED, description="The timing.")
-    workload: Text = Field(description="The workload, as tables write it.")
-    percent: Percent = Field(description="A rise of the ratio below this is no regression, however certain.")
+    workload: Text = Field(description="The workload's label.")
+    percent: Percent = Field(description="A smaller rise of the ratio is not a regression, even if it is certain.")
 
     @model_validator(mode="after")
     def _possible(self) -> TimeGate:
         if self.strategy == self.against:
-            raise PydanticCustomError("same_strategy", "strategy and against are the same; name two")
+            raise PydanticCustomError("same_strategy", "strategy and against are the same; name two strategies")
         if self.role == Operation.UPDATE and self.mode.waits:
             raise PydanticCustomError(
-                "no_latency", "slot changes have no latency, as none waits for another; take a throughput"
+                "no_latency", "slot changes have no latency, as none waits for another; use a throughput"
             )
         return self
 
@@ -110,19 +109,19 @@ DEFAULT_SUITE = (
 
 
 class CheckSettings(Table):
-    """What `slotlookup check` gates."""
+    """The gate `slotlookup check`."""
 
     baseline: Text = Field(
         default=DEFAULT_BASELINE,
-        description="The file of figures that new ones are compared with, relative to this file.",
+        description="The baseline with which figures are compared, relative to this file.",
     )
     strategies: tuple[str, ...] | None = Field(
         default=None,
-        description="Names or specs; the top-level `strategies` if not given, every native one if that is empty.",
+        description="Names or specs; if not given, the top-level `strategies`; if those are empty, every native one.",
     )
-    workloads: tuple[CheckWorkload, ...] = Field(default=DEFAULT_SUITE, description="What is replayed.")
-    tolerances: tuple[Tolerance, ...] = Field(default=(), description="Where counts may rise a little.")
-    times: tuple[TimeGate, ...] = Field(default=(), description="Times that gate too; none unless asked for.")
+    workloads: tuple[CheckWorkload, ...] = Field(default=DEFAULT_SUITE, description="The workloads to replay.")
+    tolerances: tuple[Tolerance, ...] = Field(default=(), description="Accepted rises of counts.")
+    times: tuple[TimeGate, ...] = Field(default=(), description="Times that gate as well; none by default.")
 
     @field_validator("workloads")
     @classmethod
@@ -137,33 +136,33 @@ class CheckSettings(Table):
 
 
 class Settings(Table):
-    """Every setting. An empty `strategies` means all that the registry finds."""
+    """Every setting. An empty `strategies` means all strategies in the registry."""
 
     model_config = ConfigDict(title="slotlookup configuration")
 
-    workload: Text = Field(default="q35-4G-numa64", description="What `run` replays where no workload is named.")
+    workload: Text = Field(default="q35-4G-numa64", description="The workload that `run` replays if none is named.")
     strategies: tuple[str, ...] = Field(
         default=(), description="Names or specs of the strategies to compare; all if empty."
     )
-    seed: Seed = Field(default=0, description="Seed of everything that is drawn at random.")
+    seed: Seed = Field(default=0, description="Seed of all random draws.")
     displaced: Annotated[int, Field(strict=True, ge=0, le=1 << 30)] = Field(
-        default=64 << 10, description="Bytes of memory walked between operations where caches are to be cold."
+        default=64 << 10, description="Bytes of memory walked between operations for the cold timings."
     )
     placement: words.Placement = Field(
         default=Placement.PACKED,
-        description="Where native strategies' slots lie: one after another, or as from an aged allocator.",
+        description="Placement of native strategies' slots: packed, as from an aged allocator, or as Linux's slabs.",
     )
     budget: Annotated[float, Field(strict=True, ge=0.01, le=100)] = Field(
-        default=1.0, description="Share of the usual time that is spent on timing."
+        default=1.0, description="Time spent on timing as a multiple of the default."
     )
     patience: Annotated[float, Field(strict=True, gt=0, le=86_400)] = Field(
-        default=PATIENCE, description="Seconds without an answer after which a structure from a file is given up."
+        default=PATIENCE, description="Seconds without an answer after which a structure from a file counts as hanging."
     )
-    check: CheckSettings = Field(default_factory=CheckSettings, description="What `slotlookup check` gates.")
+    check: CheckSettings = Field(default_factory=CheckSettings, description="The gate `slotlookup check`.")
 
 
 class _TomlSchema(GenerateJsonSchema):
-    """TOML has no null: a key that may be absent is not one that may be null."""
+    """Remove null from a schema: TOML has no null, so an optional key is absent, never null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -181,7 +180,7 @@ class _TomlSchema(GenerateJsonSchema):
 
 
 def without_nulls(value: Any) -> Any:
-    """A value of JSON without the keys that hold null, at any depth."""
+    """A JSON value without keys whose value is null, at any depth."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     return [without_nulls(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The vocabulary as pydantic checks it: a word that is none of an enumeration is refused as a `Literal`'s would be.
+"""The vocabulary for pydantic: a word outside an enumeration is refused as for a `Literal`.
 
 pydantic would put an enumeration of its own into a schema by reference; schemas list the words where they are used.
 """

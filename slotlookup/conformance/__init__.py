@@ -1,4 +1,4 @@
-"""The conformance suite: what every strategy must answer and keep, whoever wrote it.
+"""The conformance suite: the answers and invariants required of every strategy, including third-party ones.
 
-What may come in: checks that hold for all strategies. A check of one structure is a test of that structure.
+This folder contains checks that hold for all strategies. A check of a single structure belongs to its tests.
 """

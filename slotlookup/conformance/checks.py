@@ -1,7 +1,7 @@
-"""The conformance suite: what every strategy, shipped or anybody's own, must answer and keep.
+"""The conformance suite: the answers and invariants required of every strategy, shipped or third-party.
 
-A check makes strategies with the `make` it is given and raises AssertionError or BrokenStrategy where one is wrong.
-Most checks are scripts, played to the strategy and to the model of `slotlookup.conformance.tandem`.
+A check makes strategies with the given `make` and raises AssertionError or BrokenStrategy if one is wrong. Most checks
+are scripts that run on the strategy and on the model of `slotlookup.conformance.tandem`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SECOND = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A named check. `summary` says what must hold."""
+    """A named check. `summary` states the requirement."""
 
     name: str
     summary: str
@@ -52,7 +52,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A check that a strategy failed, and how to see it."""
+    """A check that a strategy failed, and how to reproduce the failure."""
 
     check: str
     message: str
@@ -79,13 +79,13 @@ def _script(name: str, summary: str, operations: Iterable[Operation]) -> None:
 
 _script(
     "empty",
-    "a strategy without slots finds nothing, and again after its last slot has gone",
+    "a strategy without slots finds nothing, also after its last slot was deleted",
     [gfn(0), gfn(TOP), gfn(0, 1), hva(0, TOP), hva(HVA, HVA + 1), create(0, 5, 1, HVA), delete(0), gfn(5), hva(0, TOP)],
 )
-_script("one slot", "both ends of a slot, and what lies outside", [create(0, 0x100, 16, HVA)])
+_script("one slot", "both ends of a slot, and addresses outside it", [create(0, 0x100, 16, HVA)])
 _script(
     "hole",
-    "what lies between two slots is in neither",
+    "addresses between two slots are in neither",
     [create(0, 0, 4, page(0)), create(1, 8, 4, page(100)), *(gfn(n) for n in range(14)), hva(page(4), page(100))],
 )
 _script(
@@ -101,7 +101,7 @@ _script(
 )
 _script(
     "first and last gfn",
-    "gfn 0 and the last that 64-bit addresses allow, with a slot there and without",
+    "gfn 0 and the last gfn of 64-bit addresses, with and without a slot there",
     [
         gfn(0),
         gfn(GFN_LIMIT - 1),
@@ -128,7 +128,7 @@ _script(
 )
 _script(
     "partial aliases",
-    "host memory that two slots share in part belongs to both",
+    "host memory that two slots share partially belongs to both",
     [create(0, 0, 8, page(0)), create(1, 16, 8, page(4)), *(hva(page(n), page(n) + 1) for n in range(13)), delete(0)],
 )
 _script(
@@ -147,7 +147,7 @@ _script(
 )
 _script(
     "identical host ranges",
-    "slots of one host range are all found, whichever of them goes",
+    "slots of one host range are all found, whichever of them is deleted",
     [
         *(create(n, 16 * n, 4, page(0)) for n in range(5)),
         hva(page(0), page(1)),
@@ -155,8 +155,8 @@ _script(
     ],
 )
 _script(
-    "aliases come and go",
-    "a visit may end early at a slot without aliases, and at no other; creation, deletion and move keep that right",
+    "aliases created and deleted",
+    "a visit may end early only at a slot without aliases; creation, deletion and move preserve that",
     [
         create(0, 0, 16, page(0)),
         create(1, 32, 8, page(32)),
@@ -182,12 +182,12 @@ _script(
 )
 _script(
     "the slot found last is deleted",
-    "a deleted slot is not found, though it was found just before",
+    "a deleted slot is not found, even if it was found directly before",
     [create(0, 0, 8, page(0)), create(1, 8, 8, page(8)), gfn(3), delete(0), gfn(3), gfn(9), gfn(3), delete(1), gfn(9)],
 )
 _script(
     "the slot found last is moved",
-    "a moved slot is found where it is and not where it was, which another slot may take",
+    "a moved slot is found at its new place and not at its old one, where another slot may be created",
     [
         create(0, 0, 8, page(0)),
         gfn(3),
@@ -232,7 +232,7 @@ _script(
 )
 _script(
     "empty ranges",
-    "a range that ends where it starts, or before, meets nothing",
+    "a range that ends at or before its start overlaps no slot",
     [create(0, 0, 8, page(0)), hva(page(4), page(4)), hva(page(5), page(4)), hva(0, 0), hva(TOP, TOP), hva(TOP, 0)],
 )
 for _order, _sequence in (
@@ -252,17 +252,17 @@ for _order, _sequence in (
 
 
 VCPUS = (0, 1, 2, 7, 1023, 1024, 65535)
-"""Who asks in the scripts: neighbours, and such as may share an entry of a table."""
+"""The vCPUs in the scripts: neighbours, and some that may share an entry of a table."""
 
 
 def _each(*points: int, as_id: int = 0) -> list[Operation]:
-    """Every vCPU asks for every point, in turn."""
+    """Every vCPU looks up every point, one after another."""
     return [gfn(point, as_id, vcpu) for point in points for vcpu in VCPUS]
 
 
 _script(
     "many vCPUs",
-    "whoever asks is answered the same, though each has asked for something else before",
+    "all vCPUs get the same answer, after each has looked up a different address",
     [
         *(create(n, 16 * n, 8, page(16 * n)) for n in range(len(VCPUS))),
         create(SECOND, 0, 64, page(0)),
@@ -275,7 +275,7 @@ _script(
 )
 _script(
     "slots change under many vCPUs",
-    "no vCPU finds a slot where it was: deleted, moved, with another in its place, or back again",
+    "no vCPU finds a slot at its old place: deleted, moved, replaced by another, or moved back",
     [
         create(0, 0, 8, page(0)),
         create(1, 16, 8, page(16)),
@@ -300,8 +300,8 @@ _script(
     ],
 )
 _script(
-    "misses are not kept",
-    "a gfn that was in no slot is found once a slot holds it, by whomever it was asked for",
+    "misses are not cached",
+    "a gfn that was in no slot is found once a slot contains it, whichever vCPU looked it up",
     [
         *_each(3, 20),
         create(0, 0, 8, page(0)),
@@ -321,7 +321,7 @@ def _populated(make: Make, seed: int = 7) -> Tandem:
     return tandem
 
 
-@_check("a batch is answered as its questions are one by one")
+@_check("a batch has the same answers as its questions one by one")
 def _batches(make: Make) -> None:
     tandem = _populated(make)
     strategy, model = tandem.strategy, tandem.model
@@ -335,7 +335,7 @@ def _batches(make: Make) -> None:
     ranges.append((0, TOP))
     given = strategy.answer_hvas(hva_stream(ranges))
     right = [model.hva(*range_) for range_ in ranges]
-    assert given.counts.tolist() == [len(met) for met in right], "answer_hvas gives other counts than are right"
+    assert given.counts.tolist() == [len(met) for met in right], "answer_hvas: wrong counts"
     assert given.ordered().numbers.tolist() == [number for met in right for number in met], "answer_hvas: wrong slots"
     one_by_one = [number for range_ in ranges for number in strategy.visit_hva(*range_)]
     assert given.numbers.tolist() == one_by_one, "answer_hvas gives another order than visit_hva"
@@ -343,7 +343,7 @@ def _batches(make: Make) -> None:
     assert len(strategy.answer_hvas(hva_stream([])).counts) == 0, "an empty batch has answers"
 
 
-@_check("a batch with many askers is answered as its questions are one by one, between changes too")
+@_check("a batch of many vCPUs has the same answers as its questions one by one, also between changes")
 def _vcpus_of_a_batch(make: Make) -> None:
     tandem = _populated(make)
     strategy, model = tandem.strategy, tandem.model
@@ -389,29 +389,29 @@ def _timelines(make: Make) -> None:
             gfns += [model.gfn(point, as_id) for point in points]
             hvas += [model.hva(*range_) for range_ in ranges]
             segments.append((len(segments) + 1, as_id, len(changes)))
-    behind = model.change(create(200, 0x9000, 1, HVA))  # no segment asks for it
+    behind = model.change(create(200, 0x9000, 1, HVA))  # after the last segment
     assert behind is not None
     table = change_table([*changes, behind])
     line = Timeline(np.array([(end * len(points), *row) for end, *row in segments], dtype=np.uint64), table)
     found = strategy.answer_gfns(gfn_stream(points * len(segments), line)).tolist()
     assert found == gfns, f"answer_gfns along a timeline gave {found}; {gfns} is right"
-    tandem.ask_everything()  # the last change of the segments has deleted the slot, so the same stream fits once more
+    tandem.ask_everything()  # the last change of the segments deleted the slot, so the same stream can run again
     line = Timeline(np.array([(end * len(ranges), *row) for end, *row in segments], dtype=np.uint64), table)
     given = strategy.answer_hvas(hva_stream(ranges * len(segments), line)).ordered()
-    assert given.counts.tolist() == [len(met) for met in hvas], "answer_hvas along a timeline gives wrong counts"
+    assert given.counts.tolist() == [len(met) for met in hvas], "answer_hvas along a timeline: wrong counts"
     assert given.numbers.tolist() == [number for met in hvas for number in met], "answer_hvas: wrong slots"
     tandem.ask_everything()
     strategy.check()
 
 
-@_check("between stage and publish, readers see what the declared update discipline says")
+@_check("between stage and publish, readers see the slots that the declared update discipline defines")
 def _update_discipline(make: Make) -> None:
     at_once = make().capabilities.update == UpdateDiscipline.IN_PLACE
     for step in (create(5, 0x200, 8, page(4)), move(1, 0x300), delete(1), flags(1, 1), move(1, 0x104)):
         tandem = Tandem(make)
         tandem.play([create(0, 0, 8, page(0)), create(1, 0x100, 8, page(6)), create(SECOND, 0x100, 8, page(6))])
         strategy, model = tandem.strategy, tandem.model
-        tandem.ask(0x104, 0)  # so that a cache holds the slot that changes
+        tandem.ask(0x104, 0)  # so that a cache contains the slot that changes
         change = model.change(step)
         assert change is not None
         for phase in ("staged", "published"):
@@ -435,7 +435,7 @@ def _update_discipline(make: Make) -> None:
 
 
 def check_counted(make: Make, make_counted: Make, seed: int = 0) -> None:
-    """The counting instance answers as the other does, gives the counters it declares, and the other gives none."""
+    """The counting instance gives the same answers and the declared counters; the other gives no counters."""
     script = workout(seed, 300)
     plain, counted = Tandem(make), Tandem(make_counted)
     for tandem in (plain, counted):
@@ -459,7 +459,7 @@ def check_counted(make: Make, make_counted: Make, seed: int = 0) -> None:
 
 
 def run(make: Make, seed: int = 0, *, make_counted: Make | None = None, rounds: int = 4) -> list[Failure]:
-    """Every check, then `rounds` random workouts from `seed` on; what failed. Empty where the strategy conforms."""
+    """Every check, then `rounds` random workouts from `seed` on; the failures. Empty if the strategy conforms."""
     checks = [*CHECKS]
     for one in range(seed, seed + rounds):
         checks.append(Check(f"workout seed {one}", "random operations", partial(play, operations=workout(one))))
@@ -471,7 +471,7 @@ def run(make: Make, seed: int = 0, *, make_counted: Make | None = None, rounds: 
         try:
             check.run(make)
         except DeadStrategy as error:
-            failures.append(Failure(check.name, f"{error}; what was still to be checked was left out"))
+            failures.append(Failure(check.name, f"{error}; the remaining checks were left out"))
             break
         except BrokenStrategy as error:
             failures.append(Failure(check.name, str(error)))
@@ -487,7 +487,7 @@ def gfn_stream(gfns: Sequence[int], timeline: Timeline | None = None) -> GfnStre
 
 
 def hva_stream(ranges: Sequence[tuple[int, int]], timeline: Timeline | None = None) -> HvaStream:
-    """Visits of half-open ranges, along a timeline where one is given."""
+    """Visits of half-open ranges, along a timeline if one is given."""
     line = timeline or Timeline(one_segment(len(ranges)), change_table([]))
     table = np.array(ranges, dtype=np.uint64).reshape(-1, 2)
     return HvaStream(np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]), line)

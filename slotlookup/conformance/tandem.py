@@ -1,8 +1,8 @@
-"""A strategy and, beside it, the plainest model: scripts are played to both, and their answers compared.
+"""A strategy and a simple model: scripts run on both, and their answers are compared.
 
-The model goes through all slots for every answer. It shares nothing with `slotlookup.oracle` nor with any structure.
-After every change the strategy checks its own invariants, and the edges of the slot are asked for, where it was and
-where it is. A failing script is cut down to the operations that it takes.
+The model goes through all slots for every answer. It shares no code with `slotlookup.oracle` or with any structure.
+After every change the strategy checks its own invariants, and the edges of the slot are looked up at its old and its
+new place. A failing script is reduced to the operations that are needed for the failure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Make = Callable[[], Strategy]
 TOP = ADDRESS_LIMIT - 1
 
 HVA = 0x7F00_0000_0000
-"""Where the scripts' host memory lies."""
+"""The start of the scripts' host memory."""
 
 FAILURES = (
     SlotlookupError,
@@ -37,7 +37,7 @@ FAILURES = (
     TypeError,
     ValueError,
 )
-"""What a broken strategy may raise."""
+"""The exceptions that a broken strategy may raise."""
 
 
 def page(n: int) -> int:
@@ -62,12 +62,12 @@ def create(number: int, base_gfn: int, npages: int, hva: int, flags: int = 0) ->
 
 
 def delete(number: int) -> Operation:
-    """A slot goes."""
+    """A slot is deleted."""
     return Operation("delete", (number,))
 
 
 def move(number: int, base_gfn: int) -> Operation:
-    """A slot goes to another gfn."""
+    """A slot moves to another gfn."""
     return Operation("move", (number, base_gfn))
 
 
@@ -77,7 +77,7 @@ def flags(number: int, value: int) -> Operation:
 
 
 def gfn(point: int, as_id: int = 0, vcpu: int = 0) -> Operation:
-    """A lookup by gfn; `vcpu` asks."""
+    """A lookup by gfn; `vcpu` performs it."""
     return Operation("gfn", (point, as_id, vcpu) if vcpu else (point, as_id))
 
 
@@ -87,23 +87,23 @@ def hva(start: int, end: int) -> Operation:
 
 
 class Disagreement(BrokenStrategy):
-    """A strategy failed a script. `operations` is what was played, the failing operation last."""
+    """A strategy failed a script. `operations` are those performed, the failing operation last."""
 
     def __init__(self, message: str, operations: Sequence[Operation]) -> None:
         self.what = message
         self.operations = tuple(operations)
         lines = "".join(f"\n  {operation}" for operation in operations)
-        super().__init__(f"{message}; to see it, play (numbers are as_id << 16 | id):{lines}")
+        super().__init__(f"{message}; to reproduce it, run (numbers are as_id << 16 | id):{lines}")
 
 
 class Model:
-    """The slots in force, asked in the plainest way."""
+    """The current slots, searched in the simplest way."""
 
     def __init__(self) -> None:
         self.slots: dict[int, Memslot] = {}
 
     def change(self, operation: Operation) -> SlotChange | None:
-        """The slot change that an operation asks for, or None where the rules would not let it pass."""
+        """The slot change of an operation, or None if the rules refuse it."""
         number, *rest = operation.arguments
         old = self.slots.get(number)
         if operation.what == "create":
@@ -121,7 +121,7 @@ class Model:
         return SlotChange(ChangeKind.FLAGS_ONLY, slot) if rest[0] != old.flags else None
 
     def follow(self, change: SlotChange) -> None:
-        """Carry out a change."""
+        """Apply a change."""
         self.slots.pop(change.slot.number, None)
         if change.kind is not ChangeKind.DELETE:
             self.slots[change.slot.number] = change.slot
@@ -152,7 +152,7 @@ class Model:
 
 
 class Tandem:
-    """A strategy and the model side by side, with what was played so far."""
+    """A strategy and the model, with the operations performed so far."""
 
     def __init__(self, make: Make) -> None:
         self.strategy = make()
@@ -160,20 +160,20 @@ class Tandem:
         self.played: list[Operation] = []
 
     def play(self, operations: Iterable[Operation]) -> None:
-        """Play operations. Raises Disagreement; operations that the rules would refuse are passed over."""
+        """Perform operations. Raises Disagreement; operations that the rules refuse are skipped."""
         for operation in operations:
             self.played.append(operation)
             try:
                 self._step(operation)
             except DeadStrategy:
-                raise  # seen as it is, and not to be played again and again
+                raise  # reported unchanged, and not repeated for reduction
             except BrokenStrategy as error:
                 raise Disagreement(str(error), self.played) from error
             except FAILURES as error:
                 raise Disagreement(f"{type(error).__name__}: {error}", self.played) from error
 
     def ask_everything(self) -> None:
-        """Ask for the edges of every slot."""
+        """Look up the edges of every slot."""
         self.play([question for slot in list(self.model.slots.values()) for question in edges(slot)])
 
     def ask(self, point: int, as_id: int, vcpu: int = 0) -> None:
@@ -205,13 +205,13 @@ class Tandem:
             self.strategy.check()
             if len(self.strategy) != len(self.model.slots):
                 raise BrokenStrategy(f"the strategy holds {len(self.strategy)} slots of {len(self.model.slots)}")
-            # Where the slot was comes first: a cache that still holds it must not have been overwritten yet.
+            # The old place is first, so that a cache that still contains the slot has not been overwritten.
             for slot in (before, change.slot):
                 for question in () if slot is None else edges(slot):
                     self._step(question)
 
     def _refused(self, change: SlotChange) -> bool:
-        """Whether the strategy refuses a change, as it must where the slot lies beyond its limits and nowhere else."""
+        """Whether the strategy refuses a change, as it must exactly if the slot is beyond its limits."""
         refusal = self.strategy.capabilities.refusal(change.slot)
         try:
             self.strategy.apply(change)
@@ -223,12 +223,12 @@ class Tandem:
                 raise BrokenStrategy(f"refusing a slot left {len(self.strategy)} of {len(self.model.slots)}") from error
             return True
         if refusal:
-            raise BrokenStrategy(f"a slot beyond the declared limits was taken: {refusal}")
+            raise BrokenStrategy(f"a slot beyond the declared limits was accepted: {refusal}")
         return False
 
 
 def edges(slot: Memslot) -> Iterator[Operation]:
-    """Questions at, before and behind both ends of a slot, in every address space."""
+    """Questions at, before and after both ends of a slot, in every address space."""
     for as_id in range(ADDRESS_SPACES):
         for point in (slot.base_gfn - 1, slot.base_gfn, slot.end_gfn - 1, slot.end_gfn):
             if point >= 0:
@@ -242,7 +242,7 @@ def edges(slot: Memslot) -> Iterator[Operation]:
 
 
 def play(make: Make, operations: Sequence[Operation]) -> None:
-    """Play a script to a new strategy and ask for everything at its end. A failing one is cut down."""
+    """Run a script on a new strategy and look up everything at its end. A failing script is reduced."""
     try:
         tandem = Tandem(make)
         tandem.play(operations)
@@ -252,7 +252,7 @@ def play(make: Make, operations: Sequence[Operation]) -> None:
 
 
 def _cut_down(make: Make, failure: Disagreement) -> Disagreement:
-    """The same failure, or another, from fewer operations: pieces are left out for as long as it still fails."""
+    """A failure with fewer operations: parts are left out as long as the script still fails."""
     piece = len(failure.operations) // 2
     while piece:
         begin = 0
@@ -269,7 +269,7 @@ def _cut_down(make: Make, failure: Disagreement) -> Disagreement:
 
 
 def workout(seed: int, steps: int = 600) -> list[Operation]:
-    """Random operations: few gfns and fewer hvas, so that slots meet, alias and come back; sizes grow and shrink."""
+    """Random operations: few gfns and fewer hvas, so that slots overlap, alias and are created again; sizes vary."""
     chance = random.Random(seed)
     model = Model()
     script: list[Operation] = []

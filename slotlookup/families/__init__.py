@@ -1,4 +1,4 @@
-"""The families of strategies: how a structure written in C++ or in Python becomes a strategy.
+"""The families of strategies: strategies made of structures written in C++ or in Python.
 
-What may come in: one module for each family that runs in this process. Structures from files have `slotlookup.foreign`.
+This folder contains one module per family that runs in this process. Structures from files are in `slotlookup.foreign`.
 """

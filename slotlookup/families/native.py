@@ -1,4 +1,4 @@
-"""Strategies whose structures are C++: a thin face over the native module."""
+"""Strategies whose structures are C++: a thin layer over the native module."""
 
 from __future__ import annotations
 

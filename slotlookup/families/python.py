@@ -1,4 +1,4 @@
-"""Strategies whose structures are Python: the generic part that every RangeIndex shares."""
+"""Strategies whose structures are Python: the common part of every RangeIndex."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from slotlookup.structure import Family, PythonStructure, obstacle_of
 from slotlookup.vocabulary import CachePolicy, Count, UpdateDiscipline
 
 CACHES = (CachePolicy.NONE, CachePolicy.LAST_USED)
-"""The caches that stand in front of Python structures too."""
+"""The caches that are available for Python structures."""
 
 
 class _Tally:
-    """How many comparisons counting keys have made."""
+    """The number of comparisons made by counting keys."""
 
     def __init__(self) -> None:
         self.compares = 0
@@ -70,10 +70,10 @@ def note_of(structures: tuple[PythonStructure, PythonStructure]) -> str:
 
 
 class PythonStrategy(Strategy):
-    """Two Python structures for each address space, with an optional last-used slot in front of gfn lookups.
+    """Two Python structures for each address space, with an optional last-used slot that is tested before gfn lookups.
 
-    When `counted`, keys count their comparisons (the cache's own included); nothing else is known, and nothing at all
-    where a structure's library does not compare the keys that it is given.
+    If `counted`, keys count their comparisons (including those of the cache). There are no other counts, and none at
+    all if a structure's library does not compare the given keys.
     """
 
     def __init__(

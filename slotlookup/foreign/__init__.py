@@ -1,4 +1,4 @@
 """Structures from files: shared libraries and Python classes that run in a process of their own.
 
-What may come in: the two ends of that process, `parent` here and `child` over there, and what they say to each other.
+This folder contains both ends of the communication: `parent` in this process, `child` in the other, and their protocol.
 """

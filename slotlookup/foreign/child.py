@@ -1,7 +1,7 @@
-"""The process that structures from files run in. Started by `slotlookup.foreign.parent`, which says what it is for.
+"""The process in which structures from files run. `slotlookup.foreign.parent` starts it and documents its purpose.
 
-Requests come pickled. Answers go back as JSON, with arrays as plain bytes behind it, so that nothing that a broken
-structure leaves in this memory is ever executed by whoever reads it.
+Requests are pickled. Answers are JSON, followed by arrays as plain bytes, so that the parent never executes anything
+from memory that a broken structure may have corrupted.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from slotlookup.stream import GfnStream, HvaStream, Timeline, Words, change_at, 
 from slotlookup.structure import Costs, PythonStructure, RangeIndex
 
 AT_ONCE = 64
-"""Operations of a Python structure between two signs of life."""
+"""Operations of a Python structure between two updates of the shared page."""
 OVERHEAD_OPERATIONS = 20_000
 OVERHEAD_ROUNDS = 9
 
 
 def main(channel: int, page: int) -> None:
-    """Answer requests until the other side is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ours is to be ended, not interrupted
+    """Answer requests until the parent has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process; an interrupt must not
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     native.watch_foreign(page)
     child = Child(Connection(channel), mmap.mmap(page, mmap.PAGESIZE))
@@ -55,7 +55,7 @@ def main(channel: int, page: int) -> None:
 
 
 def _python_structure(name: str, path: str, class_name: str) -> PythonStructure:
-    """A class of a Python file. Raises BrokenStrategy where it cannot be had."""
+    """A class of a Python file. Raises BrokenStrategy if it cannot be loaded."""
     sys.path.insert(0, str(Path(path).parent))
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     if spec is None or spec.loader is None:
@@ -71,13 +71,13 @@ def _python_structure(name: str, path: str, class_name: str) -> PythonStructure:
         kinds = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, RangeIndex)]
         there = ", ".join(kind for kind in kinds if kind != "RangeIndex") or "none"
         raise BrokenStrategy(
-            f"{name}: {class_name} is no subclass of slotlookup.structure.RangeIndex; there are: {there}"
+            f"{name}: {class_name} is not a subclass of slotlookup.structure.RangeIndex; there are: {there}"
         )
     return PythonStructure(name, "", Costs("", "", ""), path, found)
 
 
 def _words(error: BaseException, path: str = "") -> str:
-    """An exception in one line, with the place in the user's file where that is known."""
+    """An exception in one line, with the place in the user's file if it is known."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == path]
@@ -85,7 +85,7 @@ def _words(error: BaseException, path: str = "") -> str:
 
 
 class Child:
-    """The strategies over here, and what is kept for them."""
+    """The strategies of this process, and the data stored for them."""
 
     def __init__(self, connection: Connection, page: mmap.mmap) -> None:
         self._connection = connection
@@ -133,7 +133,7 @@ class Child:
         self._reply({"value": value, "arrays": [array.dtype.str for array in arrays]}, arrays)
 
     def uncaught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """Tell of an exception that ends this process."""
+        """Report an exception that ends this process."""
         self._reply({"fault": f"{self._label} raised {self._located(error)}", "dead": True})
 
     def _located(self, error: BaseException) -> str:
@@ -157,10 +157,10 @@ class Child:
         self._beats += 1
         self._page[BEAT_AT : BEAT_AT + 8] = struct.pack("Q", self._beats)
 
-    # What can be asked for.
+    # The requests.
 
     def open(self, files: list[tuple[str, str, str]]) -> list[str]:
-        """Load the files; what their structures call themselves."""
+        """Load the files; the names of their structures."""
         titles = []
         self._label = " and ".join(name for name, _, _ in files)
         for name, path, class_name in files:
@@ -176,15 +176,15 @@ class Child:
         return titles
 
     def keep(self, key: int, path: str) -> None:
-        """Keep the bytes of a file, in memory of our own."""
+        """Store the bytes of a file in memory of this process."""
         self._kept[key] = np.fromfile(path, dtype=np.uint8)
 
     def forget(self, key: int) -> None:
-        """Keep them no longer."""
+        """Free them."""
         self._kept.pop(key, None)
 
     def make(self, made: int, recipe: Recipe) -> None:
-        """A new strategy. Why there is none is what every later request is told."""
+        """A new strategy. If that fails, every later request is answered with the reason."""
         try:
             self._make(made, recipe)
         except (native.ForeignFault, BrokenStrategy) as error:
@@ -220,7 +220,7 @@ class Child:
         return found
 
     def overhead(self) -> tuple[float, float]:
-        """Nanoseconds that a lookup and a visit cost where the library finds nothing: the loop and the calls."""
+        """Nanoseconds of a lookup and of a visit with an empty library: the loop and the calls."""
         empty = NativeStrategy("", StrategySpec(native.EMPTY_FOREIGN, native.EMPTY_FOREIGN), ())
         empty.load_table(np.array([[0, 0, 0, 1, 0, 0]], dtype=np.uint64))
         native.set_foreign_care(False)
@@ -239,11 +239,11 @@ class Child:
         self._strategy(made).stage(change_at(change, 0))
 
     def publish(self, made: int) -> None:
-        """Let readers see it."""
+        """Publish the change."""
         self._strategy(made).publish()
 
     def apply_table(self, made: int, changes: Words) -> None:
-        """Carry out changes."""
+        """Apply changes."""
         strategy = self._strategy(made)
         if isinstance(strategy, NativeStrategy):
             strategy.apply_table(changes)
@@ -253,7 +253,7 @@ class Child:
             strategy.apply(change_at(changes, row))
 
     def load_table(self, made: int, changes: Words) -> None:
-        """Carry out changes in bulk."""
+        """Apply changes in bulk."""
         strategy = self._strategy(made)
         if isinstance(strategy, NativeStrategy):
             strategy.load_table(changes)
@@ -296,7 +296,7 @@ class Child:
         return np.concatenate(counts), np.concatenate(numbers)
 
     def _pieces(self, strategy: Strategy, segments: Words, changes: Words) -> Iterator[tuple[int, int, Timeline]]:
-        """A stream in pieces that meet no change, with a sign of life before each; changes are made in between."""
+        """A stream in parts without changes; before each, the shared page is updated and the changes are applied."""
         applied = begin = 0
         for behind, as_id, wanted in segments.tolist():
             for row in range(applied, wanted):
@@ -372,7 +372,7 @@ class Child:
         return found.slots_examined, found.compares, found.hops, found.lines
 
     def reset_counters(self, made: int) -> None:
-        """Count from zero."""
+        """Reset the counters."""
         self._strategy(made).reset_counters()
 
     def check(self, made: int) -> None:
@@ -383,7 +383,7 @@ class Child:
             raise BrokenStrategy(f"{self._label} failed its own check: {' '.join(str(error).split())}") from None
 
     def bytes(self, made: int) -> int | None:
-        """Bytes in use, where all libraries tell theirs."""
+        """Bytes in use, if all libraries report theirs."""
         return self._strategy(made).bytes() if self._tells_bytes else None
 
     def slots(self, made: int) -> int:

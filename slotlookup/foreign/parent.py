@@ -1,8 +1,8 @@
-"""Structures from files: shared libraries that speak slotlookup.h, and Python classes, each in a process of its own.
+"""Structures from files: shared libraries that implement slotlookup.h, and Python classes, each in its own process.
 
-A structure that crashes, ends its process, does not answer or writes where it must not takes nothing else with it: the
-process (`slotlookup.foreign.child`) is ended and DeadStrategy says what happened where. Questions are sent once;
-replays are timed over there, without Python between operations where the structure is native.
+If a structure crashes, exits, hangs or writes outside its memory, only its process (`slotlookup.foreign.child`) is
+lost: it is ended, and DeadStrategy reports what happened and where. Questions are sent once; replays are timed in the
+child, without Python between operations if the structure is native.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from slotlookup.structure import PATIENCE, Family, FileStructure, obstacle_of
 from slotlookup.vocabulary import Count, Placement
 
 STARTING_SECONDS = 120.0
-"""How long an interpreter may take to start, however busy the machine."""
+"""Seconds that an interpreter may take to start, even on a busy machine."""
 KEPT_PROCESSES = 8
-"""Processes that stay for strategies to come; one that is in use stays anyway."""
+"""The number of idle processes that are kept for later strategies; processes in use are always kept."""
 SHARED_BYTES = 1 << 16
-"""Arrays from this size on are sent once and kept over there."""
+"""Arrays from this size on are sent once and stored in the child."""
 KEPT_ARRAYS = 64
 BEAT_AT = 24
-"""Where Python structures write that they have got on; the words before are those of ForeignWatch in the C++ core."""
+"""The word in which Python structures report progress; ForeignWatch in the C++ core defines the words before it."""
 WATCHED_BYTES = BEAT_AT + 8
 
 _CHILD = "import sys; sys.path[:] = {path!r}; from slotlookup.foreign.child import main; main({channel}, {page})"
@@ -59,7 +59,7 @@ def include_dir() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of an array that is kept over there."""
+    """A part of an array that is stored in the child."""
 
     key: int
     offset: int
@@ -69,7 +69,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a strategy is made from, over there."""
+    """The parameters of a strategy in the child."""
 
     name: str
     spec: StrategySpec
@@ -80,13 +80,13 @@ class Recipe:
 
 
 class Host:
-    """The process that structures from files run in, seen from here. `fault` says why it is no more.
+    """The process in which structures from files run, as the parent sees it. `fault` is the reason why it has ended.
 
-    `patience` is how many seconds a structure may take for one answer before it is given up.
+    `patience` is the number of seconds that a structure may take for one answer.
     """
 
     def __init__(self, label: str, files: Sequence[FileStructure], patience: float) -> None:
-        """Start the process and load `files`. Raises DeadStrategy; `label` is what messages call it all."""
+        """Start the process and load `files`. Raises DeadStrategy; `label` is its name in messages."""
         self.label = label
         self.fault: str | None = None
         self.titles: list[str] = []
@@ -121,36 +121,36 @@ class Host:
         self.titles = self.request("open", files_there)
 
     def make(self, recipe: Recipe) -> int:
-        """A strategy over there, from the next request on; what it is called in requests."""
+        """Create a strategy in the child with the next request; returns its name in requests."""
         self._made += 1
         self.put_off("make", self._made, recipe)
         return self._made
 
     def put_off(self, method: str, made: int, *arguments: Any) -> None:
-        """Ask for something without an answer, together with the next request, whose fault its own then is."""
+        """Send a request without an answer together with the next request, which reports its failure."""
         if self.fault is not None:
             raise DeadStrategy(self.fault)
         self._put_off.append((method, (made, *arguments)))
 
     def drop(self, made: int) -> None:
-        """A strategy that is needed no longer; told with the next request."""
+        """Delete a strategy with the next request."""
         self._put_off = [(method, arguments) for method, arguments in self._put_off if arguments[0] != made]
         self._dropped.append(made)
 
     def measure_overhead(self) -> None:
-        """What an empty structure costs over there: nanoseconds a lookup and a visit."""
+        """The cost of an empty structure in the child: nanoseconds per lookup and per visit."""
         if self.overhead is None:
             lookup, visit = self.request("overhead")
             self.overhead = (lookup, visit)
 
     def pack(self, array: npt.NDArray[Any]) -> npt.NDArray[Any] | Piece:
-        """An array as it is sent: small ones themselves, others as a part of what has been sent before."""
+        """An array in the form in which it is sent: a small array itself, others as a part of an array sent before."""
         if array.nbytes < SHARED_BYTES:
             return np.ascontiguousarray(array)
         whole = array.base if isinstance(array.base, np.ndarray) else array
         if not (whole.flags.c_contiguous and array.flags.c_contiguous):
             return np.ascontiguousarray(array)
-        key = id(whole)  # stays its own for as long as `_sent` holds the array
+        key = id(whole)  # the id is unique as long as `_sent` refers to the array
         if key not in self._sent:
             if len(self._sent) >= KEPT_ARRAYS:
                 oldest = next(iter(self._sent))
@@ -164,7 +164,7 @@ class Host:
         return Piece(key, array.ctypes.data - whole.ctypes.data, array.dtype.str, array.shape)
 
     def request(self, method: str, *arguments: Any) -> Any:
-        """Ask for something and wait for the answer. Raises BrokenStrategy, DeadStrategy where that was the end."""
+        """Send a request and wait for the answer. Raises BrokenStrategy, or DeadStrategy if the process ended."""
         if self.fault is not None:
             raise DeadStrategy(self.fault)
         calls = [*self._put_off, (method, arguments)]
@@ -193,7 +193,7 @@ class Host:
         except (EOFError, OSError):
             self._gone()
         except (AttributeError, TypeError, ValueError):
-            self._die(f"{self.label} garbled what its process says{self._where()[1]}")
+            self._die(f"{self.label} corrupted the answers of its process{self._where()[1]}")
         if fault is None:
             return arrays or value
         if dead:
@@ -201,7 +201,7 @@ class Host:
         raise BrokenStrategy(str(fault))
 
     def _where(self) -> tuple[str, str]:
-        """The file at work, and in which function with which arguments, as far as that is known."""
+        """The file, function and arguments of the current call, as far as they are known."""
         where, first, second = struct.unpack("3Q", self._page[:BEAT_AT])
         library, function = divmod(where, 256)
         functions = native.foreign_functions()
@@ -215,11 +215,11 @@ class Host:
         return name, f" in {functions[function]}({given})" if given else f" in {functions[function]}"
 
     def _gone(self) -> NoReturn:
-        """The process has ended by itself, or has closed the channel."""
+        """Handle a process that has ended by itself or has closed the channel."""
         try:
             code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            self._die(f"{self.label} closed the channel that its process answers by{self._where()[1]}")
+            self._die(f"{self.label} closed the channel of its process{self._where()[1]}")
         name, where = self._where()
         if code >= 0:
             self._die(f"{name} ended its process with exit({code}){where}{self._last_words()}")
@@ -246,7 +246,7 @@ class Host:
 
 def _end(owner: int, process: subprocess.Popen[bytes], connection: Connection, said: IO[bytes]) -> None:
     if os.getpid() != owner:
-        return  # a copy of ours that was forked off must not end what is ours
+        return  # a forked copy of this process must not end the child of the original
     process.kill()
     process.wait()
     connection.close()
@@ -257,7 +257,7 @@ _hosts: dict[tuple[object, ...], Host] = {}
 
 
 def _host(label: str, files: Sequence[FileStructure], patience: float) -> Host:
-    """The process for a strategy: the last of the same spec, files and patience if it still runs, or a new one."""
+    """The process for a strategy: the last one of the same spec, files and patience if it still runs, or a new one."""
     stats = [file.path.stat() for file in files]
     key = (
         os.getpid(),
@@ -288,7 +288,7 @@ def note_of(files: Sequence[FileStructure]) -> str:
 
 
 class ForeignStrategy(SelfTimed):
-    """A strategy of which at least one structure comes from a file. Its process starts with the first request."""
+    """A strategy with at least one structure from a file. Its process starts with the first request."""
 
     def __init__(
         self,
@@ -328,7 +328,7 @@ class ForeignStrategy(SelfTimed):
         host = self._started[0] if self._started else None
         if host is not None and host.overhead is not None and "empty" not in self.note:
             lookup, visit = host.overhead
-            self.note += f", where an empty structure costs {lookup:.2g} ns a lookup and {visit:.2g} ns a visit"
+            self.note += f", where an empty structure costs {lookup:.2g} ns per lookup and {visit:.2g} ns per visit"
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         host, made = self._at_work()
