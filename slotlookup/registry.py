@@ -288,6 +288,14 @@ def describe(text: str) -> Description:
     return Description(text, spec, python.capabilities((gfn, hva)), roles, lacking, note)
 
 
+def describe_available(text: str) -> Description:
+    """The description of a strategy that is to be built. Raises SpecError also where it lacks something."""
+    described = describe(text)
+    if described.missing:
+        raise SpecError(f"strategy '{text}': {described.missing}")
+    return described
+
+
 def structures_of(text: str, spec: StrategySpec) -> tuple[Structure | FileStructure, Structure | FileStructure]:
     """The structures that serve gfn lookups and hva visits. `text` is what messages call the strategy."""
     return find_structure(text, spec.gfn), find_structure(text, spec.hva)
@@ -306,9 +314,7 @@ def make_strategy(
     `counted` makes the instance that counts instead of the one that is timed; `placement` and `seed` say where a native
     strategy's slots lie in memory; `patience` is how many seconds a structure from a file may take for one answer.
     """
-    spec = parse_spec(text)
-    if lacking := missing(text):
-        raise SpecError(f"strategy '{text}': {lacking}")
+    spec = describe_available(text).spec
     gfn, hva = structures_of(text, spec)
     files = _files(gfn, hva)
     if files:

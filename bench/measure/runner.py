@@ -9,7 +9,7 @@ from functools import partial
 from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.families.native import NativeStrategy
 from slotlookup.questions import Questions, questions_of
-from slotlookup.registry import make_strategy
+from slotlookup.registry import describe_available, make_strategy
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
 from slotlookup.structure import PATIENCE, Family
@@ -80,9 +80,9 @@ def run(
     rows: dict[str, StrategyResult] = {}
     families: dict[Family, list[str]] = {Family.NATIVE: [], Family.PYTHON: []}
     for text in dict.fromkeys(texts):
-        made = make_strategy(text)
-        families[made.capabilities.family].append(text)
-        rows[text] = StrategyResult(text, made.spec, str(made.capabilities.family), made.note)
+        described = describe_available(text)
+        families[described.family].append(text)
+        rows[text] = StrategyResult(text, str(described.spec), str(described.family), described.note)
     empty: dict[str, dict[str, Interval]] = {}
     control: dict[str, dict[str, Interval]] = {}
     steps = sum(1 for names in families.values() if names) * len(TASKS)
@@ -102,7 +102,7 @@ def run(
                 _run_task(task, [rows[name] for name in names], family, options, timings, empty, control, tell, held)
             done += 1
     for row in rows.values():
-        if row.verified:
+        if row.verified and row.family == Family.NATIVE:  # no strategy knows the bytes of Python objects
             _measure_size(row, questions, options.patience)
     description = {**workload, "origin": questions.origin}
     references = {str(family): name for family, name in REFERENCES.items()}

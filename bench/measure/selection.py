@@ -10,15 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slotlookup.address import ADDRESS_LIMIT
-from slotlookup.errors import SpecError, UsageError
+from slotlookup.errors import UsageError
 from slotlookup.memslots import Memslot
 from slotlookup.model.scenario import Scenario
 from slotlookup.registry import (
+    describe,
+    describe_available,
     family_of,
     find_workload,
-    make_strategy,
-    missing,
     names_a_trace,
     strategy_names,
     workloads,
@@ -70,8 +69,7 @@ def select(
 def require_available(texts: Iterable[str]) -> None:
     """Raise SpecError for the first strategy that does not exist or lacks something on this machine."""
     for text in texts:
-        if lacking := missing(text):
-            raise SpecError(f"strategy '{text}': {lacking}")
+        describe_available(text)
 
 
 def load_trace(name: str, slots: int | None, events: int | None, seed: int, memory: int | None = None) -> Trace:
@@ -145,12 +143,9 @@ def unfit(trace: Trace) -> dict[str, str]:
     why: dict[str, str] = {}
     held: list[Memslot] = [*trace.start, *(change.slot for change in trace.changes)]
     for text in all_strategies():
-        reason = missing(text)
-        if not reason:
-            capabilities = make_strategy(text).capabilities
-            limited = min(capabilities.limits) < ADDRESS_LIMIT - 1
-            refusals = (capabilities.refusal(slot) for slot in held if limited)
-            reason = next((f"cannot hold all slots: {refusal}" for refusal in refusals if refusal), "")
-        if reason:
-            why[text] = reason
+        described = describe(text)
+        if described.missing:
+            why[text] = described.missing
+        elif refusal := described.refusal(held):
+            why[text] = f"cannot hold all slots: {refusal}"
     return why
