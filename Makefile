@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip --quiet
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-builds lint sanitize fuzz bench clean FORCE
+.PHONY: help run test test-builds lint sanitize fuzz bench bench-short clean FORCE
 
 help:
 	@echo "make run       build, then compare the structures (ARGS='--slots 64' and so on are passed on)"
@@ -34,6 +34,7 @@ help:
 	@echo "make sanitize  run the native tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make fuzz      import damaged recordings for FUZZ_SECONDS (600)"
 	@echo "make bench     time with pytest-benchmark"
+	@echo "make bench-short  those benchmarks that no clock decides: counts, bytes, identical work"
 	@echo "make clean     remove what the above made"
 
 run: $(RUN)
@@ -65,7 +66,11 @@ fuzz: $(TEST) $(RUN)
 	@$(BIN)/python tests/fuzz_importers.py
 
 bench: $(TEST) $(RUN)
-	@$(BIN)/pytest bench $(ARGS)
+	@$(BIN)/pytest bench/suites $(ARGS)
+
+# Without pytest-benchmark's own repetitions: nothing here is decided by how long something takes.
+bench-short: $(TEST) $(RUN)
+	@$(BIN)/pytest bench/suites -m short --benchmark-disable $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
@@ -134,7 +139,7 @@ endef
 
 stop_if = $(if $(strip $(1)),$(error $(strip $(1))))
 
-ifneq ($(filter run test test-builds lint sanitize fuzz bench $(VENV)%,$(MAKECMDGOALS)),)
+ifneq ($(filter run test test-builds lint sanitize fuzz bench bench-short $(VENV)%,$(MAKECMDGOALS)),)
   ifneq ($(shell $(state)),whole)
     $(call stop_if,$(shell $(other_make)))
     $(MADE) $(RUN) $(TEST) $(LINT): FORCE

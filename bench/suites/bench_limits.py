@@ -68,6 +68,7 @@ def _native_strategies() -> list[str]:
     return [*native, *(f"{name},update=two-sets" for name in native), *presets()]
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("text", _native_strategies())
 def test_bytes_a_slot_at_the_kernels_limit(benchmark: Any, text: str) -> None:
     slots = [make_memslot(i, i << 21, 1 << 20, 0x7F0000000000 + (i << 21)) for i in range(USER_SLOTS)]
@@ -75,7 +76,9 @@ def test_bytes_a_slot_at_the_kernels_limit(benchmark: Any, text: str) -> None:
 
     def fill() -> int:
         strategy = make_strategy(text)
-        strategy.apply_table(table)
+        # The last change goes through the update discipline, which for some takes 4 ms with so many slots.
+        strategy.load_table(table[:-1])
+        strategy.apply_table(table[-1:])
         size = strategy.bytes()
         assert size is not None
         return size

@@ -20,6 +20,7 @@ from slotlookup.registry import find_workload, make_strategy, presets, structure
 from slotlookup.structure import NativeStructure
 from slotlookup.vocabulary import Count
 
+pytestmark = pytest.mark.benchmark(max_time=0.2)
 EVENTS = 100_000
 WORKLOADS = ("q35-4G-numa64", "q35-1G", "synthetic-uniform")
 STRATEGIES = [name for name, s in structures().items() if isinstance(s, NativeStructure)] + list(presets())
