@@ -13,6 +13,7 @@ from slotlookup.families.native import Mode
 from slotlookup.registry import make_strategy, parse_spec, presets, structures
 from slotlookup.strategy import Strategy
 from slotlookup.structure import NativeStructure
+from slotlookup.vocabulary import Operation
 
 NATIVE = sorted([name for name, s in structures().items() if isinstance(s, NativeStructure)] + list(presets()))
 OPERATIONS = 1_000
@@ -51,7 +52,7 @@ def test_the_pair_that_must_differ_is_no_pair_of_twins() -> None:
 class _Clock(Task):
     """A task whose operations take times drawn at random; `second` scales what whoever follows another takes."""
 
-    role = suite.GfnTask.role
+    role = Operation.GFN
     operations = OPERATIONS
     sliceable = restarts = False
 
