@@ -64,37 +64,35 @@ class TimingMode(StrEnum):
     kind: str
     """The kind of pause between two operations, under its name in the native module."""
     waits: bool
-    """Whether an operation waits for the previous answer. Slot changes have no answers, so none can wait."""
+    """Whether an operation waits for the previous one. Slot changes have no answers to wait for, so none is timed so."""
     cold: bool
     """Whether caches are displaced between operations. The cost of displacing is subtracted from the figures."""
-    unit: str
-    """The unit of a figure."""
+    condition: str
+    """The condition in words, without that of displaced caches; empty if there is none."""
     heading: str
     """The name, divided into the lines of a narrow column."""
 
     def __new__(
-        cls, value: str, kind: str = "", waits: bool = False, cold: bool = False, unit: str = "", heading: str = ""
+        cls, value: str, kind: str = "", waits: bool = False, cold: bool = False, condition: str = "", heading: str = ""
     ) -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.kind = kind
         member.waits = waits
         member.cold = cold
-        member.unit = unit
+        member.condition = condition
         member.heading = heading
         return member
 
-    THROUGHPUT_HOT = "throughput_hot", "throughput", False, False, "ns", "ns"
-    THROUGHPUT_COLD = "throughput_cold", "throughput", False, True, "ns, caches displaced", "\ncold\nns"
-    LATENCY_HOT = "latency_hot", "latency", True, False, "ns, each waiting for the previous answer", "lat-\nency\nns"
-    LATENCY_COLD = (
-        "latency_cold",
-        "latency",
-        True,
-        True,
-        "ns, each waiting for the previous answer, caches displaced",
-        "cold\nlat-\nency",
-    )
+    THROUGHPUT_HOT = "throughput_hot", "throughput", False, False, "", "ns"
+    THROUGHPUT_COLD = "throughput_cold", "throughput", False, True, "", "\ncold\nns"
+    LATENCY_HOT = "latency_hot", "latency", True, False, "each waiting for the previous answer", "lat-\nency\nns"
+    LATENCY_COLD = "latency_cold", "latency", True, True, "each waiting for the previous answer", "cold\nlat-\nency"
+
+    @property
+    def unit(self) -> str:
+        """The unit of a figure, with the conditions that it holds under."""
+        return ", ".join(filter(None, ("ns", self.condition, "caches displaced" if self.cold else "")))
 
 
 RANKED = TimingMode.THROUGHPUT_HOT

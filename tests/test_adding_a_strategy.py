@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
-from source_tree import ROOT, copy_tree, files_of
+from guides import CONFORM, Copy, follow, guide
+from source_tree import copy_tree, files_of
 
-GUIDE = ROOT / "docs" / "adding-a-strategy.md"
-BLOCK = re.compile(r"^`(?P<file>[^`\n]+)`:\n\n```\w+\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+GUIDE = guide("adding-a-strategy.md")
 pytestmark = pytest.mark.builds
 
 NAMES = ["py-bisect-demo", "sorted-demo"]
@@ -32,62 +26,13 @@ events = np.concatenate([gfn_events(range(0, 256, 3)), hva_events(starts, [s + 0
 write_trace(Trace("demo", tuple(slots), events), "demo.parquet")
 """
 
-CONFORM = """
-import sys
-from slotlookup.conformance.checks import run
-from slotlookup.registry import make_strategy
-
-for name in sys.argv[1:]:
-    failures = run(lambda: make_strategy(name), make_counted=lambda: make_strategy(name, counted=True))
-    assert not failures, [str(failure) for failure in failures]
-    print(name, "conforms")
-"""
-
-
-def tool(name: str) -> str:
-    """A build tool of this environment or of the machine."""
-    found = shutil.which(name, path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}")
-    assert found, f"{name} is needed to build the native module"
-    return found
-
-
-class Copy:
-    """A tree with its own native module, run without the installation of the one that the test came from."""
-
-    def __init__(self, tree: Path) -> None:
-        self.tree = tree
-        self.build = tree / "build" / "native"
-
-    def make(self) -> None:
-        """Build the native module."""
-        hints = [f"-DPython_EXECUTABLE={sys.executable}", f"-Dnanobind_DIR={self._nanobind()}"]
-        self._run(tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", *hints, "-B", str(self.build))
-        self._run(tool("ninja"), "-C", str(self.build))
-
-    def python(self, *arguments: str) -> str:
-        """Run Python over this tree. -S leaves out the hooks by which an editable installation finds its checkout."""
-        path = [self.tree, self.build, sysconfig.get_path("platlib"), sysconfig.get_path("purelib")]
-        return self._run(sys.executable, "-S", *arguments, path=os.pathsep.join(map(str, path)))
-
-    def _nanobind(self) -> str:
-        return self._run(sys.executable, "-m", "nanobind", "--cmake_dir").strip()
-
-    def _run(self, *command: str, path: str = "") -> str:
-        environment = {**os.environ, "PYTHONPATH": path} if path else os.environ
-        done = subprocess.run(command, cwd=self.tree, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     tree = copy_tree(tmp_path_factory.mktemp("adding") / "tree", ("linear", "interval_tree", "rbtree", "py_linear"))
     (tree / "slotlookup.toml").unlink()  # it names strategies that the copy lacks
     before = files_of(tree)
-    for block in BLOCK.finditer(GUIDE.read_text(encoding="utf-8")):
-        file = tree / block["file"]
-        assert not file.exists(), f"{block['file']} is there already"
-        file.write_text(block["code"], encoding="utf-8")
+    follow(GUIDE, tree)
     assert files_of(tree) - before == {
         "strategies/py_bisect_demo.py",
         "strategies/sorted_demo.py",
@@ -125,5 +70,5 @@ def test_the_new_strategies_appear_in_a_run(copy: Copy) -> None:
 
 def test_the_specs_of_the_guide_work(copy: Copy) -> None:
     spec = "gfn=sorted-demo,hva=interval-tree"
-    assert spec in GUIDE.read_text(encoding="utf-8")
+    assert spec in GUIDE
     assert copy.python("-c", CONFORM, spec) == f"{spec} conforms\n"

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from enum import StrEnum
 from importlib.resources import files
 from typing import Any
 
+import _slotlookup_native as native
 import click
 import pytest
 from source_tree import ROOT
 
-from slotlookup import vocabulary
 from slotlookup.bench.commands import run, sweep
 from slotlookup.bench.results.model import RoleResult
 from slotlookup.config.settings import config_schema
 from slotlookup.strategy import Counters
-from slotlookup.vocabulary import RANKED, Count, Operation, Placement, Role, TimingMode
+from slotlookup.vocabulary import RANKED, CachePolicy, Count, Operation, Placement, Role, TimingMode, UpdateDiscipline
+
+NATIVE: dict[str, Iterable[str]] = {
+    "roles": Role,
+    "counts": Count,
+    "kinds": dict.fromkeys(mode.kind for mode in TimingMode),
+    "placements": Placement,
+    "caches": CachePolicy,
+    "updates": UpdateDiscipline,
+}
+"""What the native module must call by the same names."""
 
 
 def schema(name: str) -> Any:
@@ -34,6 +44,23 @@ def dig(document: Any, *path: str) -> Any:
 
 def texts(names: type[StrEnum]) -> list[str]:
     return [name.value for name in names]
+
+
+def differing(exported: dict[str, list[str]]) -> list[str]:
+    return [what for what, names in NATIVE.items() if exported.get(what) != [str(name) for name in names]]
+
+
+def test_the_native_module_has_the_same_names() -> None:
+    exported = native.vocabulary()
+    assert exported.keys() == NATIVE.keys()
+    assert not differing(exported)
+
+
+@pytest.mark.parametrize("what", NATIVE)
+def test_a_name_that_one_side_lacks_is_found(what: str) -> None:
+    exported = native.vocabulary()
+    assert differing({**exported, what: exported[what][1:]}) == [what]
+    assert differing({**exported, what: [*exported[what], "new"]}) == [what]
 
 
 def test_the_schema_of_results_has_a_key_for_each_name() -> None:
@@ -90,11 +117,14 @@ def test_roles_are_operations_and_rankings_go_by_a_timing_without_conditions() -
 
 
 # Words of everyday English prove nothing when they stand alone.
-TELLING = {
-    name.value
-    for names in (Count, TimingMode, Placement, vocabulary.CachePolicy, vocabulary.UpdateDiscipline)
-    for name in names
-} - {"none", "lines", "hops", "copy", "rebuild", "scattered"}
+TELLING = {name.value for names in (Count, TimingMode, Placement, CachePolicy, UpdateDiscipline) for name in names} - {
+    "none",
+    "lines",
+    "hops",
+    "copy",
+    "rebuild",
+    "scattered",
+}
 
 
 def written_again(source: str) -> Iterator[tuple[int, str]]:

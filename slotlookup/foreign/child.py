@@ -37,6 +37,7 @@ from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
 from slotlookup.stream import GfnStream, HvaStream, Timeline, Words, change_at, change_table, one_segment
 from slotlookup.structure import Costs, PythonStructure, RangeIndex
+from slotlookup.vocabulary import Role
 
 AT_ONCE = 64
 """Operations of a Python structure between two updates of the shared page."""
@@ -199,12 +200,9 @@ class Child:
     def _make(self, made: int, recipe: Recipe) -> None:
         spec = recipe.spec
         if recipe.native:
-            for name, role, other in ((spec.gfn, 0, "hva"), (spec.hva, 1, "gfn")):
-                if not self._served.get(name, (True, True))[role]:
-                    role_name = ("gfn", "hva")[role]
-                    raise BrokenStrategy(
-                        f"{name} does not serve {role_name}; write {other}={name},{role_name}=STRUCTURE"
-                    )
+            for at, (name, role, other) in enumerate(((spec.gfn, Role.GFN, Role.HVA), (spec.hva, Role.HVA, Role.GFN))):
+                if not self._served.get(name, (True, True))[at]:
+                    raise BrokenStrategy(f"{name} does not serve {role}; write {other}={name},{role}=STRUCTURE")
             self._strategies[made] = NativeStrategy(recipe.name, spec, (), placement=recipe.placement, seed=recipe.seed)
             return
         gfn, hva = self._python_named(spec.gfn), self._python_named(spec.hva)

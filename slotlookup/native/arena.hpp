@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "slotlookup/native/names.hpp"
+
 namespace slotlookup {
 
 struct ArenaFull : std::runtime_error {
@@ -22,6 +24,8 @@ struct ArenaFull : std::runtime_error {
 };
 
 enum class Placement { packed, scattered, slab };
+inline constexpr Named<Placement> kPlacements[] = {
+    {"packed", Placement::packed}, {"scattered", Placement::scattered}, {"slab", Placement::slab}};
 
 class Arena {
  public:

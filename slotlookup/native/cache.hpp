@@ -12,9 +12,15 @@
 
 namespace slotlookup {
 
+template <template <class> class... Policies>
+struct PolicyList {
+  static constexpr const char* names[] = {Policies<NoProbe>::name...};
+};
+
 template <class Probe>
 class NoCache {
  public:
+  static constexpr const char* name = "none";
   static constexpr bool per_vcpu = false;
   NoCache(Arena&, Probe) {}
   Slot* hit(std::uint64_t, unsigned) const { return nullptr; }
@@ -48,6 +54,7 @@ class SlotTest {
 template <class Probe>
 class LastUsed {
  public:
+  static constexpr const char* name = "last-used";
   static constexpr bool per_vcpu = false;
   LastUsed(Arena&, Probe probe) : test_(probe), probe_(probe) {}
 
@@ -80,6 +87,7 @@ class LastUsed {
 template <class Probe>
 class MruSection : public LastUsed<Probe> {
  public:
+  static constexpr const char* name = "mru-section";
   using LastUsed<Probe>::LastUsed;
   void enter(const Slot&) { this->clear(); }
   void drop(const Slot&) { this->clear(); }
@@ -90,6 +98,7 @@ class MruSection : public LastUsed<Probe> {
 template <class Probe>
 class PerVcpu {
  public:
+  static constexpr const char* name = "per-vcpu";
   static constexpr bool per_vcpu = true;
   static constexpr unsigned kVcpus = 1024;  // KVM_MAX_VCPUS was 1024 on x86 when this came; more share
 
@@ -140,6 +149,7 @@ class PerVcpu {
 template <class Probe>
 class DirectMapped {
  public:
+  static constexpr const char* name = "direct-mapped";
   static constexpr bool per_vcpu = false;
   DirectMapped(Arena&, Probe probe) : test_(probe), probe_(probe) {}
 
@@ -163,5 +173,8 @@ class DirectMapped {
   [[no_unique_address]] SlotTest<Probe> test_;
   [[no_unique_address]] Probe probe_;
 };
+
+// Every policy, in the order of slotlookup/vocabulary.py. To add one, see docs/adding-a-cache.md.
+using CachePolicies = PolicyList<NoCache, LastUsed, PerVcpu, DirectMapped, MruSection>;
 
 }  // namespace slotlookup

@@ -73,8 +73,8 @@ class GfnIndexOf final : public GfnIndex {
 
   std::uint64_t replay(std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
                        const ReplayMode& mode) override {
-    return with_mode(mode, [this, gfn, vcpu, &mode]<bool latency, bool cold>() {
-      Chain<latency, cold> chain(mode.displacer);
+    return with_mode(mode, [this, gfn, vcpu, &mode]<ReplayKind kind, bool cold>() {
+      Chain<kind, cold> chain(mode.displacer);
       std::uint64_t sum = 0;
       for (std::size_t i = 0; i < gfn.size(); ++i) {
         SLOTLOOKUP_BEGIN_OPERATION();
@@ -144,8 +144,8 @@ class HvaIndexOf final : public HvaIndex {
 
   std::uint64_t replay(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
                        const ReplayMode& mode) override {
-    return with_mode(mode, [this, start, end, &mode]<bool latency, bool cold>() {
-      Chain<latency, cold> chain(mode.displacer);
+    return with_mode(mode, [this, start, end, &mode]<ReplayKind kind, bool cold>() {
+      Chain<kind, cold> chain(mode.displacer);
       std::uint64_t sum = 0;
       for (std::size_t i = 0; i < start.size(); ++i) {
         SLOTLOOKUP_BEGIN_OPERATION();
@@ -180,21 +180,21 @@ std::unique_ptr<I, ArenaDeleter> make_in_arena(const Home& home, Meter* meter) {
   }
 }
 
+template <template <class, class> class Structure, class Probe, template <class> class Cache>
+GfnIndexPointer make_cached_index(const Home& home, Meter* meter) {
+  return make_in_arena<GfnIndexOf<Structure, Probe, Cache<Probe>>>(home, meter);
+}
+
+template <template <class, class> class Structure, class Probe, template <class> class... Caches>
+GfnIndexPointer make_index_with(PolicyList<Caches...>, const Home& home, Meter* meter, CacheKind cache) {
+  using Make = GfnIndexPointer (*)(const Home&, Meter*);
+  static constexpr Make kMakers[] = {&make_cached_index<Structure, Probe, Caches>...};
+  return kMakers[static_cast<std::size_t>(cache)](home, meter);
+}
+
 template <template <class, class> class Structure, class Probe>
 GfnIndexPointer make_gfn_index(const Home& home, Meter* meter, CacheKind cache) {
-  switch (cache) {
-    case CacheKind::last_used:
-      return make_in_arena<GfnIndexOf<Structure, Probe, LastUsed<Probe>>>(home, meter);
-    case CacheKind::per_vcpu:
-      return make_in_arena<GfnIndexOf<Structure, Probe, PerVcpu<Probe>>>(home, meter);
-    case CacheKind::direct_mapped:
-      return make_in_arena<GfnIndexOf<Structure, Probe, DirectMapped<Probe>>>(home, meter);
-    case CacheKind::mru_section:
-      return make_in_arena<GfnIndexOf<Structure, Probe, MruSection<Probe>>>(home, meter);
-    case CacheKind::none:
-      break;
-  }
-  return make_in_arena<GfnIndexOf<Structure, Probe, NoCache<Probe>>>(home, meter);
+  return make_index_with<Structure, Probe>(CachePolicies{}, home, meter, cache);
 }
 
 template <template <class, class> class Structure, class Probe>

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "slotlookup/native/names.hpp"
 #include "slotlookup/native/probe.hpp"
 
 namespace slotlookup {
@@ -40,23 +41,38 @@ class Displacer {
   std::vector<std::uint64_t> words_;
 };
 
+// What an operation does for the next: nothing, or it is waited for.
+enum class ReplayKind { throughput, latency };
+inline constexpr Named<ReplayKind> kReplayKinds[] = {{"throughput", ReplayKind::throughput},
+                                                     {"latency", ReplayKind::latency}};
+
 struct ReplayMode {
-  bool latency = false;
+  ReplayKind kind = ReplayKind::throughput;
   const Displacer* displacer = nullptr;  // null: hot
 };
 
-// Calls `loop.template operator()<latency, cold>()` for the mode asked.
+template <ReplayKind kind, class Loop>
+std::uint64_t with_caches(const ReplayMode& mode, Loop&& loop) {
+  return mode.displacer ? loop.template operator()<kind, true>() : loop.template operator()<kind, false>();
+}
+
+// Calls `loop.template operator()<kind, cold>()` for the mode asked.
 template <class Loop>
 std::uint64_t with_mode(const ReplayMode& mode, Loop&& loop) {
-  if (mode.latency) {
-    return mode.displacer ? loop.template operator()<true, true>() : loop.template operator()<true, false>();
+  switch (mode.kind) {
+    case ReplayKind::latency:
+      return with_caches<ReplayKind::latency>(mode, loop);
+    case ReplayKind::throughput:
+      break;
   }
-  return mode.displacer ? loop.template operator()<false, true>() : loop.template operator()<false, false>();
+  return with_caches<ReplayKind::throughput>(mode, loop);
 }
 
 // What one operation hands to the next: nothing, or its answer, by way of the walk where the caches are cold.
-template <bool latency, bool cold>
+template <ReplayKind kind, bool cold>
 class Chain {
+  static constexpr bool latency = kind == ReplayKind::latency;
+
  public:
   explicit Chain(const Displacer* displacer) : displacer_(displacer), zero_(opaque_zero()) {}
 

@@ -1,15 +1,18 @@
 // The Python face of the native core.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <map>
 #include <span>
 #include <tuple>
 
 #include "slotlookup/native/arrays.hpp"
 #include "slotlookup/native/bindings.hpp"
+#include "slotlookup/native/cache.hpp"
 #include "slotlookup/native/foreign_module.hpp"
 #include "slotlookup/native/replay.hpp"
 
@@ -28,18 +31,54 @@ using slotlookup::Words;
 using Askers = slotlookup::ArrayOf<std::uint16_t>;
 using SegmentTable = nb::ndarray<const std::uint64_t, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
 
-// "throughput" or "latency", and how many bytes are walked between operations (0: hot).
+template <class Enum, std::size_t n>
+Enum pick(const char* what, const std::string& name, const slotlookup::Named<Enum> (&known)[n]) {
+  for (const auto& [text, value] : known) {
+    if (name == text) return value;
+  }
+  throw std::invalid_argument(std::string("no ") + what + " is called '" + name + "'");
+}
+
+template <class Enum, std::size_t n>
+const char* name_of(Enum wanted, const slotlookup::Named<Enum> (&known)[n]) {
+  for (const auto& [text, value] : known) {
+    if (value == wanted) return text;
+  }
+  throw std::invalid_argument("a value without a name");
+}
+
+CacheKind pick_cache(const std::string& name) {
+  std::size_t place = 0;
+  for (const char* known : slotlookup::CachePolicies::names) {
+    if (name == known) return CacheKind{place};
+    ++place;
+  }
+  throw std::invalid_argument("no cache is called '" + name + "'");
+}
+
+template <class Enum, std::size_t n>
+std::vector<std::string> names_of(const slotlookup::Named<Enum> (&known)[n]) {
+  std::vector<std::string> names;
+  for (const auto& named : known) names.emplace_back(named.name);
+  return names;
+}
+
+template <std::size_t n>
+std::vector<std::string> names_of(const char* const (&known)[n]) {
+  return {known, known + n};
+}
+
+// The name of a ReplayKind, and how many bytes are walked between operations (0: hot).
 class Mode {
  public:
   Mode(const std::string& kind, std::size_t displaced) : displaced_(displaced), displacer_(displaced) {
-    if (kind != "throughput" && kind != "latency") throw std::invalid_argument("no mode is called '" + kind + "'");
-    mode_.latency = kind == "latency";
+    mode_.kind = pick("mode", kind, slotlookup::kReplayKinds);
     if (displaced) mode_.displacer = &displacer_;
   }
   Mode(const Mode&) = delete;
   Mode& operator=(const Mode&) = delete;
   const slotlookup::ReplayMode& replay() const { return mode_; }
-  std::string kind() const { return mode_.latency ? "latency" : "throughput"; }
+  std::string kind() const { return name_of(mode_.kind, slotlookup::kReplayKinds); }
   std::size_t displaced() const { return displaced_; }
 
  private:
@@ -93,14 +132,6 @@ void require_kinds(const ChangeTable& changes) {
   }
 }
 
-template <class T>
-T pick(const char* what, const std::string& name, std::initializer_list<std::pair<const char*, T>> known) {
-  for (const auto& [text, value] : known) {
-    if (name == text) return value;
-  }
-  throw std::invalid_argument(std::string("no ") + what + " is called '" + name + "'");
-}
-
 slotlookup::StrategySpec make_spec(const std::string& gfn, const std::string& hva, const std::string& cache,
                                    const std::string& update, bool counted, const std::string& placement,
                                    std::uint64_t seed) {
@@ -109,21 +140,9 @@ slotlookup::StrategySpec make_spec(const std::string& gfn, const std::string& hv
   spec.hva = hva;
   spec.counted = counted;
   spec.seed = seed;
-  spec.cache = pick<CacheKind>("cache", cache,
-                               {{"none", CacheKind::none},
-                                {"last-used", CacheKind::last_used},
-                                {"per-vcpu", CacheKind::per_vcpu},
-                                {"direct-mapped", CacheKind::direct_mapped},
-                                {"mru-section", CacheKind::mru_section}});
-  spec.discipline = pick<slotlookup::Discipline>("update discipline", update,
-                                                 {{"in-place", slotlookup::Discipline::in_place},
-                                                  {"two-sets", slotlookup::Discipline::two_sets},
-                                                  {"copy", slotlookup::Discipline::copy},
-                                                  {"rebuild", slotlookup::Discipline::rebuild}});
-  spec.placement = pick<slotlookup::Placement>("placement", placement,
-                                               {{"packed", slotlookup::Placement::packed},
-                                                {"scattered", slotlookup::Placement::scattered},
-                                                {"slab", slotlookup::Placement::slab}});
+  spec.cache = pick_cache(cache);
+  spec.discipline = pick("update discipline", update, slotlookup::kDisciplines);
+  spec.placement = pick("placement", placement, slotlookup::kPlacements);
   return spec;
 }
 
@@ -147,13 +166,26 @@ NB_MODULE(_slotlookup_native, m) {
       },
       "Every structure linked in: (name, serves gfn lookups, serves hva visits).");
   m.def(
+      "vocabulary",
+      [] {
+        return std::map<std::string, std::vector<std::string>>{
+            {"roles", {slotlookup::GfnRole::name, slotlookup::HvaRole::name}},
+            {"counts", names_of(slotlookup::kCounterNames)},
+            {"kinds", names_of(slotlookup::kReplayKinds)},
+            {"placements", names_of(slotlookup::kPlacements)},
+            {"caches", names_of(slotlookup::CachePolicies::names)},
+            {"updates", names_of(slotlookup::kDisciplines)}};
+      },
+      "The names that specs, results and modes use, in order, by what they name.");
+  m.def(
       "build", [] { return std::make_tuple(std::string(SLOTLOOKUP_COMPILER), std::string(SLOTLOOKUP_FLAGS)); },
       "The compiler and the flags this module was built with.");
 
   nb::class_<Mode>(m, "Mode", "What stands between two operations of a replay.")
       .def(nb::init<const std::string&, std::size_t>(), "kind"_a, "displaced"_a,
-           "kind is throughput or latency; displaced is how many bytes are walked between operations, 0 for none.")
-      .def_prop_ro("kind", &Mode::kind, "throughput or latency.")
+           "kind is one of vocabulary()['kinds']; displaced is how many bytes are walked between operations, 0 for "
+           "none.")
+      .def_prop_ro("kind", &Mode::kind, "What stands between two operations.")
       .def_prop_ro("displaced", &Mode::displaced, "Bytes walked between operations.");
   bind_foreign(m);
   for (const slotlookup::Bind bind : slotlookup::bindings()) bind(m);

@@ -24,6 +24,7 @@ struct Counters {
   std::uint64_t hops = 0;
   std::uint64_t lines = 0;
 };
+inline constexpr const char* kCounterNames[] = {"slots_examined", "compares", "hops", "lines"};
 
 // Counts events and distinct lines. Lines are numbered from the start of the strategy's own arena, where the declared
 // placement put everything, so that no address of the host's allocator can enter a count.

@@ -10,8 +10,8 @@
 
 namespace slotlookup {
 
-// What stands in front of gfn lookups; see cache.hpp.
-enum class CacheKind { none, last_used, per_vcpu, direct_mapped, mru_section };
+// What stands in front of gfn lookups: a place in CachePolicies of cache.hpp, whose first is no cache.
+enum class CacheKind : std::size_t {};
 
 // How to make a structure, timed or counted: each source is compiled once for either, so that nothing the one needs can
 // weigh on the other's code. A null maker means that the structure does not serve that role.

@@ -43,7 +43,7 @@ Timed replay_gfn(Strategy&, const Timeline&, std::span<const std::uint64_t> gfn,
                  const ReplayMode&);
 Timed replay_hva(Strategy&, const Timeline&, std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
                  const ReplayMode&);
-// A change returns nothing that the next could wait for, so mode.latency makes no difference.
+// A change returns nothing that the next could wait for, so mode.kind makes no difference.
 std::uint64_t replay_changes(Strategy&, std::span<const Change> changes, const ReplayMode&);
 
 }  // namespace slotlookup

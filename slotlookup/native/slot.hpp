@@ -37,12 +37,14 @@ inline constexpr std::size_t kNodeBytes<NoNode> = 0;
 
 // Which key of a slot a structure is built over. `last` is inclusive.
 struct GfnRole {
+  static constexpr const char* name = "gfn";
   static std::uint64_t start(const Slot& slot) { return slot.base_gfn; }
   static std::uint64_t last(const Slot& slot) { return slot.base_gfn + slot.npages - 1; }
   static const void* start_field(const Slot& slot) { return &slot.base_gfn; }
 };
 
 struct HvaRole {
+  static constexpr const char* name = "hva";
   static std::uint64_t start(const Slot& slot) { return slot.userspace_addr; }
   static std::uint64_t last(const Slot& slot) { return slot.userspace_addr + (slot.npages << kPageShift) - 1; }
   static const void* start_field(const Slot& slot) { return &slot.userspace_addr; }

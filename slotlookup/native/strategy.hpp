@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "slotlookup/native/names.hpp"
 #include "slotlookup/native/registry.hpp"
 
 namespace slotlookup {
@@ -20,6 +21,10 @@ namespace slotlookup {
 inline constexpr unsigned kAddressSpaces = 2;
 
 enum class Discipline { in_place, two_sets, copy, rebuild };
+inline constexpr Named<Discipline> kDisciplines[] = {{"in-place", Discipline::in_place},
+                                                     {"two-sets", Discipline::two_sets},
+                                                     {"copy", Discipline::copy},
+                                                     {"rebuild", Discipline::rebuild}};
 enum class ChangeKind : std::uint64_t { create = 0, erase = 1, move = 2, flags = 3 };
 
 // A row of the change table that Python hands over: six unsigned 64-bit columns.
@@ -40,7 +45,7 @@ struct BadChange : std::invalid_argument {
 struct StrategySpec {
   std::string gfn;
   std::string hva;
-  CacheKind cache = CacheKind::none;
+  CacheKind cache{};
   Discipline discipline = Discipline::in_place;
   bool counted = false;
   Placement placement = Placement::packed;
