@@ -64,7 +64,7 @@ class TimingMode(StrEnum):
     kind: str
     """The kind of pause between two operations, under its name in the native module."""
     waits: bool
-    """Whether an operation waits for the previous one. Slot changes have no answers to wait for, so none is timed so."""
+    """Whether an operation waits for the previous one. Slot changes have no answers, so none is timed so."""
     cold: bool
     """Whether caches are displaced between operations. The cost of displacing is subtracted from the figures."""
     condition: str

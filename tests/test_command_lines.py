@@ -32,7 +32,7 @@ class Refused(Exception):
 def check_line(words: list[str], *, whole: bool = True, declared: Collection[str] = ()) -> None:
     """Parse one command line, without its first word `slotlookup`. Raises Refused.
 
-    A line that is not `whole` may lack arguments. `declared` are strategies that the page itself adds.
+    A line that is not `whole` may lack arguments. `declared` are strategies and caches that the page itself adds.
     """
     command: click.Command = cli
     name, parent = "slotlookup", None
@@ -117,7 +117,7 @@ def page_lines(page: str) -> Iterator[tuple[list[str], bool]]:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_documentation_shows_commands_that_exist(path: Path) -> None:
     page = path.read_text(encoding="utf-8")
-    declared = re.findall(r'^    name="([\w-]+)"', page, re.MULTILINE)
+    declared = re.findall(r'^ +(?:static constexpr const char\* )?name ?= ?"([\w-]+)"', page, re.MULTILINE)
     for words, whole in page_lines(page):
         try:
             check_line(words, whole=whole, declared=declared)
