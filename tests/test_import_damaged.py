@@ -102,9 +102,9 @@ def test_arbitrary_bytes_are_no_recording(tmp_path_factory: pytest.TempPathFacto
 def test_arbitrary_bytes_are_no_gfn_stream(tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 1 << 32, 1000, dtype=np.uint32).astype("<u4").tobytes()
     table = written(tmp_path, "t", SLOTS)
-    with pytest.raises(InputFileError, match="lie outside every slot"):
+    with pytest.raises(InputFileError, match="are outside every slot"):
         import_files([table, written(tmp_path, "n.u32le", noise)])
-    with pytest.raises(InputFileError, match="no whole number"):
+    with pytest.raises(InputFileError, match="not a whole number"):
         import_files([table, written(tmp_path, "n.u32le", noise[:-1])])
     with pytest.raises(InputFileError, match="not a recording"):
         import_files([table, written(tmp_path, "n.bin", noise)])
@@ -116,7 +116,7 @@ def test_arbitrary_bytes_are_no_gfn_stream(tmp_path: Path) -> None:
     ("text", "line", "message"),
     [
         (CALL + OVER, 2, r"KVM refuses it: slot 1 .* meets slot 0 .*EEXIST"),
-        (CALL.replace("0x1000", "0x0"), 1, "starts in mid-life"),
+        (CALL.replace("0x1000", "0x0"), 1, "begins late"),
         (CALL + CALL.replace("0x1000", "0x2000"), 2, "cannot have 0x2000"),
         (CALL.replace("0x1000", "0x1001"), 1, "not a multiple of 4096"),
         (CALL.replace("Slot#0", "Slot#40000"), 1, "slot id 40000 is not below"),
@@ -124,29 +124,29 @@ def test_arbitrary_bytes_are_no_gfn_stream(tmp_path: Path) -> None:
         (CALL.replace("flags=0x0", "flags=0x4"), 1, "LOG_DIRTY_PAGES and READONLY"),
         (CALL.replace("ua=0x7f", "ua=0xffff7f"), 1, "outside user memory"),
         (CALL + CALL[:40] + "\n", 2, "not a line of QEMU"),
-        (CALL + CALL[:40], 2, "cut short here"),
-        (CALL + "kvm_set_us", 2, "cut short here"),
+        (CALL + CALL[:40], 2, "truncated here"),
+        (CALL + "kvm_set_us", 2, "truncated here"),
         (CALL + CALL[3:], 2, "not a line of QEMU"),
-        (CALL + STRACE, 2, "holds .* at once"),
-        (SLOTS + CALL, 3, "holds .* at once"),
+        (CALL + STRACE, 2, "contains .* and .*; put each"),
+        (SLOTS + CALL, 3, "contains .* and .*; put each"),
         (CALL * 1000 + STRACE, 1001, "a line of strace of KVM ioctls among those of QEMU"),
         (SLOTS + "\0", 3, "NUL byte"),
         (SLOTS.encode() + b"\xff\n", 3, "not text"),
-        (SLOTS + "1,0xff000,0x1000,0x7f0000000000,0x0\n", 3, "no VM has this slot: slot 1 .* meets"),
+        (SLOTS + "1,0xff000,0x1000,0x7f0000000000,0x0\n", 3, "KVM refuses this slot: slot 1 .* meets"),
         (SLOTS + "0,0x200000,0x1000,0x7f0000000000,0x0\n", 3, "listed twice"),
         (SLOTS + "1,0x200000,0x0,0x7f0000000000,0x0\n", 3, "no pages"),
         (SLOTS + "1,0x200000,0x1000,0x7f0000000000\n", 3, "a row must be"),
-        (SLOTS + "1,0x200000,0x1000,0x7f0000000000,0", 3, "cut short here"),
-        ("slot,gpa,size,hva,flags\n", None, "holds no slots"),
+        (SLOTS + "1,0x200000,0x1000,0x7f0000000000,0", 3, "truncated here"),
+        ("slot,gpa,size,hva,flags\n", None, "contains no slots"),
         ("0,0x0,0x1000,0x7f0000000000,0\n" + SLOTS, 1, "the first line must be"),
         (RANGES + f"0,0x0,0x1000,ram,b,{0xFFFFFFFFFFFFF000:#x}\n", None, "do not fit"),
         (RANGES + "0,0x0,0x1000,magic,b,0x0\n", 2, "a row must be"),
         (TOUCHES + "5 7 r\n", 5, "out of order"),
         (TOUCHES + "50 7 x\n", 5, "not a line of first touches"),
         (TOUCHES + "50 10000000000000 r\n", 5, "not below 2"),
-        (TOUCHES, None, "of no slots"),
+        (TOUCHES, None, "but no slots"),
         (f"# {CALL}", None, "not a recording"),
-        (CALL.replace("ret=0", "ret=-22"), None, "no slot change that succeeded"),
+        (CALL.replace("ret=0", "ret=-22"), None, "no slot change succeeded"),
         (b"", None, "empty"),
         (lzma.compress(b""), None, "empty"),
         (b"PAR1 and more", None, "slotlookup run FILE"),
@@ -172,12 +172,12 @@ RAM = "  0000000000000000-000000000000ffff (prio 0, ram): pc.ram KVM\n"
         (VIEW + RAM + RAM + "\n", 5, "inside or before the one above"),
         (VIEW + RAM.replace("ffff (", "0000 (").replace("0000-", "ffff-", 1) + "\n", 4, "before it starts"),
         (VIEW + RAM.replace("ram)", "magic)") + "\n", 4, "not a line of QEMU info mtree"),
-        (VIEW + RAM[:30], 4, "cut short here"),
+        (VIEW + RAM[:30], 4, "truncated here"),
         (VIEW + RAM[:30] + "\n\n", 4, "not a line of QEMU info mtree"),
         (VIEW + "\n", 1, "no ram or rom"),
         (VIEW.replace('"memory"', '"other"') + RAM + "\n", None, "no flat view of the address space"),
         (VIEW + RAM + "\n" + VIEW + RAM.replace("ffff (", "1fff (") + "\n", 6, "a second memory map"),
-        (VIEW + RAM + "\n" + CALL, 6, "at once"),
+        (VIEW + RAM + "\n" + CALL, 6, "put each recording"),
         (VIEW + RAM + "\nprompt\n" + RAM, 7, "not a line of QEMU info mtree"),
     ],
 )
@@ -200,7 +200,7 @@ def test_a_map_keeps_whole_pages_and_passes_over_other_output(tmp_path: Path) ->
         (0x20000, 0x10000, 0),
         (0x30000, 0x2000, 2),
     ]
-    assert "ranges smaller than a page, for which there is no slot" in summary.files[0].counted
+    assert "ranges smaller than a page, which have no slot" in summary.files[0].counted
 
 
 def test_what_cannot_be_opened(tmp_path: Path) -> None:

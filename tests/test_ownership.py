@@ -70,7 +70,7 @@ def test_of_a_machine_the_vms_events_are_kept(tmp_path: Path) -> None:
         "notifier calls for other processes (kdamond.0-76, browser-90)": 2,
     }
     assert account.names == {"kvm_mmu_spte_requested": (2, 3), "kvm_unmap_hva_range": (3, 5)}
-    assert any("1 notifier calls that meet a slot are by other threads: kdamond.0-76" in r for r in account.remarks)
+    assert any("notifier calls that overlap a slot are from other threads: kdamond.0-76" in r for r in account.remarks)
 
 
 def test_threads_are_chosen_by_id_or_name(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_threads_are_chosen_by_id_or_name(tmp_path: Path) -> None:
         INSIDE + 0x1000,
         0x999,
     ]
-    with pytest.raises(InputFileError, match=r"no event is by a thread that was chosen.*CPU 0/KVM-11"):
+    with pytest.raises(InputFileError, match=r"no event is from a selected thread.*CPU 0/KVM-11"):
         imported(tmp_path, MACHINE, Chosen(frozenset([77])))
     _, summary = imported(tmp_path, MACHINE, Chosen(frozenset([10])))
     assert any("those that fault are CPU 0/KVM-11" in remark for remark in summary.files[0].remarks)
@@ -114,9 +114,9 @@ def test_processes_are_told_apart_by_the_memory_they_change(tmp_path: Path) -> N
     second = [("CPU 0/KVM-21 (20)", fault(2)), ("qemu-20 (20)", unmap(INSIDE)), ("qemu-20 (20)", unmap(OUTSIDE))]
     trace, summary = imported(tmp_path, lines(*first, *second))
     assert trace.events["a"].tolist() == [2, INSIDE, OUTSIDE]
-    assert any("of 2 VMs, process 20 is taken" in remark for remark in summary.files[0].remarks)
+    assert any("of 2 VMs, process 20 is selected" in remark for remark in summary.files[0].remarks)
     for ambiguous in ([first[0], second[0]], [*first, ("qemu-10 (10)", unmap(INSIDE)), *second]):
-        with pytest.raises(InputFileError, match=r"holds faults of 2 VMs.*--pid: CPU 0/KVM-11 \(process 10\)"):
+        with pytest.raises(InputFileError, match=r"contains faults of 2 VMs.*--pid: CPU 0/KVM-11 \(process 10\)"):
             imported(tmp_path, lines(*ambiguous))
     assert kept(tmp_path, lines(*first, *second), Chosen(frozenset([10]))) == [1, OUTSIDE, INSIDE]
 

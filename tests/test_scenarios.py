@@ -137,7 +137,7 @@ def test_sizes(name: str) -> None:
         assert len(made.run(ReferenceStrategy(), slots=1, events=200).recorder.events()) == 200
     with pytest.raises(UsageError, match=f"{made.most_slots:,}; choose a number in this range"):
         made.run(ReferenceStrategy(), slots=made.most_slots + 1)
-    with pytest.raises(UsageError, match=r"1,000 slots need a page each; give it 4,09[16],\d{3} or more \(--memory\)"):
+    with pytest.raises(UsageError, match=r"1,000 slots need a page each; increase --memory to 4,09[16],\d{3} or more"):
         made.run(ReferenceStrategy(), slots=1000, memory=400_000 & -4096)
     with pytest.raises(UsageError, match="whole pages"):
         made.run(ReferenceStrategy(), memory=(64 << 20) + 1)
@@ -228,8 +228,8 @@ def test_the_command_takes_a_guest_s_memory(tmp_path: Path, monkeypatch: pytest.
     [
         (("steady", "--memory", "many"), "'many' is no size; write bytes, or 64M, or 4G"),
         (("steady", "--memory", "-4096"), "'-4096' is no size"),
-        (("steady", "--memory", "17G"), "ask for whole pages, 17,179,869,184 bytes at most"),
-        (("steady", "--memory", "4095"), "ask for whole pages"),
+        (("steady", "--memory", "17G"), "--memory must be whole pages, at most 17,179,869,184 bytes"),
+        (("steady", "--memory", "4095"), "must be whole pages"),
         (("synthetic-same", "--memory", "1G"), "only modelled workloads have guest memory to size"),
         (("two-slot.parquet", "--memory", "1G"), "only modelled workloads have guest memory to size"),
         (("swap", "--memory", "64K"), "swap needs 2,097,152; increase --memory"),

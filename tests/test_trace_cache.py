@@ -29,7 +29,7 @@ def test_traces_are_kept(caplog: pytest.LogCaptureFixture) -> None:
     kept.write_bytes(kept.read_bytes()[:1000])
     with caplog.at_level(logging.WARNING):
         assert scenario.build(events=EVENTS, memory=MEMORY).fingerprint == made.fingerprint
-    assert "it is made again" in caplog.text and str(kept) in caplog.text
+    assert "it is generated again" in caplog.text and str(kept) in caplog.text
     assert scenario.build(events=EVENTS, memory=MEMORY, seed=1).fingerprint != made.fingerprint
     assert len(list(cache_folder().iterdir())) == 2
 
@@ -39,7 +39,7 @@ def test_a_cache_that_cannot_be_written_is_said(caplog: pytest.LogCaptureFixture
     cache_folder().parent.write_text("in the way")
     with caplog.at_level(logging.WARNING):
         assert len(SCENARIOS["steady"].build(events=10, memory=MEMORY).events) == 10
-    assert "the trace is not kept" in caplog.text
+    assert "the trace is not cached" in caplog.text
 
 
 @pytest.mark.parametrize(

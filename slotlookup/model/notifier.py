@@ -1,9 +1,9 @@
-"""MMU notifiers: what a host's memory management tells a hypervisor, and how a fault learns that it was overtaken.
+"""MMU notifiers: the callbacks of a host's memory management to a hypervisor, and the detection of stale faults.
 
 The host calls a `Subscriber` before and after it changes page tables. A range is half-open, in bytes, of any alignment.
 `InvalidateState` is KVM's part: the sequence count, the invalidations in progress, and the union of the guest ranges
-that they cover. The union only grows until all have ended, so that some faults retry which need not: keeping count of
-every range is not worth its price.
+that they cover. The union only grows until all have ended, so some faults retry without need: tracking every range
+would cost more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 EVERYTHING = (0, ADDRESS_LIMIT - 1)
-"""The range that clearing soft-dirty bits of a whole process invalidates: up to ULONG_MAX, which is no page's end."""
+"""The range that clearing all soft-dirty bits of a process invalidates: to ULONG_MAX, which is not a page's end."""
 
 
 class NotifierKind(IntEnum):
@@ -37,16 +37,19 @@ class NotifierKind(IntEnum):
 
 
 class Retry(StrEnum):
-    """How a fault decides that an invalidation overtook it."""
+    """How a fault detects that an invalidation made it stale."""
 
     GFN_RANGE = "gfn-range"
-    """Today's: one is in progress whose union holds the gfn, or the sequence moved."""
+    """Today's: the union of invalidations in progress contains the gfn, or the sequence changed."""
     ANY = "any"
-    """Before 5.12: any is in progress, or the sequence moved."""
+    """Before 5.12: any invalidation is in progress, or the sequence changed."""
 
 
 class Subscriber(ABC):
-    """Who is told. The forms that take `pages` (hva page numbers) stand for one callback pair a page, in order."""
+    """A receiver of callbacks.
+
+    Methods that take `pages` (hva page numbers) represent one callback pair per page, in order.
+    """
 
     @abstractmethod
     def invalidate_range_start(self, start: int, end: int) -> None:
@@ -58,35 +61,35 @@ class Subscriber(ABC):
 
     @abstractmethod
     def invalidate_pages(self, pages: Ints, change_pte: bool = False) -> None:
-        """Start and end for each page alone, with change_pte between them where asked for."""
+        """Start and end for each page alone, with change_pte between them if requested."""
 
     @abstractmethod
     def clear_young(self, pages: Ints, flush: bool) -> Bools:
-        """Whether each page was used since it was last asked; forget it. `flush`: clear_flush_young."""
+        """Whether each page was used since the last query; clears it. `flush`: clear_flush_young."""
 
     @abstractmethod
     def age_and_invalidate(self, pages: Ints, young: Bools, force: bool) -> Bools:
-        """What reclaim does page after page: clear_flush_young, then start and end where nobody found it young.
+        """Reclaim of one page after another: clear_flush_young, then start and end if the page is old.
 
-        `young` says what the host's own page table knows; `force` invalidates the young too. Whether a subscriber
-        called each page young.
+        `young` are the accessed bits of the host's own page table; `force` also invalidates young pages. Returns
+        whether a subscriber reported each page as young.
         """
 
     @abstractmethod
     def test_young(self, pages: Ints) -> Bools:
-        """Whether each page was used since it was last asked."""
+        """Whether each page was used since the last query."""
 
     @abstractmethod
     def release(self) -> None:
-        """The address space is gone."""
+        """The address space has ended."""
 
     @abstractmethod
     def forget_writes(self, pages: Ints) -> None:
-        """No callback of the kernel's: what these pages hold is stated anew, whatever the guest wrote before."""
+        """Not a callback of the kernel: the contents of these pages are set, whatever the guest wrote before."""
 
 
 class NotifierLog(Subscriber):
-    """Writes down every callback, as a kernel's tracepoints do: `events` holds (kind, start, end) in order."""
+    """Records every callback, as a kernel's tracepoints do: `events` has (kind, start, end) in order."""
 
     def __init__(self) -> None:
         self.events: list[tuple[NotifierKind, int, int]] = []
@@ -121,7 +124,7 @@ class NotifierLog(Subscriber):
         self.events.append((NotifierKind.RELEASE, 0, 0))
 
     def forget_writes(self, pages: Ints) -> None:
-        """A kernel has nothing to trace here."""
+        """Nothing to record: a kernel has no tracepoint here."""
 
     def _pages(self, kinds: list[NotifierKind], pages: Ints) -> None:
         for page in pages.tolist():
@@ -129,7 +132,7 @@ class NotifierLog(Subscriber):
 
 
 class Notifiers(Subscriber):
-    """The subscribers of one address space, told in the order in which they came."""
+    """The subscribers of one address space, called in the order of subscription."""
 
     def __init__(self) -> None:
         self.subscribers: list[Subscriber] = []
@@ -155,7 +158,7 @@ class Notifiers(Subscriber):
         return young
 
     def age_and_invalidate(self, pages: Ints, young: Bools, force: bool) -> Bools:
-        # The first cannot know what those behind it will say, so they are asked before it.
+        # The first subscriber needs the answers of the later ones, so these are called before it.
         behind = [s.clear_young(pages, flush=True) for s in self.subscribers[1:]]
         known: Bools = np.logical_or.reduce([young, *behind])
         if not self.subscribers:
@@ -185,7 +188,7 @@ class Notifiers(Subscriber):
 class InvalidateState:
     """KVM's mmu_invalidate_seq, mmu_invalidate_in_progress and the union of gfns [start, end) being invalidated.
 
-    `start` is None where no range was added since the count was last 0.
+    `start` is None if no range was added since the count was last 0.
     """
 
     retry: Retry = Retry.GFN_RANGE
@@ -208,14 +211,17 @@ class InvalidateState:
             self.start, self.end = min(self.start, start), max(self.end, end)
 
     def finish(self) -> None:
-        """It ends. The sequence moves before the count falls, so that a fault sees one or the other."""
+        """The invalidation ends.
+
+        The sequence changes before the count decreases, so that a fault sees one or the other.
+        """
         self.seq += 1
         self.in_progress -= 1
         if self.in_progress < 0:
             raise RuntimeError("an invalidation ended that had not begun")
 
     def overtaken(self, snapshot: int, gfn: int) -> bool:
-        """Whether a fault at `gfn` that read `snapshot` as the sequence must try again."""
+        """Whether a fault at `gfn` that read `snapshot` as the sequence must be retried."""
         if self.in_progress:
             if self.retry is Retry.ANY:
                 return True

@@ -1,12 +1,12 @@
-"""Page tables as NumPy columns: page numbers lead to flat indices, and every column holds one value an index.
+"""Page tables as NumPy columns: page numbers map to flat indices, and every column has one value per index.
 
-Structure: per space a directory of GiBs, below it tables of 512 blocks, each block 512 pages (2 MiB) that lie side by
-side in the columns. As a page table does, it grows where something is put and costs nothing where nothing is.
+Structure: per space a directory of GiBs, below it tables of 512 blocks, each block 512 pages (2 MiB) that are
+contiguous in the columns. Like a page table, it allocates memory only for blocks in use.
 
 Invariants:
-  1. Block 0 is nobody's: its columns hold their default for ever, so that absent pages may be read without a test.
+  1. Block 0 belongs to no page: its columns always have their defaults, so absent pages can be read without a test.
   2. The pages of one block have consecutive indices, in page order.
-  3. Blocks made in one call for consecutive pages are consecutive too, so that most ranges are a single slice.
+  3. Blocks created in one call for consecutive pages are consecutive too, so that most ranges are a single slice.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ BLOCK = 1 << BLOCK_SHIFT
 _TABLE_SHIFT = 18
 _TOP = 1 << 17
 PAGE_LIMIT = _TOP << _TABLE_SHIFT
-"""Pages that a space can address: 47 bits of bytes, what user space has."""
+"""Pages that a space can address: 47 bits of bytes, the size of user space."""
 
 
 class Radix:
     """Pages of several spaces, and columns over them. Columns are attributes; growth replaces them."""
 
     def __init__(self, columns: Mapping[str, tuple[type[np.generic], int]], spaces: int = 1) -> None:
-        """`columns` gives each column's type and the value of pages that nothing has been put to."""
+        """`columns` are each column's type and default value."""
         self._columns = dict(columns)
         # A directory entry is the place of its table in `_tables`, a table entry the index of its block's first page:
-        # both are ready to add to, because a lookup of many pages costs a pass over memory for each step.
+        # both are stored in a form to which offsets can be added, since each step of a lookup is a pass over memory.
         self._top = np.zeros((spaces, _TOP), dtype=np.int64)
         self._tables = np.zeros(BLOCK, dtype=np.int64)
         self._keys: list[Ints] = [np.zeros(0, dtype=np.int64) for _ in range(spaces)]
@@ -53,7 +53,7 @@ class Radix:
 
     @property
     def spaces(self) -> int:
-        """How many spaces there are."""
+        """The number of spaces."""
         return len(self._top)
 
     def add_space(self) -> int:
@@ -64,7 +64,7 @@ class Radix:
         return self.spaces - 1
 
     def find(self, space: int | Ints, pages: Ints) -> Ints:
-        """The index of each page; below BLOCK where its block does not exist."""
+        """The index of each page; below BLOCK if its block does not exist."""
         found = self._tables[self._entries(space, pages >> BLOCK_SHIFT)]
         found |= pages & (BLOCK - 1)
         return found
@@ -75,18 +75,18 @@ class Radix:
         return int(self._tables[table | (page >> BLOCK_SHIFT) & (BLOCK - 1)]) | page & (BLOCK - 1)
 
     def page_of(self, index: Ints) -> Ints:
-        """The page that each index belongs to."""
+        """The page of each index."""
         found: Ints = self._block_page[index >> BLOCK_SHIFT] | (index & (BLOCK - 1))
         return found
 
     def ensure(self, space: int, start: int, end: int) -> None:
-        """Make the blocks of pages [start, end). Raises UsageError beyond 47 bits of address."""
+        """Create the blocks of pages [start, end). Raises UsageError beyond 47 bits of address."""
         if not 0 <= start < end <= PAGE_LIMIT:
             raise UsageError(f"pages [{start:#x}, {end:#x}) are outside the {PAGE_LIMIT:#x} that can be addressed")
         self._make(space, np.arange(start >> BLOCK_SHIFT, ((end - 1) >> BLOCK_SHIFT) + 1, dtype=np.int64))
 
     def ensure_pages(self, space: int, pages: Ints) -> None:
-        """Make the blocks of all `pages`."""
+        """Create the blocks of all `pages`."""
         keys = pages >> BLOCK_SHIFT
         absent = self._tables[self._entries(space, keys)] == 0
         if absent.any():
@@ -120,7 +120,7 @@ class Radix:
         return self._keys[space] << BLOCK_SHIFT, self._starts[space]
 
     def _entries(self, space: int | Ints, keys: Ints) -> Ints:
-        """Where in `_tables` the blocks numbered `keys` have entries; in its empty first table, if nowhere."""
+        """The places in `_tables` of the entries of blocks `keys`; in its empty first table for absent ones."""
         top = keys >> (_TABLE_SHIFT - BLOCK_SHIFT)
         # A whole row is a view, in which NumPy finds elements in half the time.
         at: Ints = self._top[space][top] if isinstance(space, int) else self._top[space, top]

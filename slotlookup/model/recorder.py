@@ -1,4 +1,4 @@
-"""Writes down what a model asks of its strategy, in order, as the events of a trace."""
+"""Records the questions of a model to its strategy, in order, as the events of a trace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slotlookup.trace import EventKind, Events, Trace, empty_events
 
 
 class Recorder:
-    """Events as they happen. `limit` is the number of which more need not be kept, None for no limit."""
+    """Records events. `limit` is the number of events to keep, None for all."""
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
@@ -22,11 +22,11 @@ class Recorder:
 
     @property
     def full(self) -> bool:
-        """Whether as many events as asked for are there."""
+        """Whether the limit is reached."""
         return self.limit is not None and self._count >= self.limit
 
     def clear(self) -> None:
-        """Forget what was written down so far."""
+        """Discard all recorded events."""
         self._count = 0
 
     def lookups(self, gfns: npt.NDArray[np.int64], vcpus: npt.NDArray[np.uint16], as_id: int) -> None:
@@ -46,14 +46,14 @@ class Recorder:
         rows["b"], rows["hva"], rows["flags"] = size, hva, flags
 
     def reorder(self, begin: int, keys: npt.NDArray[np.int64]) -> None:
-        """Bring the events from `begin` on into the order of their keys; equal ones stay as they are."""
+        """Sort the events from `begin` on by their keys; equal ones keep their order."""
         if self.limit == 0:
             return
         rows = self._events[begin : self._count]
         rows[:] = rows[np.argsort(keys, kind="stable")]
 
     def events(self) -> Events:
-        """What was kept."""
+        """The recorded events."""
         return self._events[: self._count if self.limit is None else min(self._count, self.limit)].copy()
 
     def trace(self, name: str, start: tuple[Memslot, ...], source: str) -> Trace:

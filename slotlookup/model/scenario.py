@@ -1,8 +1,8 @@
-"""Scenarios: workloads that are played on the model. A seed makes the same trace again, whatever strategy is driven.
+"""Scenarios: workloads that run on the model. The same seed gives the same trace with every strategy.
 
-Generated traces are kept in $XDG_CACHE_HOME/slotlookup/traces (~/.cache where that is not set), named by a fingerprint
-of all that decides them: the scenario's name and size, and the source of the model and of the scenario. They may be
-thrown away at any time.
+Generated traces are kept in $XDG_CACHE_HOME/slotlookup/traces (~/.cache if that is not set), named by a fingerprint
+of all their inputs: the scenario's name and size, and the source of the model and of the scenario. They may be deleted
+at any time.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from slotlookup.workload import Origin, Workload
 _log = logging.getLogger("slotlookup")
 
 MOST_MEMORY = 16 << 30
-"""Bytes of guest memory: what is known of each page takes some of the machine's own."""
+"""The maximum guest memory in bytes: the state of each guest page takes memory of this machine."""
 _COMPRESSION = 3
-"""Of cached traces: read back once or twice, not shipped."""
+"""The compression level of cached traces, which are read a few times and not shipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Size:
 
 
 class Scenario(Workload):
-    """A workload that is played. `memory` is the guest's size in bytes where nothing else is asked for."""
+    """A workload that runs on the model. `memory` is the guest's default size in bytes."""
 
     origin = Origin.MODELLED
     sizable = True
@@ -58,13 +58,13 @@ class Scenario(Workload):
     fewest_slots = 1
     most_slots = USER_SLOTS
     slots_apart = 0
-    """Of the slots, those that `memory` does not count."""
+    """The number of slots that `memory` does not include."""
     memory = 256 << 20
     default_events = 200_000
 
     @abstractmethod
     def play(self, strategy: Strategy, size: Size) -> Vm:
-        """Play on an empty strategy until the VM's recorder is full (`Vm(limit=size.events)`)."""
+        """Run on an empty strategy until the VM's recorder is full (`Vm(limit=size.events)`)."""
 
     def build(
         self, *, slots: int | None = None, events: int | None = None, seed: int = 0, memory: int | None = None
@@ -75,13 +75,13 @@ class Scenario(Workload):
             try:
                 return read_trace(path)
             except InputFileError as error:
-                _log.warning("%s; it is made again", error)
+                _log.warning("%s; it is generated again", error)
         trace = self.play(ReferenceStrategy(), size).trace(self.name, f"modelled, seed {seed}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_trace(trace, path, _COMPRESSION)
         except (OSError, InputFileError) as error:
-            _log.warning("the trace is not kept: %s", error)
+            _log.warning("the trace is not cached: %s", error)
         return trace
 
     def run(
@@ -93,11 +93,11 @@ class Scenario(Workload):
         seed: int = 0,
         memory: int | None = None,
     ) -> Vm:
-        """Play with `strategy`, which holds no slots yet: the VM after the last event."""
+        """Run with `strategy`, which is empty; returns the VM after the last event."""
         return self.play(strategy, self.size(slots=slots, events=events, seed=seed, memory=memory))
 
     def size(self, *, slots: int | None, events: int | None, seed: int, memory: int | None) -> Size:
-        """The size asked for, with defaults filled in. Raises UsageError where it cannot be met."""
+        """The requested size, with defaults filled in. Raises UsageError if it is not possible."""
         size = Size(
             self.slots if slots is None else slots,
             self.memory if memory is None else memory,
@@ -113,13 +113,13 @@ class Scenario(Workload):
             raise UsageError(f"{size.events:,} events; --events must be at least 1")
         if size.memory & (PAGE_SIZE - 1) or size.memory > MOST_MEMORY:
             raise UsageError(
-                f"{size.memory:,} bytes of guest memory: ask for whole pages, {MOST_MEMORY:,} bytes at most"
+                f"{size.memory:,} bytes of guest memory: --memory must be whole pages, at most {MOST_MEMORY:,} bytes"
             )
         least = size.slots - self.slots_apart << PAGE_SHIFT
         if size.memory < least:
             raise UsageError(
                 f"{size.memory:,} bytes of guest memory: {size.slots:,} slots need a page each; "
-                f"give it {least:,} or more (--memory), or fewer slots"
+                f"increase --memory to {least:,} or more, or use fewer slots"
             )
         return size
 
@@ -131,14 +131,14 @@ class Scenario(Workload):
 
 
 def cache_folder() -> Path:
-    """Where generated traces are kept."""
+    """The folder of generated traces."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if base else Path.home() / ".cache") / "slotlookup" / "traces"
 
 
 @cache
 def model_source() -> str:
-    """A digest of the core's Python source, which decides what a scenario comes to."""
+    """A digest of the core's Python source, on which the result of a scenario depends."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())

@@ -1,11 +1,11 @@
-"""A VM in closed loop: guest accesses, host memory management and slot changes ask a strategy, and its answers decide.
+"""A VM in closed loop: guest accesses, host memory management and slot changes query a strategy and use its answers.
 
-A guest access that finds no spte faults: the vCPU's slot is looked up by gfn, the host's page behind it is resolved, an
-spte is installed. Whatever the host takes away comes back as notifier visits by hva. Every question is recorded, so
-that a run leaves a trace that any other strategy can answer.
+A guest access without an spte faults: the slot is looked up by gfn, the host's page is resolved, and an spte is
+installed. Changes by the host cause notifier visits by hva. Every question is recorded, so that a run produces a trace
+that any other strategy can answer.
 
-Accesses are taken in batches. A batch has exactly the outcome of its accesses one at a time: those that fault in ways
-that concern their own page only are carried out together, and the batch is cut in front of any other.
+Accesses are handled in batches. A batch has exactly the result of its accesses one at a time: faults that concern only
+their own page are handled together, and a batch ends before any other fault.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Bools = npt.NDArray[np.bool_]
 Vcpus = npt.NDArray[np.uint16]
 
 WINDOW = 1 << 16
-"""Accesses taken at once, at most."""
+"""The maximum number of accesses in a batch."""
 _SMALLEST_WINDOW = 256
 _GROUP = 8
 """PTE_PREFETCH_NUM: sptes of the aligned group in which a shadow-paging fault maps neighbours."""
@@ -55,7 +55,7 @@ class Vm:
         vcpus: int = 1,
         limit: int | None = None,
     ) -> None:
-        """`strategy` holds no slots yet. `limit` is the number of events to record, None for all."""
+        """`strategy` is empty. `limit` is the number of events to record, None for all."""
         self.strategy = strategy
         self.host = host
         self.paging = find_paging(paging) if isinstance(paging, str) else paging
@@ -73,7 +73,7 @@ class Vm:
     # Slots
 
     def set_user_memory_region(self, number: int, gpa: int, size: int, hva: int, flags: int = 0) -> SlotChange | None:
-        """The ioctl: bytes, as KVM takes them. None where nothing changes. Raises RegionError."""
+        """The ioctl, with arguments in bytes. None if nothing changes. Raises RegionError."""
         change = self.memslots.set_user_memory_region(number, gpa, size, hva, flags)
         if change is None:
             return None
@@ -99,7 +99,7 @@ class Vm:
         return change
 
     def start(self) -> None:
-        """The slots so far are those that the trace starts with; record from here on."""
+        """Make the current slots the starting slots of the trace, and record from now on."""
         self._start = tuple(self.memslots)
         self._started = True
         self.recorder.clear()
@@ -117,32 +117,32 @@ class Vm:
     # Guest
 
     def add_root(self, windows: npt.ArrayLike | None = None, as_id: int = 0) -> int:
-        """A page table of the guest's own, for shadow paging: the number of its table, for `load_space`.
+        """A page table of the guest, for shadow paging; returns the number of its table, for `load_space`.
 
         `windows` holds rows (first guest-virtual page, first gfn, pages) that do not overlap; None maps each page to
-        the gfn of its own number. A page outside them is the guest's own fault, which no hypervisor sees.
+        the gfn of its own number. A page outside them is a fault that the guest handles without an exit.
         """
         if not self.paging.shadow:
             raise UsageError(
-                f"{self.paging.name} walks the guest's page tables in hardware; roots are for shadow paging"
+                f"{self.paging.name} walks the guest's page tables in hardware; only shadow paging has roots"
             )
         rows = None if windows is None else np.asarray(windows, dtype=np.int64).reshape(-1, 3)
         self.mmu.roots.append((as_id, None if rows is None else rows[np.argsort(rows[:, 0])]))
         return self.sptes.table.add_space()
 
     def load_space(self, vcpu: int, space: int) -> None:
-        """Let a vCPU run in a table: an address space (1 is SMM), or one that `add_root` made."""
+        """Let a vCPU run in a table: an address space (1 is SMM), or one that `add_root` created."""
         if not 0 <= space < self.sptes.table.spaces:
             raise UsageError(f"there is no table {space}; there are {self.sptes.table.spaces}")
         self._space_of[vcpu] = space
 
     def access(self, vcpus: npt.ArrayLike, gfns: npt.ArrayLike, writes: npt.ArrayLike = False) -> None:
-        """Guest accesses, in order: who, which page, and whether it writes. Scalars stand for all."""
+        """Guest accesses, in order: vCPU, page, and whether it writes. Scalars apply to all."""
         page = np.atleast_1d(np.asarray(gfns, dtype=np.int64))
         who = np.broadcast_to(np.asarray(vcpus, dtype=np.uint16), page.shape)
         write = np.broadcast_to(np.asarray(writes, dtype=np.bool_), page.shape)
         if len(page) and not (page.min() >= 0 and page.max() < PAGE_LIMIT):
-            raise UsageError(f"an access beyond page {PAGE_LIMIT - 1:#x}, the last of 47 bits of address")
+            raise UsageError(f"an access beyond page {PAGE_LIMIT - 1:#x}, the last page of 47 address bits")
         if len(who) and who.max() >= len(self._space_of):
             raise UsageError(f"an access by vCPU {who.max()}; the VM has {len(self._space_of)}")
         at, window = 0, WINDOW
@@ -155,7 +155,7 @@ class Vm:
         self.counters.accesses += len(page)
 
     def _some(self, vcpus: Vcpus, gfns: Ints, writes: Bools) -> int:
-        """Carry out accesses from the front, as many as can be taken together; how many (0: one got ahead a step)."""
+        """Handle accesses from the front, as many as possible together; returns their number (0: one made progress)."""
         space = self._spaces(vcpus)
         index = self.sptes.table.find(space, gfns)
         missed = np.flatnonzero(self.sptes.missing(index, writes))
@@ -168,7 +168,7 @@ class Vm:
         end = int(missed[np.argmax(other)]) if other.any() else len(gfns)
         missed = missed[missed < end]
         first = int(missed[0])
-        # A fault that brings in its neighbours is taken alone.
+        # A fault that maps its neighbours is handled alone.
         plan = None
         if not self.paging.prefetch or self._is_hole(which, int(gfns[first])):
             plan = Plan(self.mmu, which, missed, gfns[missed], writes[missed])
@@ -193,7 +193,7 @@ class Vm:
         return bool(self.slots.numbers(self.mmu.as_id_of(space), gfns)[0] == HOLE)
 
     def _one(self, vcpu: int, space: int, entry: int, write: bool) -> int:
-        """One fault that needs more than its own page: 1 where the access is over, 0 where it must be tried again."""
+        """One fault that affects more than its own page: 1 if the access is complete, 0 if it must be retried."""
         as_id, host, counters = self.mmu.as_id_of(space), self.host, self.counters
         one, way = np.array([entry]), np.array([write])
         gfns = self.mmu.translate(space, one)
@@ -201,7 +201,7 @@ class Vm:
         number, page = int(numbers[0]), int(self.slots.hva_pages(numbers, gfns)[0])
         kind = classify(host, np.array([host.pages.find_one(0, page)]), way)
         if host.spare <= 0 and (kind[0] == Kind.HARD or allocates(kind)[0]):
-            # kswapd was quicker than the fault, which finds the page as reclaim left it.
+            # kswapd ran before the fault, which finds the page as reclaim left it.
             host.reclaim()
             return 0
         self.mmu.ask(gfns, np.array([vcpu], dtype=np.uint16), as_id, numbers)
@@ -241,7 +241,7 @@ class Vm:
         return 1
 
     def _prefetch(self, vcpu: int, space: int, entry: int) -> None:
-        """Map the neighbours of a fault, run by run of absent entries, until one run's first page is not ready."""
+        """Map the neighbours of a fault, one run of absent entries after another, until a first page is not ready."""
         first = entry & ~(_GROUP - 1)
         index = self.sptes.table.find_one(space, first)
         absent = self.sptes.table.flags[index : index + _GROUP] & MAPS == 0
@@ -251,12 +251,12 @@ class Vm:
                 break
 
     def _prefetch_run(self, vcpu: int, space: int, entry: int, count: int) -> bool:
-        """Map up to `count` absent entries: as far as their slot reaches and the host may write at once."""
+        """Map up to `count` absent entries, as far as they are in their slot and the host can write at once."""
         as_id = self.mmu.as_id_of(space)
         try:
             gfns = self.mmu.translate(space, entry + np.arange(count, dtype=np.int64))
         except UsageError:
-            return False  # the guest has not mapped them all
+            return False  # the guest does not map all of them
         numbers = self.slots.numbers(as_id, gfns[:1])
         self.mmu.ask(gfns[:1], np.array([vcpu], dtype=np.uint16), as_id, numbers)
         number = int(numbers[0])
@@ -295,18 +295,18 @@ class Vm:
         return best
 
     def _spaces(self, vcpus: Vcpus) -> int | Ints:
-        """The table of each access; one number where all vCPUs run in the same."""
+        """The table of each access; one number if all vCPUs run in the same table."""
         first = int(self._space_of[0])
         return first if (self._space_of == first).all() else self._space_of[vcpus]
 
     # Results
 
     def trace(self, name: str, source: str) -> Trace:
-        """What was asked since `start`, labelled as `source`."""
+        """The trace since `start`, labelled as `source`."""
         return self.recorder.trace(name, self._start, source)
 
     def report(self) -> dict[str, dict[str, int]]:
-        """Every counter, by who keeps it."""
+        """Every counter, by the part that counts."""
         return {
             "guest": asdict(self.counters),
             "notifier": asdict(self.notifier.counters),

@@ -1,5 +1,5 @@
-"""Recordings of real VMs: what an importer declares, and how several files become one trace.
+"""Recordings of real VMs: the declarations of importers, and the merging of several files into one trace.
 
-What may come in: code that works on recordings whatever their format. Formats are importers, in the workloads folder;
-what records a running VM is part of the bench.
+This folder contains code that works on recordings of any format. Formats are importers, in the workloads folder; the
+code that records a running VM is part of the bench.
 """

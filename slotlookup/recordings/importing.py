@@ -1,8 +1,8 @@
-"""Recordings of real VMs: what an importer declares, and the file it reads from.
+"""Recordings of real VMs: the declaration of an importer, and the file that it reads.
 
 The registry finds module-level Importer instances in the workloads folder. Each turns one kind of file into a
-Recording; `import_files` of the module `recordings` recognises files by content and puts the recordings of one VM
-together.
+Recording; `import_files` of the module `recordings` recognises files by content and combines the recordings of one
+VM.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from slotlookup.memslots import Memslot, Memslots, describe_number, make_memslot
 from slotlookup.trace import Events, empty_events
 
 HEAD = 1 << 16
-"""Bytes that a format is recognised by, where they suffice."""
+"""The number of bytes at the start of a file from which its format is recognised."""
 LARGEST = 1 << 30
-"""Bytes a recording may have once decompressed, where it is read whole."""
+"""The maximum size in bytes of a decompressed recording that is read whole."""
 LARGEST_TEXT = 1 << 32
-"""Bytes it may have where it is read block by block: its events take about as much memory as it has text."""
+"""The maximum size in bytes if it is read in blocks: its events take about as much memory as its text."""
 BLOCK = 1 << 22
-"""Bytes of text read at a time by importers that need not have the whole."""
+"""Bytes of text that importers read at a time, if they do not need the whole file."""
 LONGEST_LINE = 1 << 16
-"""Bytes a line may have in a text that is read block by block; no program that records writes longer ones."""
+"""The maximum length in bytes of a line in a text that is read in blocks; no tracing program writes longer lines."""
 
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ\x00"
 _REFUSED = {
     b"PAR1": "a Parquet file, perhaps a trace already; replay it with `slotlookup run FILE`",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd, which is not read; decompress it first",
-    b"BZh": "compressed with bzip2, which is not read; decompress it first",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd, which is not supported; decompress it first",
+    b"BZh": "compressed with bzip2, which is not supported; decompress it first",
     b"PK\x03\x04": "a zip archive; unpack it first",
 }
 
@@ -52,8 +52,8 @@ _REFUSED = {
 class Source:
     """One file, decompressed. `form` is the title of the importer that reads it.
 
-    `head` is the whole content, or its beginning where `more` says that the file goes on. `others` are the remaining
-    importers, asked when a line is not understood, so that the error can say whose it is.
+    `head` is the whole content, or its beginning if `more` is true. `others` are the remaining importers; if a line is
+    not understood, the error names the importer that recognises it.
     """
 
     path: Path
@@ -65,13 +65,13 @@ class Source:
 
     @cached_property
     def data(self) -> bytes:
-        """The whole content. Raises InputFileError where it is too much or cannot be read."""
+        """The whole content. Raises InputFileError if it is too large or cannot be read."""
         return b"".join(self._pieces(BLOCK, LARGEST)) if self.more else self.head
 
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         """The content in blocks of about `size` bytes that end with a line (the last with or without a newline).
 
-        Raises InputFileError where the file is too long or cannot be read, or a line is longer than LONGEST_LINE.
+        Raises InputFileError if the file is too long or cannot be read, or if a line is longer than LONGEST_LINE.
         """
         lines, rest = 0, b""
         for piece in self._pieces(size, LARGEST_TEXT) if self.more else (self.head,):
@@ -98,19 +98,19 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The file's name without a suffix that tells a compression."""
+        """The file's name without the suffix of a compression."""
         return self.path.name.removesuffix(".xz").removesuffix(".gz")
 
     @cached_property
     def lines(self) -> list[str]:
-        """The text's lines, without their ends. Raises InputFileError where the file is not text."""
+        """The text's lines, without their ends. Raises InputFileError if the file is not text."""
         try:
             text = self.data.decode()
         except UnicodeDecodeError as error:
             raise self.fault(self.data.count(b"\n", 0, error.start) + 1, "not text; the file is damaged") from None
         nul = text.find("\0")
         if nul >= 0:
-            raise self.fault(text.count("\n", 0, nul) + 1, "not text: it holds a NUL byte; the file is damaged")
+            raise self.fault(text.count("\n", 0, nul) + 1, "not text: it contains a NUL byte; the file is damaged")
         lines = text.split("\n")
         if lines[-1] == "":
             lines.pop()
@@ -118,7 +118,7 @@ class Source:
 
     @property
     def unterminated(self) -> bool:
-        """Whether the last line has no newline, so that it may be cut short."""
+        """Whether the last line has no newline, so that it may be truncated."""
         return not self.data.endswith(b"\n")
 
     def fault(self, line: int | None, message: str) -> InputFileError:
@@ -126,32 +126,32 @@ class Source:
         return InputFileError(self.path, line, message)
 
     def whose(self, text: str) -> Importer | None:
-        """The other importer that a line belongs to, or None."""
+        """The other importer that recognises a line, or None."""
         head = text.encode()
         return next((other for other in self.others if other.recognises(head)), None)
 
     def unparsed(self, line: int, remedy: str = "") -> InputFileError:
-        """The error for a line that is not understood: it belongs to another form, is cut short, or is damaged."""
+        """The error for a line that is not understood: it belongs to another format, is truncated, or is damaged."""
         return self.not_a_line(line, self.lines[line - 1], line == len(self.lines) and self.unterminated, remedy)
 
     def not_a_line(self, line: int, text: str, cut: bool, remedy: str = "") -> InputFileError:
-        """The same for a line that is at hand. `cut` says that the file ends in it, without a newline."""
+        """The same for a given line. `cut` says that the file ends in it, without a newline."""
         other = self.whose(text)
         shown = ascii(text if len(text) <= 60 else f"{text[:57]}...")
         if other is not None:
             return self.fault(
-                line, f"a line of {other.title} among those of {self.form}; give each its own file: {shown}"
+                line, f"a line of {other.title} among those of {self.form}; put each in a file of its own: {shown}"
             )
         if cut:
-            return self.fault(line, f"the file is cut short here: {shown}; copy it whole or delete this line")
+            return self.fault(line, f"the file is truncated here: {shown}; copy the whole file or delete this line")
         return self.fault(line, f"not a line of {self.form}: {shown}{'; ' if remedy else ''}{remedy}")
 
 
 @contextmanager
 def _reading(path: Path, compression: str, held: bytes | None = None) -> Iterator[BinaryIO]:
-    """The decompressed content of a file (of `held`, its bytes, where it can be read but once).
+    """The decompressed content of a file (of `held`, its bytes, if it can be read only once).
 
-    Raises InputFileError, inside the block too.
+    Raises InputFileError, also inside the block.
     """
     try:
         with ExitStack() as stack:
@@ -164,19 +164,19 @@ def _reading(path: Path, compression: str, held: bytes | None = None) -> Iterato
     except FileNotFoundError:
         raise InputFileError(path, None, "no such file") from None
     except IsADirectoryError:
-        raise InputFileError(path, None, "a directory; give the recordings in it one by one") from None
+        raise InputFileError(path, None, "a directory; give the recordings in it as separate arguments") from None
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         if compression:
-            raise InputFileError(path, None, f"the {compression} data is damaged or cut short: {error}") from None
+            raise InputFileError(path, None, f"the {compression} data is damaged or truncated: {error}") from None
         reason = error.strerror if isinstance(error, OSError) else None
         raise InputFileError(path, None, f"cannot be read: {reason or error}") from None
 
 
 def open_source(path: Path | str) -> Source:
-    """Open a file, with gzip and xz told by their magic. Raises InputFileError."""
+    """Open a file, with gzip and xz detected by their magic numbers. Raises InputFileError."""
     path = Path(path)
     with _reading(path, "") as file:
-        # What is no file, such as a pipe, can be read but once.
+        # A pipe and the like can be read only once.
         once = not path.is_file()
         raw = file.read(LARGEST + 1) if once else file.read(HEAD)
     compression = "xz" if raw.startswith(_XZ) else "gzip" if raw.startswith(_GZIP) else ""
@@ -194,7 +194,7 @@ def open_source(path: Path | str) -> Source:
 
 
 class Thread(NamedTuple):
-    """A thread of the recording machine. `tgid` is its process (None where not told), `comm` its name, printable."""
+    """A thread of the recording machine. `tgid` is its process (None if not recorded), `comm` its name, printable."""
 
     tid: int
     tgid: int | None
@@ -206,9 +206,9 @@ class Thread(NamedTuple):
 
 @dataclass
 class Origins:
-    """Who caused the events of a recording, and as what the kernel told of them.
+    """The threads that caused the events of a recording, and the kernel's names of the events.
 
-    `thread` (uint32) and `name` (uint8) index `threads` and `names`, one element an event.
+    `thread` (uint32) and `name` (uint8) index `threads` and `names`, one element per event.
     """
 
     threads: tuple[Thread, ...]
@@ -219,16 +219,15 @@ class Origins:
 
 @dataclass
 class Recording:
-    """What one file holds.
+    """The content of one file.
 
-    `changes` says whether its slots were told change by change (in `events`); `table` is the whole slot table where the
-    file tells slots at one moment instead. `event_lines` gives the 1-based line of each event (None where the form has
-    no lines). `hva_recorded` is False where host addresses had to be made up; `complete` is False where the form tells
-    of address space 0 only. `counted` holds what the file legitimately contains but the trace does not keep, by
-    description; `remarks` what the reader must know. `doubtful` says that the form has no mark of its own, so that
-    lookups which mostly miss mean a wrong file. `times` are the events' times in ns where the file tells them, rising,
-    of an unknown clock since boot or of time of day. `origins` tells whose each event is, where the recording is of a
-    whole machine and not of one VM.
+    `changes` says whether the file records slot changes (in `events`); `table` is the whole slot table if it records
+    the slots at one moment instead. `event_lines` are the 1-based lines of the events (None if the format has no
+    lines). `hva_recorded` is False if host addresses had to be constructed; `complete` is False if the format covers
+    address space 0 only. `counted` counts valid content that the trace does not keep, by description; `remarks` are
+    notes for the user. `doubtful` says that the format has no mark of its own, so that a majority of missing lookups
+    means a wrong file. `times` are the ascending times of the events in ns, if recorded, of an unknown clock since boot
+    or of time of day. `origins` has the thread of each event, if the recording covers a whole machine and not one VM.
     """
 
     path: Path
@@ -248,14 +247,14 @@ class Recording:
 
 
 class Importer(ABC):
-    """Reads one kind of recording. `name` identifies it; `title` is what people call the format."""
+    """Reads one kind of recording. `name` identifies it; `title` is the format's name in messages."""
 
     name: str
     title: str
 
     @abstractmethod
     def recognises(self, head: bytes) -> bool:
-        """Whether `head` (a file's beginning, or one line of it) holds a line of this kind."""
+        """Whether `head` (a file's beginning, or one line of it) contains a line of this kind."""
 
     def recognises_name(self, name: str) -> bool:
         """Whether a file of this name, whose content no importer recognises, is of this kind."""
@@ -263,11 +262,11 @@ class Importer(ABC):
 
     @abstractmethod
     def read(self, source: Source) -> Recording:
-        """Read the whole file. Raises InputFileError with file and line where it cannot be understood."""
+        """Read the whole file. Raises InputFileError, with file and line, if it cannot be understood."""
 
 
 class SlotRow(NamedTuple):
-    """A slot and the 1-based line that tells of it. `number` is as_id << 16 | id; gpa, size and hva are bytes."""
+    """A slot and its 1-based line. `number` is as_id << 16 | id; gpa, size and hva are bytes."""
 
     line: int
     number: int
@@ -278,7 +277,7 @@ class SlotRow(NamedTuple):
 
 
 def slot_table(source: Source, rows: Iterable[SlotRow]) -> tuple[Memslot, ...]:
-    """The slots of a table, held to the rules. Raises InputFileError at the row that breaks one."""
+    """The slots of a table, checked against the rules. Raises InputFileError at the row that breaks one."""
     memslots = Memslots()
     slots: list[Memslot] = []
     for row in rows:
@@ -288,9 +287,9 @@ def slot_table(source: Source, rows: Iterable[SlotRow]) -> tuple[Memslot, ...]:
             slots.append(make_memslot(*row[1:]))
             memslots.set_user_memory_region(*row[1:])
         except RegionError as error:
-            raise source.fault(row.line, f"no VM has this slot: {error}") from None
+            raise source.fault(row.line, f"KVM refuses this slot: {error}") from None
     if not slots:
-        raise source.fault(None, "holds no slots")
+        raise source.fault(None, "contains no slots")
     return tuple(slots)
 
 
@@ -299,10 +298,10 @@ _HVA_ALIGN = 1 << 21
 
 
 def lay_out_hvas(parts: Iterable[tuple[str, int, int]]) -> list[int]:
-    """Host addresses for (block, offset, size) parts whose own were not recorded.
+    """Host addresses for (block, offset, size) parts whose addresses were not recorded.
 
-    Equal blocks and offsets get equal addresses, so aliases stay aliases; different blocks never meet. Raises
-    OverflowError where the blocks do not fit into a process.
+    Equal blocks and offsets get equal addresses, so aliases stay aliases; different blocks never overlap. Raises
+    OverflowError if the blocks do not fit into a process.
     """
     held = list(parts)
     ends: dict[str, int] = {}
@@ -312,7 +311,7 @@ def lay_out_hvas(parts: Iterable[tuple[str, int, int]]) -> list[int]:
     free = _HVA_BASE
     for block, end in ends.items():
         base[block] = free
-        # One unused step between blocks, as mappings of a process rarely touch.
+        # One unused step between blocks, as mappings of a process are rarely adjacent.
         free += -(-end // _HVA_ALIGN) * _HVA_ALIGN + _HVA_ALIGN
     if free >> 63:
         raise OverflowError("the memory blocks do not fit into the address space of a process")

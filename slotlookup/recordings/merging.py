@@ -1,4 +1,4 @@
-"""Events of several recordings in one order: by time where their clocks can be the same, else one after the other."""
+"""Events of several recordings in one order: by time if their clocks can be the same, else one after another."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy.typing as npt
 from slotlookup.trace import Events
 
 _EPOCH = 10**18
-"""ns from which on a time is one of day (2001 and later): no machine has been up for thirty years."""
+"""A time in ns from this value on is a time of day (2001 and later): no machine has run for thirty years."""
 
 Times = npt.NDArray[np.int64]
 
 
 @dataclass
 class Merged:
-    """The events in order, the recording that each is from, and what must be said of each recording."""
+    """The events in order, the recording of each, and remarks on each recording."""
 
     events: Events
     origin: npt.NDArray[np.uint8]
@@ -29,9 +29,9 @@ class Merged:
 def merge(events: Sequence[Events], times: Sequence[Times | None], paths: Sequence[Path]) -> Merged:
     """Put the recordings' events in order.
 
-    `times` (ns, rising) are None for a recording without. Those whose clocks are of one kind, since boot or of day, are
-    merged by time, equal times in the order of the recordings; they take the place of their first. Others stay whole
-    and in the order given.
+    `times` (ns, ascending) are None for a recording without times. Recordings with clocks of one kind, since boot or of
+    day, are merged by time, equal times in the order of the recordings, at the place of the first of them. Others stay
+    whole and in the given order.
     """
     remarks: list[list[str]] = [[] for _ in events]
     told = [None if t is None or not len(t) else "time of day" if t[0] >= _EPOCH else "time since boot" for t in times]
@@ -56,5 +56,7 @@ def merge(events: Sequence[Events], times: Sequence[Times | None], paths: Sequen
     if len(clocks - {None}) > 1 or (None in clocks and len(clocks) > 1):
         for i in filled:
             if len(groups[told[i] or i]) == 1:
-                remarks[i].append(f"not merged by time: it tells {told[i] or 'none'}; recordings follow one another")
+                remarks[i].append(
+                    f"not merged by time: it has {told[i] or 'no time'}; recordings are placed one after another"
+                )
     return Merged(np.concatenate(pieces), np.concatenate(origins), remarks)

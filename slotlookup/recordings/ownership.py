@@ -1,14 +1,14 @@
-"""Whose events a recording of a whole machine holds: those of one VM are told from those of others.
+"""Separates the events of one VM from those of others in a recording of a whole machine.
 
-The kernel tells the thread that caused an event, and of some recordings its process; it does not tell the VM. Rules:
+The kernel records the thread that caused an event, and in some recordings its process, but not the VM. Rules:
 
-- Faults belong to the VM whose thread faults. Threads that never fault inside one of its slots are not its. What
-  remains must be one process; where processes are not told, one thread, or threads of different names like `CPU 0/KVM`
-  and `CPU 1/KVM`. Otherwise the process whose notifier calls meet the slots' host addresses is taken, and where that
-  tells not just one, the user must choose.
-- Notifier calls belong to the process whose memory changes, whoever causes it: those of the VM's own threads all count,
-  as the kernel asks its slots each time; those of other threads (ksmd, kdamond, khugepaged, kswapd, or whoever) where
-  their range meets a slot.
+- Faults belong to the VM whose thread faults. Threads that never fault inside one of its slots do not belong to it. The
+  remaining threads must be one process; if processes are not recorded, one thread, or threads of different names like
+  `CPU 0/KVM` and `CPU 1/KVM`. Otherwise the process whose notifier calls overlap the slots' host addresses is selected,
+  and if that is not exactly one, the user must choose.
+- Notifier calls belong to the process whose memory changes, whichever thread causes them. Those of the VM's own threads
+  are all kept, as the kernel searches the slots each time; those of other threads (ksmd, kdamond, khugepaged, kswapd
+  and others) are kept if their range overlaps a slot.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from slotlookup.trace import EventKind
 
 Flags = npt.NDArray[np.bool_]
 _KERNEL_THREADS = re.compile(r"(kdamond|ksmd|khugepaged|kswapd|kcompactd|kworker|migration|oom_reaper)(?![a-z]).*")
-"""Threads of the kernel that change other processes' memory, for recordings that tell of no processes."""
+"""Kernel threads that change other processes' memory, for recordings without processes."""
 _LISTED = 8
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The threads that the user says are the VM's, by thread or process id, or by name with wildcards."""
+    """The user's selection of the VM's threads, by thread or process id, or by name with wildcards."""
 
     pids: frozenset[int] = frozenset()
     comms: tuple[str, ...] = ()
     required: bool = True
-    """Whether it is an error that none of them did anything."""
+    """Whether it is an error if none of them has events."""
 
     def __bool__(self) -> bool:
         return bool(self.pids or self.comms)
 
     def matches(self, thread: Thread) -> bool:
-        """Whether a thread is chosen."""
+        """Whether a thread is selected."""
         by_id = thread.tid in self.pids or thread.tgid in self.pids
         return by_id or any(fnmatchcase(thread.comm, comm) for comm in self.comms)
 
@@ -63,19 +63,19 @@ class Ranges:
                 merged.append([start, end])
         table = np.array(merged, dtype=np.uint64).reshape(-1, 2)
         self._starts = np.ascontiguousarray(table[:, 0])
-        # Before the first range lies an empty one.
+        # An empty range precedes the first.
         self._ends = np.concatenate([np.zeros(1, dtype=np.uint64), table[:, 1]])
 
     def meets(self, starts: npt.NDArray[np.uint64], ends: npt.NDArray[np.uint64]) -> Flags:
         """Which of the half-open ranges have an address in common with the union."""
-        # The last range that begins before the question ends must end after it begins.
+        # There is an overlap if the last range that begins before the question's end ends after the question's start.
         met: Flags = self._ends[np.searchsorted(self._starts, ends, side="left")] > starts
         return met
 
 
 @dataclass
 class Claim:
-    """Which events of a recording are the VM's, how many of what were dropped, and what the reader must know."""
+    """The VM's events of a recording, the numbers of dropped events by kind, and remarks."""
 
     kept: Flags
     dropped: Counter[str]
@@ -83,10 +83,10 @@ class Claim:
 
 
 def claim(recording: Recording, slots: Sequence[Memslot], chosen: Chosen) -> Claim:
-    """Tell the events of the VM that ever had `slots` from those of others.
+    """Select the events of the VM with `slots` (all slots that it ever had).
 
-    Raises InputFileError where there are several VMs and nothing tells which is meant, or nothing of the chosen is
-    there.
+    Raises InputFileError if there are several VMs and the rules do not decide, or if the selected threads have no
+    events.
     """
     origins = recording.origins
     assert origins is not None
@@ -103,11 +103,13 @@ def claim(recording: Recording, slots: Sequence[Memslot], chosen: Chosen) -> Cla
         own = np.array([chosen.matches(thread) for thread in origins.threads], dtype=bool)
         if chosen.required and not own.any():
             listed = threads.listed(np.flatnonzero(threads.present))
-            raise InputFileError(recording.path, None, f"no event is by a thread that was chosen; it has {listed}")
+            raise InputFileError(
+                recording.path, None, f"no event is from a selected thread; the recording has {listed}"
+            )
         faulting, asked = own, own
         if chosen.required and bool(threads.inside.any()) and not bool((own & (threads.lookups > 0)).any()):
             listed = threads.listed(np.flatnonzero(threads.lookups > 0))
-            remarks.append(f"no fault is by a thread that was chosen; those that fault are {listed}")
+            remarks.append(f"no fault is from a selected thread; the faulting threads are {listed}")
     else:
         faulting, told = threads.one_vm(recording)
         remarks += told
@@ -122,12 +124,12 @@ def claim(recording: Recording, slots: Sequence[Memslot], chosen: Chosen) -> Cla
     others = visit & kept & ~asked[at]
     if bool(others.any()):
         listed = threads.listed(np.unique(at[others]))
-        remarks.append(f"{int(others.sum()):,} notifier calls that meet a slot are by other threads: {listed}")
+        remarks.append(f"{int(others.sum()):,} notifier calls that overlap a slot are from other threads: {listed}")
     return Claim(kept, dropped, remarks)
 
 
 class _Threads:
-    """What each thread did: how many lookups, lookups inside a slot, and visits that met one."""
+    """The counts of each thread: lookups, lookups inside a slot, and visits that overlap a slot."""
 
     def __init__(self, origins: Origins, lookup: Flags, inside: Flags, met: Flags) -> None:
         self.all = origins.threads
@@ -138,16 +140,16 @@ class _Threads:
         self.met = np.bincount(origins.thread[met], minlength=n)
 
     def listed(self, indices: npt.NDArray[np.intp]) -> str:
-        """Threads by name, the first of them."""
+        """The names of the first threads, and the number of others."""
         names = [str(self.all[i]) for i in indices[:_LISTED].tolist()]
         return ", ".join(names) + (f" and {len(indices) - _LISTED:,} more" if len(indices) > _LISTED else "")
 
     def one_vm(self, recording: Recording) -> tuple[Flags, list[str]]:
-        """The threads whose faults are the one VM's, with remarks. Raises InputFileError where there are several."""
+        """The threads of the one VM that faults, with remarks. Raises InputFileError if there are several VMs."""
         candidates = np.flatnonzero(self.inside)
         own = np.zeros(len(self.all), dtype=bool)
         if not len(candidates):
-            # Nothing tells VMs apart; that every lookup misses is told, or refused, elsewhere.
+            # VMs cannot be distinguished; lookups that all miss are reported or refused elsewhere.
             own[:] = True
             return own, []
         processes = {self.all[i].tgid for i in candidates.tolist()}
@@ -171,15 +173,15 @@ class _Threads:
             raise InputFileError(
                 recording.path,
                 None,
-                f"holds faults of {len(processes)} VMs and nothing tells which one has these slots; choose with --pid: "
+                f"contains faults of {len(processes)} VMs, and it is unknown which has these slots; choose with --pid: "
                 f"{self.listed(candidates)}",
             )
         process = meeting.pop()
         own[[i for i in candidates.tolist() if self.all[i].tgid == process]] = True
-        return own, [f"of {len(processes)} VMs, process {process} is taken: its notifier calls meet the slots"]
+        return own, [f"of {len(processes)} VMs, process {process} is selected: its notifier calls overlap the slots"]
 
     def companions(self, faulting: Flags) -> Flags:
-        """The threads of the VM's process, as far as can be told."""
+        """The threads of the VM's process, as far as known."""
         processes = {self.all[i].tgid for i in np.flatnonzero(faulting & (self.inside > 0)).tolist()} - {None}
         own = np.zeros(len(self.all), dtype=bool)
         for i, thread in enumerate(self.all):

@@ -1,4 +1,4 @@
-"""Putting recordings of one VM together: files of any form in, one trace and an account of what was read out."""
+"""Combines recordings of one VM: from files of any format to one trace and a summary."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from slotlookup.trace import EventKind, Events, Trace, replay_changes
 
 _STREAMS = {EventKind.GFN_LOOKUP: "gfn", EventKind.HVA_VISIT: "hva", EventKind.SLOT_CHANGE: "update"}
 _KEPT = {EventKind.GFN_LOOKUP: "gfn lookups", EventKind.HVA_VISIT: "hva visits", EventKind.SLOT_CHANGE: "slot changes"}
-# A member is slow to find in its class (0.1 us), and a recording may hold a hundred thousand changes.
+# Finding a member in its class takes 0.1 us, and a recording may have a hundred thousand changes.
 _CREATE, _MOVE = ChangeKind.CREATE, ChangeKind.MOVE
 _JUDGED = 256
-"""Lookups from which on a form without a mark of its own can be told from arbitrary bytes by where they fall."""
+"""From this number of lookups on, a format without a mark can be distinguished from arbitrary bytes."""
 
 
 @dataclass
 class FileSummary:
-    """What became of one file: its form, lines read, what was kept, counted and dropped, and remarks.
+    """The summary of one file: format, lines, events kept, counted and dropped, and remarks.
 
-    `names` holds what a kernel calls the events, with how many were kept and how many were understood.
+    `names` has the kernel's names of events, with the numbers of kept and of understood ones.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class FileSummary:
     names: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def text(self) -> list[str]:
-        """Plain lines for people."""
+        """Lines of text for the terminal."""
         read = f" ({self.lines:,} lines)" if self.lines else ""
         out = [f"{self.path}: {self.form}{read}"]
         kept = ", ".join(f"{n:,} {what}" for what, n in self.kept.items() if n)
@@ -61,9 +61,9 @@ class FileSummary:
 
 @dataclass
 class Summary:
-    """What was read and what came of it.
+    """The summary of an import.
 
-    `final` are the slots at the end of the trace; `outside` the gfn lookups that no slot holds.
+    `final` are the slots at the end of the trace; `outside` is the number of gfn lookups outside every slot.
     """
 
     files: list[FileSummary]
@@ -74,7 +74,7 @@ class Summary:
     visits: int = 0
 
     def text(self) -> list[str]:
-        """Plain lines for people."""
+        """Lines of text for the terminal."""
         out = [line for file in self.files for line in file.text()]
         out.append(f"slots at the end: {len(self.final):,}, {len(self.final.aliased()):,} of them aliased")
         if self.changes:
@@ -88,7 +88,7 @@ class Summary:
 
 
 def recognise(source: Source, known: Sequence[Importer]) -> Importer:
-    """The importer whose lines the file holds. Raises InputFileError where there is none, or more than one."""
+    """The importer of the file's lines. Raises InputFileError if there is none, or more than one."""
     by_content = [importer for importer in known if importer.recognises(source.head[:HEAD])]
     if not by_content and (source.more or len(source.head) > HEAD):
         by_content = [importer for importer in known if importer.recognises(source.data)]
@@ -96,15 +96,15 @@ def recognise(source: Source, known: Sequence[Importer]) -> Importer:
     if len(found) > 1:
         titles = " and ".join(importer.title for importer in found)
         line = _where_mixed(source, found)
-        raise source.fault(line, f"holds {titles} at once; give each recording its own file")
+        raise source.fault(line, f"contains {titles}; put each recording in a file of its own")
     if not found:
         titles = "; ".join(sorted(importer.title for importer in known))
-        raise source.fault(None, f"not a recording that is known; known are: {titles}")
+        raise source.fault(None, f"not a recording in a known format; known formats are: {titles}")
     return found[0]
 
 
 def _where_mixed(source: Source, found: Sequence[Importer]) -> int | None:
-    """The first line that belongs to another importer than the one before it."""
+    """The first line of another importer than the previous line."""
     first: Importer | None = None
     for number, line in enumerate(source.data.split(b"\n"), 1):
         for importer in found:
@@ -116,7 +116,7 @@ def _where_mixed(source: Source, found: Sequence[Importer]) -> int | None:
 
 
 def read_recording(path: Path | str) -> Recording:
-    """Read one file with the importer that its content asks for. Raises InputFileError."""
+    """Read one file with the importer that recognises it. Raises InputFileError."""
     source = open_source(path)
     known = list(importers().values())
     importer = recognise(source, known)
@@ -126,10 +126,10 @@ def read_recording(path: Path | str) -> Recording:
 
 @dataclass
 class _Part:
-    """A recording and the slots it ends with (None where it tells of none).
+    """A recording and the slots at its end (None if it records none).
 
-    `accepted` are the indices of the events that changed a slot, `kinds` what those changes were, `ever` every slot
-    that there was.
+    `accepted` are the indices of the events that changed a slot, `kinds` the kinds of these changes, `ever` every slot
+    that existed.
     """
 
     recording: Recording
@@ -140,7 +140,7 @@ class _Part:
 
 
 def _play(recording: Recording) -> _Part:
-    """Take what a recording tells of slots through the rules, once."""
+    """Check the slots of a recording against the rules, once."""
     if recording.table is not None:
         return _Part(recording, final=Memslots(recording.table), ever=list(recording.table))
     if not recording.changes:
@@ -150,14 +150,16 @@ def _play(recording: Recording) -> _Part:
         line = None if recording.event_lines is None else int(recording.event_lines[index])
         if isinstance(error, UnknownSlot):
             return InputFileError(
-                recording.path, line, f"{error}: the recording starts in mid-life or lacks lines; record from VM start"
+                recording.path,
+                line,
+                f"{error}: the recording begins late or lacks lines; record from the start of the VM",
             )
         return InputFileError(recording.path, line, f"recorded as successful, but KVM refuses it: {error}")
 
     part = _Part(recording, Memslots())
     kinds = [0] * len(ChangeKind)
     assert part.final is not None
-    # The changes themselves are dropped one by one: a hundred thousand of them alive would keep the collector busy.
+    # The changes are dropped one by one: a hundred thousand live objects would slow down the garbage collector.
     for index, change in replay_changes(part.final, recording.events, refused):
         part.accepted.append(index)
         kind = change.kind
@@ -165,7 +167,7 @@ def _play(recording: Recording) -> _Part:
         if kind is _CREATE or kind is _MOVE:
             part.ever.append(change.slot)
     if not part.accepted:
-        raise InputFileError(recording.path, None, "no slot change that succeeded; record from the VM's start")
+        raise InputFileError(recording.path, None, "no slot change succeeded; record from the start of the VM")
     part.kinds.update({kind: n for kind, n in zip(ChangeKind, kinds, strict=True) if n})
     return part
 
@@ -175,7 +177,7 @@ def _ranges(slots: Memslots, complete: bool) -> list[tuple[int, int, int]]:
 
 
 def _must_agree(main: _Part, other: _Part) -> None:
-    """Both must end with the same ranges. Raises InputFileError at the first that differs."""
+    """Check that both end with the same ranges. Raises InputFileError at the first difference."""
     assert main.final is not None and other.final is not None
     complete = main.recording.complete and other.recording.complete
     ours, theirs = _ranges(main.final, complete), _ranges(other.final, complete)
@@ -195,7 +197,7 @@ def _must_agree(main: _Part, other: _Part) -> None:
 
 @dataclass
 class _Kept:
-    """What of a recording goes into the trace: its events, their times and lines, and an account of the rest."""
+    """The part of a recording that enters the trace: events, times and lines; and a summary of the rest."""
 
     part: _Part
     events: Events
@@ -204,7 +206,7 @@ class _Kept:
 
 
 def _keep(part: _Part, main: _Part, chosen: Chosen) -> _Kept:
-    """Take out calls that change nothing, slot changes that another file tells too, and events of others."""
+    """Remove calls that change nothing, slot changes that another file also records, and events of other VMs."""
     recording = part.recording
     change = recording.events["kind"] == EventKind.SLOT_CHANGE
     keep = ~change
@@ -222,7 +224,7 @@ def _keep(part: _Part, main: _Part, chosen: Chosen) -> _Kept:
     events = recording.events if keep.all() else recording.events[keep]
     counts = {what: int(np.count_nonzero(events["kind"] == kind)) for kind, what in _KEPT.items()}
     if part.final is not None and part is not main:
-        remarks.append("its slots agree with those already read and are not repeated")
+        remarks.append("its slots agree with those of the files before and are not repeated")
     elif recording.table is not None:
         counts["slots"] = len(recording.table)
     counted = {what: n for what, n in recording.counted.items() if n}
@@ -250,13 +252,13 @@ def _provenance(kept: Sequence[_Kept]) -> dict[str, str]:
 def import_files(
     paths: Iterable[Path | str], name: str | None = None, chosen: Chosen | None = None
 ) -> tuple[Trace, Summary]:
-    """Put recordings of one VM together.
+    """Combine recordings of one VM.
 
-    One recording gives the slots: the first that tells their changes, else the first table (one with recorded host
-    addresses before others). What else tells of slots must end with the same ranges. Recordings that tell time by one
-    clock are merged by it; otherwise slot changes come first, lookups and visits after them in the order of `paths`. Of
-    recordings of a whole machine the events of the VM are kept (module `ownership`), or those that `chosen` says.
-    Raises InputFileError, or UsageError where there are no files.
+    One recording provides the slots: the first with slot changes, else the first table (tables with recorded host
+    addresses before others). All other recordings of slots must end with the same ranges. Recordings with times of one
+    clock are merged by time; otherwise slot changes are first, followed by lookups and visits in the order of `paths`.
+    Of recordings of a whole machine the VM's events are kept (module `ownership`), or those selected by `chosen`.
+    Raises InputFileError, or UsageError if there are no files.
     """
     return put_together([read_recording(path) for path in paths], name, chosen)
 
@@ -264,7 +266,7 @@ def import_files(
 def put_together(
     recordings: Sequence[Recording], name: str | None = None, chosen: Chosen | None = None
 ) -> tuple[Trace, Summary]:
-    """The same with recordings that are read already."""
+    """The same for recordings that have been read."""
     parts = [_play(recording) for recording in recordings]
     if not parts:
         raise UsageError("no files to import")
@@ -273,7 +275,7 @@ def put_together(
         raise InputFileError(
             parts[0].recording.path,
             None,
-            "tells of accesses but of no slots; give the VM's slots too (a slot table, `info mtree -f` or a KVM trace)",
+            "contains accesses but no slots; add the VM's slots (a slot table, `info mtree -f` or a KVM trace)",
         )
     main = min(telling, key=lambda part: (not part.recording.changes, not part.recording.hva_recorded))
     for other in telling:
@@ -282,7 +284,7 @@ def put_together(
     chosen = chosen or Chosen()
     if chosen and all(part.recording.origins is None for part in parts):
         raise UsageError(
-            "--pid and --comm choose among a machine's events; none of the files tells whose its events are"
+            "--pid and --comm select events of a whole machine; none of the files records the threads of its events"
         )
 
     files = [_keep(part, main, chosen) for part in parts]
@@ -300,9 +302,9 @@ def put_together(
 
 
 def _outside(trace: Trace, main: _Part, kept: Sequence[_Kept], origin: npt.NDArray[np.uint8]) -> int:
-    """The lookups outside every slot. Raises InputFileError where they show that a file is no gfn stream.
+    """The lookups outside every slot. Raises InputFileError if they show that a file is not a gfn stream.
 
-    `origin` tells the index in `kept` of each event.
+    `origin` has the index in `kept` of each event.
     """
     asked = trace.events["kind"] == EventKind.GFN_LOOKUP
     if not asked.any():
@@ -311,7 +313,7 @@ def _outside(trace: Trace, main: _Part, kept: Sequence[_Kept], origin: npt.NDArr
     if len(changed) and changed[-1] > int(np.argmax(asked)):
         misses = expected_gfns(trace.start, trace.gfn_stream()) == HOLE
     else:
-        # Nothing changes between lookups: they all meet the final slots, and no change need be played again.
+        # If no slot changes between lookups, they all use the final slots, and no change needs to be replayed.
         assert main.final is not None
         settled = Trace(trace.name, tuple(main.final), trace.events[asked])
         misses = expected_gfns(settled.start, settled.gfn_stream()) == HOLE
@@ -323,7 +325,7 @@ def _outside(trace: Trace, main: _Part, kept: Sequence[_Kept], origin: npt.NDArr
             raise InputFileError(
                 k.summary.path,
                 None,
-                f"{missed:,} of {lookups:,} values lie outside every slot: not gfns, or those of another VM",
+                f"{missed:,} of {lookups:,} values are outside every slot: they are not gfns, or belong to another VM",
             )
     return int(np.count_nonzero(misses))
 

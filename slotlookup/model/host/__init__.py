@@ -1,4 +1,4 @@
-"""The host: physical frames, one address space, and what its kernel does to them behind the guest's back."""
+"""The host: physical frames, one address space, and the memory management of its kernel."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from slotlookup.model.host.space import AddressSpace
 
 
 class Host(AddressSpace):
-    """One process's memory on a machine of `memory` bytes, and the reclaim that makes it do."""
+    """One process's memory on a machine of `memory` bytes, with reclaim."""
 
     def __init__(self, memory: int, marks: Watermarks | None = None) -> None:
         if memory >> 12 < 16:
-            raise UsageError(f"a host of {memory:,} bytes; give it 64 KiB or more")
+            raise UsageError(f"a host of {memory:,} bytes; it needs 64 KiB or more")
         super().__init__(Frames(memory >> 12))
         self.marks = marks or Watermarks.of(memory >> 12)
 
     @property
     def spare(self) -> int:
-        """Frames that may be taken before reclaim must run."""
+        """Frames that can be allocated before reclaim must run."""
         return self.frames.free - self.marks.low
 
     def reclaim(self) -> None:
@@ -31,7 +31,7 @@ class Host(AddressSpace):
         reclaim(self, self.marks)
 
     def write(self, hva: int, npages: int = 1) -> None:
-        """The process itself writes pages: faults like any other, but no question to a hypervisor unless one copies."""
+        """The process itself writes pages: ordinary faults, which reach a hypervisor only if one copies a page."""
         page, end = hva >> PAGE_SHIFT, (hva >> PAGE_SHIFT) + npages
         while page < end:
             if self.spare <= 0:

@@ -1,10 +1,10 @@
-"""The bits of the host's page tables, mappings and frames, and the counters that the host keeps."""
+"""The bits of the host's page tables, mappings and frames, and the host's counters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# A host page table entry (uint16). Its number is a pfn where PRESENT, a swap slot where SWAP.
+# A host page table entry (uint16). Its number is a pfn if PRESENT, a swap slot if SWAP.
 PRESENT = 1 << 0
 WRITE = 1 << 1
 YOUNG = 1 << 2
@@ -13,15 +13,15 @@ SOFT_DIRTY = 1 << 4
 UFFD_WP = 1 << 5
 SWAP = 1 << 6
 NUMA = 1 << 7
-"""Present, but made inaccessible by a NUMA-hinting scan: the next access faults and puts it right."""
+"""Present, but made inaccessible by a NUMA-hinting scan: the next access faults and restores it."""
 HUGE = 1 << 8
 """One of the 512 pages of a transparent huge page."""
 LAZYFREE = 1 << 9
-"""MADV_FREE: reclaim may drop it unless it was written since."""
+"""MADV_FREE: reclaim may drop it unless it has been written since."""
 GIANT = 1 << 10
 """One of the 262,144 pages of a 1 GiB page of hugetlbfs."""
 
-# A mapping's part in each of its pages (uint8).
+# The bits of a mapping, stored for each of its pages (uint8).
 MAPPED = 1 << 0
 VM_READ = 1 << 1
 VM_WRITE = 1 << 2
@@ -41,7 +41,7 @@ LISTED = 1 << 5
 BATCHED = 1 << 6
 """Held by a per-CPU folio batch: one reference more than its mappings."""
 FORKED = 1 << 7
-"""Was shared with a child (PG_anon_exclusive is gone): that nobody else holds it must be shown by its references."""
+"""Was shared with a child (PG_anon_exclusive is cleared): only its references show whether it is still shared."""
 
 ZERO_PFN = 0
 """The zero page: read faults on anonymous memory map it, writes copy it."""
@@ -49,7 +49,7 @@ ZERO_PFN = 0
 
 @dataclass
 class HostCounters:
-    """What the host did. Faults are counted by how they were resolved."""
+    """Counters of the host's operations. Faults are counted by their resolution."""
 
     minor: int = 0
     """Resolved without reading: mapped, filled with zeros, copied, or found in the swap cache."""
@@ -59,7 +59,7 @@ class HostCounters:
     zero_page: int = 0
     cow: int = 0
     reused: int = 0
-    """Writes to a page that turned out to be nobody else's."""
+    """Writes to a page that had no other user, so it was not copied."""
     swap_cache_hits: int = 0
     uffd_missing: int = 0
     uffd_wp: int = 0
@@ -67,7 +67,7 @@ class HostCounters:
     bad: int = 0
     """No mapping, or one that forbids the access."""
     aged: int = 0
-    """Pages whose use was asked for by reclaim."""
+    """Pages whose age reclaim queried."""
     evicted: int = 0
     lazily_freed: int = 0
     forced: int = 0

@@ -1,8 +1,8 @@
-"""What a hypervisor's get_user_pages does: find or make the frame behind an hva, for many pages at once.
+"""A hypervisor's get_user_pages: find or allocate the frame of an hva, for many pages at once.
 
-Most faults are of a kind that concerns its own page only; `classify` tells which, `resolve` carries out any number of
-them. The rest (HARD: huge pages, files, userfaultfd's write protection) go one at a time through `fix`, which may
-itself invalidate, and are then asked again.
+Most faults concern only their own page; `classify` finds these, and `resolve` performs any number of them. The others
+(HARD: huge pages, files, userfaultfd's write protection) are handled one at a time by `fix`, which may itself
+invalidate; they are then classified again.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Kind:
-    """What a fault at a page will take. From ZERO_FILL to COPY a frame is allocated.
+    """The kind of work of a fault. From ZERO_FILL to COPY a frame is allocated.
 
-    Plain numbers: NumPy compares an array with one in 1 us, with a member of an enumeration in 6 us.
+    Plain numbers: NumPy compares an array with a number in 1 us, with a member of an enumeration in 6 us.
     """
 
     READY = 0
     NUMA = 1
     ZERO_PAGE = 2
     REUSE = 3
-    """A write to a page that turns out to be nobody else's."""
+    """A write to a page without other users, which need not be copied."""
     SWAP_CACHED = 4
     ZERO_FILL = 5
     UFFD_COPY = 6
     SWAP_READ = 7
     COPY = 8
-    """A write to the zero page, or to a page that is shared: announced to the notifiers before it is carried out."""
+    """A write to the zero page, or to a page that is shared: announced to the notifiers before it is performed."""
     HARD = 9
     BAD = 10
     COUNT = 11
@@ -63,7 +63,7 @@ def classify(mm: AddressSpace, index: Ints, writes: Bools) -> npt.NDArray[np.uin
     kinds[(pte == 0) & (vma & bits.VM_SHARED == 0) & missing] = Kind.UFFD_COPY
     if swapped.any():
         frame = mm.frames.swap_frame[mm.pages.num[index[swapped]]]
-        # What a child still holds is brought in first, and copied then.
+        # A swapped page that a child still holds is read in first, and then copied.
         shared_too = (frame >= 0) & (mm.frames.refs[frame] > 0) & writes[swapped]
         known = np.where(frame >= 0, Kind.SWAP_CACHED, Kind.SWAP_READ)
         kinds[swapped] = np.where(shared_too, Kind.HARD, known)
@@ -75,10 +75,9 @@ def classify(mm: AddressSpace, index: Ints, writes: Bools) -> npt.NDArray[np.uin
 
 
 def resolve(mm: AddressSpace, index: Ints, writes: Bools, kinds: npt.NDArray[np.uint8]) -> tuple[Ints, Bools]:
-    """Carry out faults at distinct pages, none HARD or BAD: each page's frame, and whether it may be written.
+    """Perform faults at distinct pages, none HARD or BAD: each page's frame, and whether it may be written.
 
-    Those of kind COPY are announced already.
-    Raises OutOfHostMemory where frames are lacking.
+    The caller has announced those of kind COPY. Raises OutOfHostMemory if there are not enough frames.
     """
     pages, frames, counters = mm.pages, mm.frames, mm.counters
     number = np.bincount(kinds, minlength=Kind.COUNT).tolist()
@@ -136,7 +135,7 @@ def resolve(mm: AddressSpace, index: Ints, writes: Bools, kinds: npt.NDArray[np.
 
 
 def fix(mm: AddressSpace, page: int, write: bool) -> None:
-    """Do what stands in the way of a HARD fault at an hva page; the caller classifies again afterwards."""
+    """Do the work that a HARD fault at an hva page needs first; the caller classifies again afterwards."""
     pages, frames, counters = mm.pages, mm.frames, mm.counters
     index = pages.find_one(0, page)
     pte, vma = int(pages.pte[index]), int(pages.vma[index])
@@ -163,7 +162,7 @@ def fix(mm: AddressSpace, page: int, write: bool) -> None:
         pages.pte[whole] &= ~np.uint16(bits.NUMA)
         counters.numa_hints += 1
     elif pte & bits.UFFD_WP:
-        # The monitor saves the page and gives the right to write back (UFFDIO_WRITEPROTECT of one page).
+        # The monitor saves the page and removes the write protection (UFFDIO_WRITEPROTECT of one page).
         mm.notifiers.invalidate_pages(np.array([page]))
         pages.pte[index] &= ~np.uint16(bits.UFFD_WP)
         counters.uffd_wp += 1
@@ -172,7 +171,7 @@ def fix(mm: AddressSpace, page: int, write: bool) -> None:
 
 
 def get_page(mm: AddressSpace, page: int, write: bool) -> tuple[Ints, Bools] | None:
-    """One access to an hva page, whatever it takes: its frame and whether it may be written, None where it may not."""
+    """One access to an hva page with all its work: its frame and whether it may be written; None if not permitted."""
     index, way = np.array([mm.pages.find_one(0, page)]), np.array([write])
     kind = classify(mm, index, way)
     while kind[0] == Kind.HARD:
@@ -187,7 +186,7 @@ def get_page(mm: AddressSpace, page: int, write: bool) -> tuple[Ints, Bools] | N
 
 
 def _write_huge(mm: AddressSpace, page: int, index: int) -> None:
-    """A write to a huge page that is mapped without the right to: taken over where nobody shares it, else split."""
+    """A write to a huge page that is mapped read-only: made writable if it is not shared, else split."""
     span = 512 * 512 if mm.is_giant(page) else 512
     whole = mm.pages.indices(0, page & -span, (page & -span) + span)
     if mm.exclusive(mm.pages.num[whole].astype(np.int64)).all():
@@ -212,7 +211,7 @@ def _map_file_page(mm: AddressSpace, page: int, index: int) -> None:
 
 
 def _fill_huge(mm: AddressSpace, page: int, index: int) -> bool:
-    """Fill the 2 MiB (1 GiB in hugetlbfs) around a page at once, where its mapping reaches that far and is empty."""
+    """Fill the 2 MiB (1 GiB in hugetlbfs) around a page at once, if its mapping covers them and is empty there."""
     vma = mm.vmas.at(page << 12)
     assert vma is not None
     span = 512 * 512 if vma.giant else 512

@@ -1,10 +1,10 @@
-"""Physical frames: who holds them, the two reclaim lists, the swap cache and swap slots.
+"""Physical frames: their references, the two reclaim lists, the swap cache and swap slots.
 
 Invariants:
-  1. A frame is free, or has `refs` > 0, or lies in the swap cache (SWAP_CACHE) waiting to be written out.
-  2. A frame is on at most one list. An entry of a list counts while the frame's stamp is the entry's, so that taking a
-     frame off a list costs nothing and leaves a dead entry behind.
-  3. The frame of a swap slot, where there is one, has SWAP_CACHE.
+  1. A frame is free, or has `refs` > 0, or is in the swap cache (SWAP_CACHE) waiting to be written out.
+  2. A frame is on at most one list. An entry of a list is valid while the frame's stamp equals the entry's, so that
+     removing a frame from a list costs nothing and leaves an invalid entry.
+  3. The frame of a swap slot, if it has one, has SWAP_CACHE.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class Frames:
         self.refs = np.zeros(total, dtype=np.int32)
         self.flags = np.zeros(total, dtype=np.uint8)
         self.owner = np.full(total, -1, dtype=np.int32)
-        """The page table index that maps the frame (any one of them where several do)."""
+        """The page table index that maps the frame (any one of them if there are several)."""
         self.slot = np.full(total, -1, dtype=np.int32)
         """The swap slot of a frame in the swap cache."""
         self.content = np.zeros(total, dtype=np.int32)
-        """What KSM compares: equal where contents are equal, 0 where nothing is known of them."""
+        """The contents that KSM compares: equal numbers for equal contents, 0 for unknown."""
         self._free = np.arange(total - 1, 0, -1, dtype=np.int32)
         self.free = total - 1
         self._stamp = np.zeros(total, dtype=np.int64)
@@ -86,10 +86,10 @@ class Frames:
         self.refs[ZERO_PFN] = 1
 
     def alloc(self, count: int) -> Ints:
-        """`count` frames with one reference each, off every list. Raises OutOfHostMemory."""
+        """`count` frames with one reference each, on no list. Raises OutOfHostMemory."""
         if count > self.free:
             raise OutOfHostMemory(
-                f"the host has {self.free:,} of {self.total:,} frames left and needs {count:,}; give it more memory"
+                f"the host has {self.free:,} of {self.total:,} frames left and needs {count:,}; increase its memory"
             )
         pfns = self._free[self.free - count : self.free][::-1].astype(np.int64)
         self.free -= count
@@ -97,9 +97,9 @@ class Frames:
         return pfns
 
     def put(self, pfns: Ints, repeated: bool = False) -> None:
-        """Drop one reference for each element; frames that nothing holds become free.
+        """Drop one reference for each element; frames without references become free.
 
-        `repeated` says that frames may occur more than once, which otherwise only those of KSM do.
+        `repeated` says that frames may occur more than once; otherwise only those of KSM may.
         """
         pfns = pfns[pfns != ZERO_PFN]
         if not len(pfns):
@@ -115,7 +115,7 @@ class Frames:
         self.list_on(dead[cached], "cached")
 
     def release(self, pfns: Ints) -> None:
-        """Make frames free that nothing refers to."""
+        """Free frames without references."""
         if not len(pfns):
             return
         self.unlist(pfns)
@@ -143,7 +143,7 @@ class Frames:
         self.counts[name] += len(pfns)
 
     def unlist(self, pfns: Ints) -> None:
-        """Take frames off whatever list they are on."""
+        """Remove frames from their lists."""
         flags = self.flags[pfns]
         listed = flags & LISTED != 0
         if listed.any():
@@ -155,7 +155,7 @@ class Frames:
             self.flags[pfns] = flags & ~np.uint8(LISTED | ACTIVE)
 
     def add_to_swap(self, pfns: Ints) -> Ints:
-        """Give unmapped frames a swap slot each and put them in the swap cache. The slots, int64[n]."""
+        """Give unmapped frames a swap slot each and put them in the swap cache. Returns the slots, int64[n]."""
         if len(pfns) > self.free_slots:
             held = len(self.swap_frame)
             room = max(2 * held, held + len(pfns))
@@ -175,20 +175,20 @@ class Frames:
         return slots
 
     def leave_swap_cache(self, pfns: Ints) -> None:
-        """Frames found in the swap cache are mapped again: slot and cache entry go."""
+        """Map frames found in the swap cache again: slot and cache entry are removed."""
         self.unlist(pfns)
         self.put_slots(self.slot[pfns])
         self.slot[pfns] = -1
         self.flags[pfns] &= ~np.uint8(SWAP_CACHE)
 
     def write_out(self, count: int) -> int:
-        """Write the oldest frames of the swap cache and free them; how many."""
+        """Write the oldest frames of the swap cache and free them; returns their number."""
         done = 0
         while done < count:
             pfns = self.cached.take(count - done)
             if not len(pfns):
                 break
-            # A child's reference keeps the frame; its slot still names it.
+            # A child's reference keeps the frame; its slot still refers to it.
             idle = self.refs[pfns] == 0
             self.unlist(pfns)
             gone = pfns[idle]
@@ -205,7 +205,7 @@ class Frames:
         self.free_slots += len(slots)
 
     def drop_slots(self, slots: Ints) -> None:
-        """Entries of the page table that held swap slots are gone: free the slots, and frames still in the cache."""
+        """After page table entries with swap slots were removed: free the slots, and frames still in the cache."""
         pfns = self.swap_frame[slots]
         cached = pfns[pfns >= 0].astype(np.int64)
         self.put_slots(slots[pfns < 0])
@@ -224,6 +224,6 @@ class Frames:
                 self.drain_batch()
 
     def drain_batch(self) -> None:
-        """lru_add_drain: the batch lets go of its frames."""
+        """lru_add_drain: drop the references of the batch."""
         self.flags[self.batch] &= ~np.uint8(BATCHED)
         self.batch.clear()

@@ -1,8 +1,8 @@
-"""Kernel samepage merging: pages of equal content come to share one frame, write-protected, until one is written.
+"""Kernel samepage merging: pages of equal content share one write-protected frame until one is written.
 
-As ksmd does it: a page whose content is seen for the first time waits; the second page of that content becomes the
-merged frame and the first joins it; later ones join until a frame has as many sharers as are allowed, whereupon another
-begins. A page that joins is announced twice (write protection, then replacement), one that becomes the frame once.
+As in ksmd: a page with new content is remembered; the second page of that content becomes the merged frame and the
+first joins it; later ones join until a frame has the maximum number of sharers, and then another frame is started. A
+page that joins is announced twice (write protection, then replacement), one that becomes the frame once.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ MAX_PAGE_SHARING = 256
 
 
 def set_content(mm: AddressSpace, hva: int, contents: npt.ArrayLike) -> None:
-    """Say what the pages from `hva` on hold, one int32 a page: equal where contents are equal, 0 for nothing known.
+    """Set the contents of the pages from `hva` on, one int32 per page: equal for equal contents, 0 for unknown.
 
-    The host writes it, so that pages come into being that were not there. A later write makes a page unlike any other.
+    The host writes them, so absent pages become present. A later write makes a page different from all others.
     """
     values = np.atleast_1d(np.asarray(contents, dtype=np.int32))
     for at, value in enumerate(values.tolist()):
@@ -35,7 +35,7 @@ def set_content(mm: AddressSpace, hva: int, contents: npt.ArrayLike) -> None:
 
 
 def scan(mm: AddressSpace, hva: int, npages: int) -> int:
-    """Let ksmd pass once over the mergeable pages among `npages` from `hva` on; how many pages were merged."""
+    """Let ksmd pass once over the mergeable pages among `npages` from `hva` on; returns the number of merged pages."""
     frames, pages = mm.frames, mm.pages
     first = hva >> PAGE_SHIFT
     index = pages.indices(0, first, first + npages)
@@ -83,13 +83,13 @@ def _takes_more(mm: AddressSpace, pfn: int, content: int) -> bool:
 
 
 def _found(mm: AddressSpace, entry: int) -> None:
-    """write_protect_page: announced, since the guest may be writing; what it wrote is known afterwards."""
+    """write_protect_page: announced, since the guest may be writing; afterwards its writes are visible."""
     mm.notifiers.invalidate_pages(mm.pages.page_of(np.array([entry])))
     mm.pages.pte[entry] &= ~np.uint16(bits.WRITE)
 
 
 def _join(mm: AddressSpace, entry: int, content: int, target: int) -> int:
-    """Let a page share the merged frame, if it still has that content; 1 where it does."""
+    """Let a page share the merged frame, if it still has that content; returns 1 if so."""
     _found(mm, entry)
     old = mm.pages.num[entry : entry + 1].astype(np.int64)
     if int(mm.frames.content[old[0]]) != content:

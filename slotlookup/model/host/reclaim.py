@@ -1,9 +1,9 @@
 """Reclaim: two lists, ageing, the swap cache.
 
-New pages join the inactive list. Its front is aged (clear_flush_young): an old page is unmapped into the swap cache, a
-young one goes round once more and, if it is young again, moves to the active list. The active list's front moves back
-where it has outgrown the inactive one. Pages in the swap cache are written out and freed oldest first, one round later,
-so that a page that is wanted meanwhile costs a minor fault.
+New pages join the inactive list. Its front is aged (clear_flush_young): an old page is unmapped into the swap cache;
+a young one is rotated and, if it is young again, moved to the active list. The active list's front moves back to the
+inactive list if the active list is longer. Pages in the swap cache are written out and freed oldest first, one round
+later, so that an access in between costs a minor fault.
 
 Left out: lists of file pages and of merged pages, which stay; readahead; refault distances.
 """
@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Watermarks:
-    """In frames: below `low` reclaim runs, until `high` are free; `cached` pages are kept on their way to swap."""
+    """In frames: below `low` reclaim runs, until `high` are free; `cached` pages stay in the swap cache."""
 
     low: int
     high: int
@@ -37,7 +37,7 @@ class Watermarks:
 
 
 def reclaim(mm: AddressSpace, marks: Watermarks) -> None:
-    """What kswapd does: free frames up to the high mark. Raises OutOfHostMemory where nothing can be freed."""
+    """kswapd: free frames up to the high mark. Raises OutOfHostMemory if no frame can be freed."""
     wanted = marks.high - mm.frames.free
     if wanted <= 0:
         return
@@ -45,18 +45,18 @@ def reclaim(mm: AddressSpace, marks: Watermarks) -> None:
     mm.counters.written_out += mm.frames.write_out(marks.high - mm.frames.free)
     if mm.frames.free <= marks.low:
         raise OutOfHostMemory(
-            f"the host has {mm.frames.free:,} of {mm.frames.total:,} frames left and finds none to reclaim; "
-            "give it more memory"
+            f"the host has {mm.frames.free:,} of {mm.frames.total:,} frames left and none to reclaim; "
+            "increase its memory"
         )
 
 
 def shrink(mm: AddressSpace, wanted: int) -> int:
-    """Unmap `wanted` pages, the least recently used ones first; how many were found."""
+    """Unmap `wanted` pages, the least recently used ones first; returns the number found."""
     frames = mm.frames
     done = 0
     patience = 2 * (frames.counts["active"] + frames.counts["inactive"])
     while done < wanted:
-        # Lists of the same length: what Linux does for hosts of up to 1 GiB, so that the active one always feeds.
+        # Lists of equal length, as in Linux for hosts of up to 1 GiB, so that the active list always supplies pages.
         excess = frames.counts["active"] - frames.counts["inactive"]
         if excess > 0:
             _deactivate(mm, frames.active.take((excess + 1) // 2))
@@ -69,7 +69,7 @@ def shrink(mm: AddressSpace, wanted: int) -> int:
 
 
 def _mapped(mm: AddressSpace, pfns: Ints) -> Ints:
-    """Those frames that the process still maps; what only a child holds leaves the lists."""
+    """The frames that the process still maps; frames that only a child holds are removed from the lists."""
     owner = mm.frames.owner[pfns]
     here = (mm.pages.num[owner] == pfns) & (mm.pages.pte[owner] & bits.PRESENT != 0)
     mm.frames.unlist(pfns[~here])
@@ -78,7 +78,7 @@ def _mapped(mm: AddressSpace, pfns: Ints) -> Ints:
 
 
 def _deactivate(mm: AddressSpace, pfns: Ints) -> None:
-    """The front of the active list forgets its accesses and joins the inactive one."""
+    """Move the front of the active list to the inactive list and clear its accessed bits."""
     pfns = _mapped(mm, pfns)
     index = mm.frames.owner[pfns].astype(np.int64)
     mm.counters.aged += len(pfns)
@@ -88,7 +88,7 @@ def _deactivate(mm: AddressSpace, pfns: Ints) -> None:
 
 
 def _shrink_list(mm: AddressSpace, pfns: Ints, force: bool) -> int:
-    """Age frames from the inactive list's front and unmap those that are old; how many were unmapped."""
+    """Age frames from the inactive list's front and unmap those that are old; returns the number of unmapped frames."""
     frames, pages, counters = mm.frames, mm.pages, mm.counters
     pfns = _mapped(mm, pfns)
     index = frames.owner[pfns].astype(np.int64)
@@ -113,7 +113,7 @@ def _shrink_list(mm: AddressSpace, pfns: Ints, force: bool) -> int:
 
 
 def unmap(mm: AddressSpace, index: Ints) -> int:
-    """Take pages that are announced already from the page tables into the swap cache, or drop them if MADV_FREEd."""
+    """Move announced pages from the page tables to the swap cache, or drop them after MADV_FREE."""
     frames, pages, counters = mm.frames, mm.pages, mm.counters
     pfns = pages.num[index].astype(np.int64)
     pte = pages.pte[index]
@@ -135,7 +135,7 @@ def unmap(mm: AddressSpace, index: Ints) -> int:
 
 
 def pageout(mm: AddressSpace, hva: int, size: int) -> None:
-    """MADV_PAGEOUT: unmap and write out what lies in a range, used or not, page after page."""
+    """MADV_PAGEOUT: unmap and write out the pages of a range, used or not, one by one."""
     index = mm.pages.indices(0, hva >> 12, -(-(hva + size) >> 12))
     for page in np.unique(mm.pages.page_of(index[mm.pages.pte[index] & bits.HUGE != 0]) & ~511).tolist():
         mm.split_huge(page)

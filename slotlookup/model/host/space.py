@@ -1,8 +1,7 @@
 """One process's address space: mappings and page tables, and the system calls that change them.
 
-Every change that takes something away from a page (its mapping, its frame, the right to write) is announced to the
-notifiers, before and after, for the range that Linux announces. What only gives (a page filled in, a right restored by
-a fault) is not.
+Every change that removes a page's mapping, frame or write permission is announced to the notifiers, before and after,
+for the range that Linux announces. Changes that only add (a page filled, a permission restored by a fault) are not.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class AddressSpace:
         self.counters = bits.HostCounters()
         self.children: list[Child] = []
         self.stable: dict[int, int] = {}
-        """What KSM has merged: the frame that takes further pages of each content."""
+        """The merged frames of KSM: for each content, the frame that further pages join."""
 
     @contextmanager
     def invalidating(self, start: int, end: int) -> Iterator[None]:
@@ -59,9 +58,9 @@ class AddressSpace:
         offset: int = 0,
         giant: bool = False,
     ) -> Hva:
-        """Map private anonymous memory, or `file` (shared) from page `offset` on; where the kernel likes, or at `hva`.
+        """Map private anonymous memory, or `file` (shared) from page `offset` on; at `hva`, or any hva.
 
-        What is mapped at `hva` already is unmapped first, as by MAP_FIXED. `giant` takes 1 GiB pages of hugetlbfs.
+        Existing mappings at `hva` are unmapped first, as by MAP_FIXED. `giant` takes 1 GiB pages of hugetlbfs.
         """
         align = GIANT_BYTES if giant else HUGE_BYTES if size >= HUGE_BYTES else PAGE_SIZE
         if giant and ((hva or 0) | size) % GIANT_BYTES:
@@ -78,7 +77,7 @@ class AddressSpace:
         return Hva(place)
 
     def munmap(self, hva: int, size: int) -> None:
-        """Unmap; mappings that reach beyond are split."""
+        """Unmap; mappings that extend beyond the range are split."""
         check_range(hva, size)
         self._split_at(hva, hva + size)
         for vma in self.vmas.meeting(hva, hva + size):
@@ -115,7 +114,7 @@ class AddressSpace:
         if old is None or old.end < hva + size:
             raise UsageError(f"mremap of [{hva:#x}, {hva + size:#x}): not within one mapping")
         if hva < new_hva + size and new_hva < hva + size:
-            raise UsageError(f"mremap of {hva:#x} to {new_hva:#x}: the ranges meet")
+            raise UsageError(f"mremap of {hva:#x} to {new_hva:#x}: the ranges overlap")
         self.munmap(new_hva, size)
         vma_bits, offset = old.bits, old.file_page(hva >> PAGE_SHIFT)
         self.vmas.insert(Vma(new_hva, new_hva + size, vma_bits, old.file, offset))
@@ -136,7 +135,7 @@ class AddressSpace:
     # Advice
 
     def dontneed(self, hva: int, size: int) -> None:
-        """MADV_DONTNEED: drop the pages; what a balloon does to private memory."""
+        """MADV_DONTNEED: drop the pages, as a balloon does with private memory."""
         check_range(hva, size)
         for vma in self.vmas.meeting(hva, hva + size):
             start, end = max(hva, vma.start), min(hva + size, vma.end)
@@ -145,7 +144,7 @@ class AddressSpace:
                 self.zap(start, end)
 
     def dontneed_pages(self, pages: Ints) -> None:
-        """MADV_DONTNEED of each single hva page, one call after the other. The pages are distinct and mapped."""
+        """MADV_DONTNEED of each single hva page, one call per page. The pages are distinct and mapped."""
         index = self.pages.find(0, pages)
         if (self.pages.vma[index] & bits.MAPPED == 0).any():
             raise UsageError("MADV_DONTNEED of a page that is not mapped")
@@ -178,7 +177,7 @@ class AddressSpace:
                     self.frames.batch_up(pfns)
 
     def remove(self, hva: int, size: int) -> None:
-        """MADV_REMOVE: punch a hole into the file behind; what a balloon does to shared memory."""
+        """MADV_REMOVE: punch a hole into the mapped file, as a balloon does with shared memory."""
         check_range(hva, size)
         for vma in self.vmas.meeting(hva, hva + size):
             if vma.file is None:
@@ -192,7 +191,7 @@ class AddressSpace:
         self._drop_cache(file, first, npages)
 
     def truncate(self, file: File, npages: int) -> None:
-        """ftruncate: shorter files are unmapped before and after their pages go, since a fault may come between."""
+        """ftruncate: a shortened file is unmapped before and after its pages are freed, as faults may intervene."""
         cut = file.npages - npages
         if cut > 0:
             self._unmap_file(file, npages, cut)
@@ -203,7 +202,7 @@ class AddressSpace:
         file.npages = npages
 
     def cold(self, hva: int, size: int) -> None:
-        """MADV_COLD: the pages are taken for old. The guest's accesses are not asked about."""
+        """MADV_COLD: mark the pages as old, without querying the guest's accesses."""
         check_range(hva, size)
         index = self.pages.indices(0, hva >> PAGE_SHIFT, (hva + size) >> PAGE_SHIFT)
         index = index[self.pages.pte[index] & bits.PRESENT != 0]
@@ -214,7 +213,7 @@ class AddressSpace:
         self.frames.list_on(active, "inactive")
 
     def advise(self, hva: int, size: int, *, hugepage: bool | None = None, mergeable: bool | None = None) -> None:
-        """MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_MERGEABLE (its undoing is slotlookup.model.host.ksm.unmerge)."""
+        """MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_MERGEABLE (its inverse is slotlookup.model.host.ksm.unmerge)."""
         for wanted, bit in ((hugepage, bits.VM_HUGEPAGE), (mergeable, bits.VM_MERGEABLE)):
             if wanted is not None:
                 self.set_vma_bits(hva, size, bit if wanted else 0, bit)
@@ -222,7 +221,7 @@ class AddressSpace:
     # Tracking
 
     def clear_refs(self, what: int) -> None:
-        """/proc/PID/clear_refs: 1 forgets accesses (no notifier is asked), 4 clears soft-dirty bits of everything."""
+        """/proc/PID/clear_refs: 1 clears accessed bits (without notifiers), 4 clears all soft-dirty bits."""
         if what not in (1, 4):
             raise UsageError(f"clear_refs {what}: 1 (referenced) and 4 (soft-dirty) are modelled")
         held = self.pages.pte
@@ -234,7 +233,7 @@ class AddressSpace:
                 held &= ~np.uint16(bits.SOFT_DIRTY | bits.WRITE)
 
     def numa_scan(self, hva: int, size: int) -> None:
-        """A NUMA-hinting scan: present pages become inaccessible until the next access proves where it comes from."""
+        """A NUMA-hinting scan: present pages become inaccessible until the next access shows its origin."""
         check_range(hva, size)
         for vma in self.vmas.meeting(hva, hva + size):
             start, end = max(hva, vma.start), min(hva + size, vma.end)
@@ -245,7 +244,7 @@ class AddressSpace:
                     pte[pte & bits.PRESENT != 0] |= bits.NUMA
 
     def fork(self) -> Child:
-        """A child that shares all resident private pages, each of which either side must copy before it writes."""
+        """A child that shares all resident private pages, each of which must be copied before either side writes."""
         shared: list[Ints] = []
         for vma in list(self.vmas):
             index = self.pages.indices(0, vma.start >> PAGE_SHIFT, vma.end >> PAGE_SHIFT)
@@ -263,10 +262,10 @@ class AddressSpace:
         self.children.append(child)
         return child
 
-    # What the rest of the host builds on
+    # Used by the rest of the host
 
     def zap(self, start: int, end: int) -> None:
-        """Clear the page tables of bytes [start, end) and drop what they held. The caller has announced it."""
+        """Clear the page tables of bytes [start, end) and drop their pages. The caller has announced it."""
         for _, part in self._slices(start, end):
             self._drop(part)
 
@@ -279,7 +278,7 @@ class AddressSpace:
         self.vmas.set_bits(hva, hva + size, wanted, mask)
 
     def split_huge(self, page: int) -> None:
-        """Split the huge page that holds an hva page, if one does, into 4 KiB mappings of the same frames."""
+        """Split the huge page of an hva page, if there is one, into 4 KiB mappings of the same frames."""
         index = self.pages.find_one(0, page & ~511)
         start = (page & ~511) << PAGE_SHIFT
         with self.invalidating(start, start + HUGE_BYTES):
@@ -297,14 +296,14 @@ class AddressSpace:
         return bool(self.pages.pte[self.pages.find_one(0, page)] & bits.HUGE)
 
     def exclusive(self, pfns: Ints) -> npt.NDArray[np.bool_]:
-        """Whether frames are held by this one page table entry alone, so that a write need not copy."""
+        """Whether this page table entry is the only reference to each frame, so that a write need not copy."""
         flags = self.frames.flags[pfns]
         in_doubt = flags & (bits.BATCHED | bits.FORKED) == bits.BATCHED | bits.FORKED
         alone = (self.frames.refs[pfns] == 1) & (flags & bits.KSM == 0) & ~in_doubt
         return np.asarray(alone & (pfns != bits.ZERO_PFN))
 
     def exit(self) -> None:
-        """The process ends: notifiers are released before its memory goes."""
+        """The process exits: notifiers are released before its memory is freed."""
         self.notifiers.release()
         for vma in list(self.vmas):
             self.zap(vma.start, vma.end)
@@ -327,7 +326,7 @@ class AddressSpace:
             column[:] = column & ~np.uint8(mask) | np.uint8(wanted)
 
     def _restore_write(self, part: slice) -> None:
-        """can_change_pte_writable: written pages that nobody shares become writable with the right to write."""
+        """can_change_pte_writable: written, unshared pages become writable again if the mapping permits writes."""
         pte, pfns = self.pages.pte[part], self.pages.num[part].astype(np.int64)
         plain = (pte & (bits.PRESENT | bits.DIRTY | bits.UFFD_WP) == bits.PRESENT | bits.DIRTY) & (pte & bits.SWAP == 0)
         plain[plain] = self.exclusive(pfns[plain])
@@ -341,7 +340,7 @@ class AddressSpace:
             if vma.giant:
                 raise UsageError(f"hva {hva:#x}: hugetlbfs cannot be split")
             block = hva & ~(HUGE_BYTES - 1)
-            # The kernel splits before it looks whether a huge page is there, and announces it in any case.
+            # The kernel calls the split before it tests for a huge page, and announces it in any case.
             if hva != block and block >= vma.start and block + HUGE_BYTES <= vma.end:
                 self.split_huge(hva >> PAGE_SHIFT)
             self.vmas.split(vma, hva)
@@ -370,7 +369,7 @@ class AddressSpace:
 
 
 class Child:
-    """A forked process that only reads: the snapshot it was made for. Its references make the parent copy."""
+    """A forked process that only reads, for a snapshot. Its references make the parent copy pages that it writes."""
 
     def __init__(self, parent: AddressSpace, pfns: Ints) -> None:
         self._parent = parent
@@ -378,7 +377,7 @@ class Child:
         self.alive = True
 
     def exit(self) -> None:
-        """The child ends and drops what it shared."""
+        """The child exits and drops its references."""
         if self.alive:
             self.alive = False
             self._parent.children.remove(self)

@@ -17,9 +17,9 @@ MAX_PTES_SWAP = 64
 
 
 def collapse(mm: AddressSpace, hva: int) -> bool:
-    """Collapse the 2 MiB from `hva` on (MADV_COLLAPSE); whether it could be done.
+    """Collapse the 2 MiB from `hva` on (MADV_COLLAPSE); returns whether it was possible.
 
-    Absent pages are filled with zeros, swapped ones read back. Pages shared with anyone are left alone.
+    Absent pages are filled with zeros, swapped ones read back. Blocks with shared pages are not collapsed.
     """
     vma = mm.vmas.at(hva)
     if vma is None or hva % HUGE_BYTES or vma.file is not None or hva + HUGE_BYTES > vma.end:
@@ -51,7 +51,7 @@ def collapse(mm: AddressSpace, hva: int) -> bool:
 
 
 def khugepaged(mm: AddressSpace, blocks: int) -> int:
-    """Let khugepaged look at up to `blocks` blocks of 2 MiB of MADV_HUGEPAGE memory; how many it collapsed."""
+    """Let khugepaged scan up to `blocks` blocks of 2 MiB of MADV_HUGEPAGE memory; returns the number it collapsed."""
     done = seen = 0
     for vma in mm.vmas:
         if not vma.bits & bits.VM_HUGEPAGE or vma.giant:

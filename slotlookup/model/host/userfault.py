@@ -1,7 +1,7 @@
-"""userfaultfd: a monitor in user space fills pages that are missing and lets through writes to protected ones.
+"""userfaultfd: a monitor in user space fills missing pages and permits writes to protected ones.
 
 The monitor answers every fault at once: a missing page is copied in (UFFDIO_COPY), a write-protected one is saved and
-its protection lifted. What that costs in waiting is not modelled; that it happens is counted.
+its protection removed. The waiting time is not modelled; the events are counted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from slotlookup.model.host.space import AddressSpace
 
 
 def register(mm: AddressSpace, hva: int, size: int, *, missing: bool = False, wp: bool = False) -> None:
-    """UFFDIO_REGISTER. Nothing is announced: nothing is taken away."""
+    """UFFDIO_REGISTER. It removes nothing, so nothing is announced."""
     wanted = (bits.VM_UFFD_MISSING if missing else 0) | (bits.VM_UFFD_WP if wp else 0)
     mm.set_vma_bits(hva, size, wanted, bits.VM_UFFD_MISSING | bits.VM_UFFD_WP)
 
 
 def unregister(mm: AddressSpace, hva: int, size: int) -> None:
-    """UFFDIO_UNREGISTER: where writes were protected, all protection is lifted first."""
+    """UFFDIO_UNREGISTER: write protection is removed first."""
     for vma in mm.vmas.meeting(hva, hva + size):
         if vma.bits & bits.VM_UFFD_WP:
             protect(mm, max(hva, vma.start), min(hva + size, vma.end) - max(hva, vma.start), on=False)
@@ -28,7 +28,7 @@ def unregister(mm: AddressSpace, hva: int, size: int) -> None:
 
 
 def protect(mm: AddressSpace, hva: int, size: int, *, on: bool) -> None:
-    """UFFDIO_WRITEPROTECT. Lifting it gives back no right to write: the next write's fault does."""
+    """UFFDIO_WRITEPROTECT. Removing it does not make pages writable: the fault of the next write does."""
     with mm.invalidating(hva, hva + size):
         index = mm.pages.indices(0, hva >> PAGE_SHIFT, (hva + size) >> PAGE_SHIFT)
         for page in np.unique(mm.pages.page_of(index[mm.pages.pte[index] & bits.HUGE != 0]) & ~511).tolist():
@@ -41,7 +41,7 @@ def protect(mm: AddressSpace, hva: int, size: int, *, on: bool) -> None:
 
 
 def zeropage(mm: AddressSpace, hva: int, size: int) -> None:
-    """UFFDIO_ZEROPAGE: map the zero page where nothing is."""
+    """UFFDIO_ZEROPAGE: map the zero page at absent pages."""
     index = mm.pages.indices(0, hva >> PAGE_SHIFT, (hva + size) >> PAGE_SHIFT)
     index = index[mm.pages.pte[index] == 0]
     mm.pages.pte[index] = bits.PRESENT
@@ -49,7 +49,7 @@ def zeropage(mm: AddressSpace, hva: int, size: int) -> None:
 
 
 def copy(mm: AddressSpace, hva: int, size: int) -> None:
-    """UFFDIO_COPY: fill pages that are missing, unasked; what a post-copy migration's background stream does."""
+    """UFFDIO_COPY without a fault: fill missing pages, as a post-copy migration's background stream does."""
     index = mm.pages.indices(0, hva >> PAGE_SHIFT, (hva + size) >> PAGE_SHIFT)
     index = index[(mm.pages.pte[index] == 0) & (mm.pages.vma[index] & bits.MAPPED != 0)]
     pfns = mm.frames.alloc(len(index))

@@ -1,4 +1,4 @@
-"""Mappings of an address space (VMAs): found, split and merged as the kernel does, whether or not pages are there."""
+"""Mappings of an address space (VMAs): found, split and merged as in the kernel, independent of the pages in them."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ class Vma:
     """Backed by 1 GiB pages of hugetlbfs, which are mapped and unmapped whole."""
 
     def file_page(self, page: int) -> int:
-        """The page of the file that the mapping shows at an hva page."""
+        """The file's page that the mapping maps at an hva page."""
         return page - (self.start >> PAGE_SHIFT) + self.offset
 
     def continues(self, other: Vma) -> bool:
-        """Whether `other` may become one mapping with this one, which ends where it begins."""
+        """Whether `other` can be merged with this mapping, which ends where it begins."""
         if (self.end, self.bits, self.file, self.giant) != (other.start, other.bits, other.file, other.giant):
             return False
         return self.file is None or self.file_page(other.start >> PAGE_SHIFT) == other.offset
 
 
 def check_range(hva: int, size: int) -> None:
-    """Raise UsageError unless [hva, hva + size) is whole pages, and some."""
+    """Raise UsageError unless [hva, hva + size) consists of at least one whole page."""
     if size <= 0 or (hva | size) % PAGE_SIZE or hva < 0:
-        raise UsageError(f"hva {hva:#x} + {size:#x}: ranges of host memory are whole pages, one at least")
+        raise UsageError(f"hva {hva:#x} + {size:#x}: ranges of host memory consist of whole pages, at least one")
 
 
 class VmaList:
@@ -70,12 +70,12 @@ class VmaList:
         return len(self._vmas)
 
     def at(self, hva: int) -> Vma | None:
-        """The mapping that holds a byte, or None."""
+        """The mapping that contains a byte, or None."""
         at = bisect_right(self._starts, hva) - 1
         return self._vmas[at] if at >= 0 and hva < self._vmas[at].end else None
 
     def meeting(self, start: int, end: int) -> list[Vma]:
-        """All mappings that meet [start, end), in order."""
+        """All mappings that overlap [start, end), in order."""
         at = max(0, bisect_right(self._starts, start) - 1)
         found = []
         while at < len(self._vmas) and self._vmas[at].start < end:
@@ -85,7 +85,7 @@ class VmaList:
         return found
 
     def insert(self, vma: Vma) -> None:
-        """Add a mapping, joined to its neighbours where they continue each other."""
+        """Add a mapping, merged with its neighbours if they continue each other."""
         at = bisect_right(self._starts, vma.start)
         if at < len(self._vmas) and vma.continues(self._vmas[at]):
             vma.end = self._vmas[at].end
@@ -97,11 +97,11 @@ class VmaList:
         self._starts.insert(at, vma.start)
 
     def remove(self, vma: Vma) -> None:
-        """Take a mapping out."""
+        """Remove a mapping."""
         self._drop(bisect_right(self._starts, vma.start) - 1)
 
     def split(self, vma: Vma, hva: int) -> Vma:
-        """Cut a mapping in two at `hva`; the upper part."""
+        """Split a mapping at `hva`; returns the upper part."""
         upper = Vma(hva, vma.end, vma.bits, vma.file, vma.file_page(hva >> PAGE_SHIFT), vma.giant)
         vma.end = hva
         at = bisect_right(self._starts, hva)
@@ -110,10 +110,10 @@ class VmaList:
         return upper
 
     def set_bits(self, start: int, end: int, bits: int, mask: int) -> None:
-        """Give the mappings in [start, end), already split there, `bits` under `mask`, and join what then continues."""
+        """Set `bits` under `mask` in the mappings in [start, end), already split there, and merge equal neighbours."""
         for vma in self.meeting(start, end):
             vma.bits = vma.bits & ~mask | bits
-        # Joined from the top, so that positions below stay valid.
+        # Merged from the top, so that positions below stay valid.
         at = min(bisect_right(self._starts, end), len(self._vmas) - 1)
         while at > 0 and self._vmas[at].end >= start:
             if self._vmas[at - 1].continues(self._vmas[at]):

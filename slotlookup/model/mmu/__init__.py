@@ -1,1 +1,1 @@
-"""The hypervisor's side: sptes, reverse maps, ageing policies, and the notifier subscriber that keeps them true."""
+"""The hypervisor's side: sptes, reverse maps, ageing policies, and the notifier subscriber that updates them."""

@@ -1,4 +1,4 @@
-"""What the faults of one batch of guest accesses will take, and how far they can be taken together."""
+"""The faults of one batch of guest accesses: their work, and how many can be handled together."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Vcpus = npt.NDArray[np.uint16]
 
 
 class Plan:
-    """What the misses of a batch will take, and how far they can be taken together.
+    """The misses of a batch: their work, and how many can be handled together.
 
-    Distinct missed pages of one table are kept in the order of their first access. `cut` is the position in the batch
-    of the first access that must wait for what comes before it.
+    Distinct missed pages of one table are stored in the order of their first access. `cut` is the position in the batch
+    of the first access that must wait for earlier ones.
     """
 
     def __init__(self, mmu: Mmu, space: int, missed: Ints, entries: Ints, writes: Bools) -> None:
-        """`missed` are positions in the batch of accesses that fault, `entries` the pages of the table they meet."""
+        """`missed` are positions in the batch of accesses that fault, `entries` their pages of the table."""
         self.mmu, self.space, self.as_id, self.missed = mmu, space, mmu.as_id_of(space), missed
         _, first, inverse = np.unique(entries, return_index=True, return_inverse=True)
         order = np.argsort(first, kind="stable")
@@ -47,7 +47,7 @@ class Plan:
         self.cut = self._first_to_wait(first, writes)
 
     def _sort_out(self) -> None:
-        """Mark what cannot be taken with others as HARD, and what needs no host page as such."""
+        """Mark faults that cannot be handled with others as HARD, and those that need no host page."""
         mmu = self.mmu
         flags = mmu.slots.flags[self.numbers]
         self.kinds[mmu.host.pages.pte[self.index] & bits.HUGE != 0] = Kind.HARD
@@ -56,7 +56,7 @@ class Plan:
         enough = ~self.writes | (spte & WRITABLE != 0)
         self.tracked = (spte & TRACKED != 0) & enough & (self.kinds != Kind.HARD) & ~self.hole
         self.kinds[self.hole | self.tracked] = Kind.READY
-        # Whether an spte that a read brings in will let a write pass.
+        # Whether an spte installed by a read will permit a write.
         host = mmu.host
         pte, vma = host.pages.pte[self.index], host.pages.vma[self.index]
         lasting = (self.kinds == Kind.READY) & (pte & bits.WRITE != 0)
@@ -73,7 +73,7 @@ class Plan:
             blocked |= ~self.hole
         blocked |= self._copies_to_wait()
         if self.mmu.paging.shadow or self.mmu.memslots.aliased():
-            # Two gfns of one host page: the second finds what the first has made.
+            # Two gfns of one host page: the second finds the frame of the first.
             again = np.ones(len(self.index), dtype=np.bool_)
             again[np.unique(self.index, return_index=True)[1]] = False
             blocked |= again & ~self.hole
@@ -83,13 +83,13 @@ class Plan:
         return min(cut, int(self.missed[np.argmax(later)])) if later.any() else cut
 
     def _copies_to_wait(self) -> Bools:
-        """The copies that concern more than their own page."""
+        """The copies that affect more than their own page."""
         copies: Bools = self.kinds == Kind.COPY
         if not copies.any():
             return copies
         if self.mmu.paging.shadow or self.mmu.memslots.aliased():
             return copies  # they also unmap pages that later accesses of the batch may hit
-        # Where the last reference goes, the frame is free for the next fault.
+        # If the last reference is dropped, the next fault may use the frame.
         pfns = self.mmu.host.pages.num[self.index[copies]]
         _, which, sharers = np.unique(pfns, return_inverse=True, return_counts=True)
         wait = np.zeros_like(copies)
@@ -97,7 +97,7 @@ class Plan:
         return wait
 
     def mark_copied(self, index: Ints, writes: Bools) -> None:
-        """Note the reads that hit a page before its copy: they belong to the frame that goes."""
+        """Store the reads that hit a page before its copy: they belong to the old frame."""
         copies = np.flatnonzero(self.kinds == Kind.COPY)
         if len(copies):
             table = self.mmu.sptes.table
@@ -109,7 +109,7 @@ class Plan:
             self.mmu.sptes.mark(index[before], writes[before])
 
     def carry_out(self, vcpus: Vcpus, cut: int) -> None:
-        """Look up, resolve and install everything in front of `cut`."""
+        """Look up, resolve and install everything before `cut`."""
         mmu, counters = self.mmu, self.mmu.counters
         count = int(np.searchsorted(self.position, cut))
         if not count:
@@ -117,7 +117,7 @@ class Plan:
         hole, tracked = self.hole[:count], self.tracked[:count]
         asked = self._new_holes(count)
         begin = len(mmu.recorder)
-        # A copy overtakes its own fault, which asks again.
+        # A copy invalidates its own fault, which is retried.
         copies = self.kinds[:count] == Kind.COPY
         times = asked.astype(np.int64) + copies
         again = np.repeat(np.arange(count), times)
@@ -146,7 +146,7 @@ class Plan:
             counters.installed += len(plain)
 
     def _announce(self, copies: Ints, asked: Ints, begin: int) -> None:
-        """Invalidate the pages that are copied, each between its fault's two lookups."""
+        """Invalidate the copied pages, each between its fault's two lookups."""
         mmu = self.mmu
         pages = mmu.host.pages.page_of(self.index[copies])
         lookups = len(mmu.recorder) - begin
@@ -158,7 +158,7 @@ class Plan:
         mmu.recorder.reorder(begin, keys)
 
     def _new_holes(self, count: int) -> Bools:
-        """Which of the first `count` pages need a lookup: all but the holes that an spte remembers."""
+        """Which of the first `count` pages need a lookup: all except holes with an MMIO spte."""
         asked = np.ones(count, dtype=np.bool_)
         known = self.mmu.known_holes
         for at in np.flatnonzero(self.hole[:count]).tolist():

@@ -1,6 +1,6 @@
-"""A strategy that is none: sorted columns and brute force, by which a scenario runs where nobody's structure is asked.
+"""A reference strategy of sorted columns and brute force, with which scenarios run if no structure is measured.
 
-It shares no code with the structures under comparison; a test drives all of them through the same scenarios.
+It shares no code with the compared structures; a test runs all of them through the same scenarios.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ReferenceStrategy(Strategy):
             self._columns = None
 
     def publish(self) -> None:
-        """Changes are seen as they are staged."""
+        """Nothing to do: changes are visible as soon as they are staged."""
 
     def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
         return int(self._table.numbers(as_id, np.array([gfn], dtype=np.int64))[0])
@@ -83,7 +83,7 @@ class ReferenceStrategy(Strategy):
         for as_id in range(ADDRESS_SPACES):
             held = [number for number in self._held if number >> 16 == as_id]
             bases = self._table.base[held]
-            assert (self._table.numbers(as_id, bases) == held).all(), "reference: a slot's first gfn leads elsewhere"
+            assert (self._table.numbers(as_id, bases) == held).all(), "reference: a slot's first gfn finds another slot"
 
     def bytes(self) -> None:
         return None
@@ -92,7 +92,7 @@ class ReferenceStrategy(Strategy):
         return len(self._held)
 
     def _by_hva(self) -> tuple[Ints, Ints, Ints, bool]:
-        """Numbers, first page and page behind the last of all slots by hva; whether no two overlap."""
+        """Number, first page and page after the last of all slots by hva; and whether no two overlap."""
         if self._columns is None:
             numbers = np.array(sorted(self._held), dtype=np.int64)
             starts = self._table.hva_page[numbers]

@@ -1,4 +1,4 @@
-"""What hardware and which kernel are modelled: paging, accessed bits and what stands in for them, notifier era."""
+"""The modelled hardware and kernel: paging, accessed bits or the policies that replace them, notifier era."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from slotlookup.model.notifier import Retry
 
 
 class YoungPolicy(StrEnum):
-    """What a page's age is taken to be."""
+    """The policy that decides the age of a page."""
 
     ACCESSED_BIT = "accessed-bit"
-    """The hardware's bit tells."""
+    """The hardware's accessed bit."""
     ALWAYS_YOUNG = "always-young"
-    """Mapped pages count as used: reclaim leaves them alone for as long as it finds others."""
+    """Mapped pages count as used: reclaim takes them only if it finds no others."""
     YOUNG_AND_UNMAP = "young-and-unmap"
     """Mapped pages count as used and are unmapped, so that an unused one is found old the next time."""
     NOT_YOUNG = "not-young"
     """Nothing counts as used: pages are unmapped, and used ones fault back from the swap cache."""
     ACCESS_TRACK = "access-track"
-    """Today's stand-in: the spte is kept but made non-present, and the next access makes it present again."""
+    """Today's replacement: the spte is kept but made non-present, and the next access makes it present again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """How guest addresses are translated, and what the hardware notes down while it does so."""
+    """How guest addresses are translated, and which bits the hardware sets."""
 
     name: str
     shadow: bool = False
@@ -34,9 +34,9 @@ class Paging:
     young: YoungPolicy = YoungPolicy.ACCESSED_BIT
     dirty_bit: bool = True
     prefetch: bool = False
-    """A fault also maps its neighbours in the aligned group of 8 that the host has ready for writing."""
+    """A fault also maps those neighbours in the aligned group of 8 that the host can write at once."""
     max_level: int = 3
-    """Largest spte: 1 is 4 KiB, 2 is 2 MiB, 3 is 1 GiB."""
+    """The largest spte: 1 is 4 KiB, 2 is 2 MiB, 3 is 1 GiB."""
 
 
 PAGING = {
@@ -53,7 +53,7 @@ PAGING = {
 
 
 def find_paging(name: str, young: str | None = None) -> Paging:
-    """A named paging, with another policy where one is given. Raises UsageError."""
+    """A named paging, with another policy if one is given. Raises UsageError."""
     if name not in PAGING:
         raise UsageError(f"no paging is called '{name}'; there are: {', '.join(PAGING)}")
     if young is None:
@@ -65,14 +65,14 @@ def find_paging(name: str, young: str | None = None) -> Paging:
 
 @dataclass(frozen=True, slots=True)
 class Era:
-    """What changed between kernels in how notifiers reach slots."""
+    """The differences between kernels in the notifiers' search for slots."""
 
     name: str
     retry: Retry = Retry.GFN_RANGE
     change_pte: bool = False
-    """change_pte reaches KVM where the host replaces a page (removed in 6.10; of no use since 3.7)."""
+    """change_pte is called when the host replaces a page (removed in 6.10; without effect since 3.7)."""
     end_looks_up: bool = True
-    """invalidate_range_end finds its slots as start did; before 5.13 it only counted."""
+    """invalidate_range_end searches its slots as start does; before 5.13 it only counted."""
     zap_all: bool = True
     """Deleting or moving a slot zaps everything."""
 

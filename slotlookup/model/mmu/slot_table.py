@@ -1,4 +1,4 @@
-"""The slots as columns: what the hypervisor reads of a slot once its strategy has found it."""
+"""The slots as columns, from which the hypervisor reads a slot once its strategy has found it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SlotTable:
         self._numbers: list[Ints] = [np.zeros(0, dtype=np.int64) for _ in range(ADDRESS_SPACES)]
 
     def apply(self, change: SlotChange) -> None:
-        """Follow an accepted change."""
+        """Apply an accepted change."""
         slot = change.slot
         number, as_id = slot.number, slot.as_id
         if change.kind in (ChangeKind.DELETE, ChangeKind.MOVE):
@@ -43,7 +43,7 @@ class SlotTable:
         self.flags[number] = slot.flags
 
     def numbers(self, as_id: int, gfns: Ints) -> Ints:
-        """The slot number of each gfn, HOLE where there is none: what a strategy has to answer."""
+        """The slot number of each gfn, or HOLE: the right answer of a strategy."""
         starts = self._starts[as_id]
         if not len(starts):
             return np.full(len(gfns), HOLE, dtype=np.int64)
@@ -53,11 +53,11 @@ class SlotTable:
         return np.where(inside, number, HOLE)
 
     def hva_pages(self, numbers: Ints, gfns: Ints) -> Ints:
-        """The hva page behind each gfn of its slot."""
+        """The hva page of each gfn of its slot."""
         return gfns - self.base[numbers] + self.hva_page[numbers]
 
     def gfn_range(self, number: int, start: int, end: int) -> tuple[int, int]:
-        """The gfns of a slot that bytes [start, end) of host memory reach, rounded outwards; empty where none."""
+        """The gfns of a slot that overlap bytes [start, end) of host memory, rounded outwards; may be empty."""
         first = int(self.hva_page[number])
         behind = first + int(self.npages[number])
         lo, hi = max(first, start >> PAGE_SHIFT), min(behind, -(-end >> PAGE_SHIFT))

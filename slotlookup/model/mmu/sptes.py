@@ -1,12 +1,12 @@
-"""Shadow page table entries: what the guest's hardware walks.
+"""Shadow page table entries, which the hardware walks for the guest.
 
-Two-dimensional paging has one table an address space, keyed by gfn. Shadow paging has one a root, keyed by the guest's
-virtual page, and a chain of all sptes that map a gfn (its rmap). A huge spte is kept in all the entries that it covers,
-so that a lookup is one read; what the hardware notes in any of them belongs to the whole.
+Two-dimensional paging has one table per address space, keyed by gfn. Shadow paging has one per root, keyed by the
+guest's virtual page, and a chain of all sptes that map a gfn (its rmap). A huge spte is stored in all entries that it
+covers, so that a lookup is one read; bits that the hardware sets in any of them belong to the whole.
 
 Invariants:
-  1. An entry with PRESENT or TRACKED maps the frame `pfn`; all others hold flags 0 and pfn -1.
-  2. In shadow paging an entry is on the chain of its gfn exactly while it maps something.
+  1. An entry with PRESENT or TRACKED maps the frame `pfn`; all others have flags 0 and pfn -1.
+  2. In shadow paging an entry is on the chain of its gfn exactly while it maps a frame.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ WRITABLE = 1 << 1
 ACCESSED = 1 << 2
 DIRTY = 1 << 3
 TOUCHED = 1 << 4
-"""The truth that no hardware without an accessed bit notes: used since it was last asked for."""
+"""The actual use, which hardware without an accessed bit does not record: used since the last query."""
 WRITTEN = 1 << 5
-"""The truth of the same kind about writes."""
+"""The actual use by writes."""
 LEVEL_SHIFT = 6
 LEVEL_MASK = 3 << LEVEL_SHIFT
-"""Level less one."""
+"""Level minus one."""
 TRACKED = 1 << 8
-"""Kept, but made non-present to notice the next access."""
+"""Kept, but non-present, so that the next access faults."""
 MAPS = PRESENT | TRACKED
 
 
@@ -48,7 +48,7 @@ class Sptes:
         self.paging = paging
         self.frames = frames
         columns: dict[str, tuple[type[np.generic], int]] = {"flags": (np.uint16, 0), "pfn": (np.int32, -1)}
-        # Scratch for a batch of accesses: the position in it at which an entry's page is copied. Zero between batches.
+        # Scratch space of a batch of accesses: the position at which an entry's page is copied. Zero between batches.
         columns["copied_at"] = (np.int32, 0)
         if paging.shadow:
             columns |= {"gfn": (np.int64, -1), "next": (np.int32, -1)}
@@ -65,14 +65,14 @@ class Sptes:
         return np.asarray(self.table.flags[index] & need != need)
 
     def mark(self, index: Ints, writes: Bools) -> None:
-        """What the hardware, and the truth, note of accesses that do not fault."""
+        """Record accesses that do not fault, in the hardware's bits and in the bits of actual use."""
         # Two passes, each with one value, since an entry may occur more than once.
         self.table.flags[index] |= self._read
         written = index[writes]
         self.table.flags[written] |= self._write
 
     def install(self, index: Ints, pfns: Ints, writable: Bools, gfns: Ints, as_id: int) -> None:
-        """Put 4 KiB sptes in distinct entries. A writable one counts as dirty from the start, as in make_spte."""
+        """Install 4 KiB sptes in distinct entries. A writable one counts as dirty from the start, as in make_spte."""
         flags = self.table.flags
         fresh = flags[index] & MAPS == 0
         made = writable.astype(np.uint16) * (WRITABLE | (DIRTY if self.paging.dirty_bit else 0)) + PRESENT
@@ -82,7 +82,7 @@ class Sptes:
             self._chain(index[fresh], gfns[fresh], as_id)
 
     def install_huge(self, space: int, page: int, gfn: int, level: int, pfns: Ints, writable: bool, as_id: int) -> None:
-        """Put one spte of 2 MiB or 1 GiB over the entries from `page` on, which is aligned; `pfns` are its frames."""
+        """Install one spte of 2 MiB or 1 GiB over the entries from `page` (aligned) on; `pfns` are its frames."""
         self.table.ensure(space, page, page + len(pfns))
         index = self.table.indices(space, page, page + len(pfns))
         self.zap_index(index[self.table.flags[index] & MAPS != 0])
@@ -93,7 +93,7 @@ class Sptes:
         self.table.flags[index] |= np.uint16((level - 1) << LEVEL_SHIFT)
 
     def retrack(self, space: int, page: int, write: bool) -> bool:
-        """Make a TRACKED spte present again if it allows the access; whether it was and did."""
+        """Make a TRACKED spte present again if it permits the access; returns whether both hold."""
         index = self._whole(self.table.find(space, np.array([page])))
         flags = self.table.flags[index]
         if not (flags & TRACKED).all() or (write and not (flags & WRITABLE).all()):
@@ -102,7 +102,7 @@ class Sptes:
         return True
 
     def entries(self, as_id: int, gfns: Ints) -> tuple[Ints, Ints]:
-        """The entries that map gfns: their indices, and for each the position in `gfns` that it belongs to."""
+        """The entries that map gfns: their indices, and for each the position in `gfns` to which it belongs."""
         if not self.paging.shadow:
             index = self.table.find(as_id, gfns)
             where = np.flatnonzero(self.table.flags[index] & MAPS)
@@ -120,7 +120,7 @@ class Sptes:
         return np.concatenate(found), np.concatenate(owners)
 
     def mapped_gfns(self, as_id: int, start: int, end: int) -> Ints:
-        """The gfns of [start, end) that something may map, in order."""
+        """The gfns of [start, end) that may be mapped, in order."""
         radix, empty = (self.rmap, self.rmap.head < 0) if self.paging.shadow else (self.table, None)
         parts = []
         for first, part in radix.slices(as_id, start, end):
@@ -129,7 +129,7 @@ class Sptes:
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
     def zap_gfns(self, as_id: int, start: int, end: int) -> int:
-        """Unmap [start, end), and all of a huge spte that reaches into it; how many entries."""
+        """Unmap [start, end), and all of a huge spte that overlaps it; returns the number of entries."""
         if self.paging.shadow:
             return self.zap(as_id, self.mapped_gfns(as_id, start, end))
         done = 0
@@ -140,12 +140,12 @@ class Sptes:
         return done
 
     def zap(self, as_id: int, gfns: Ints) -> int:
-        """Unmap single gfns, and all of a huge spte that holds one."""
+        """Unmap single gfns, and all of a huge spte that contains one."""
         index, _ = self.entries(as_id, gfns)
         return self.zap_index(self._whole(index))
 
     def zap_index(self, index: Ints) -> int:
-        """Unmap distinct entries; what they noted goes to their frames, so that no age and no write is lost."""
+        """Unmap distinct entries; their bits are moved to the frames, so that no age and no write is lost."""
         if not len(index):
             return 0
         self._hand_over(index)
@@ -170,23 +170,23 @@ class Sptes:
         return len(index)
 
     def write_protect(self, as_id: int, gfns: Ints) -> int:
-        """Take the right to write from whatever maps `gfns`, huge sptes being unmapped; how many entries."""
+        """Write-protect all mappings of `gfns`; huge sptes are unmapped. Returns the number of entries."""
         index, _ = self.entries(as_id, gfns)
         flags = self.table.flags[index]
         huge = flags & LEVEL_MASK != 0
         self.zap_index(self._whole(index[huge]))
         plain = index[~huge & (flags & WRITABLE != 0)]
-        # Dirty bits stay with the frame: the spte may not be written from here on.
+        # Dirty bits are moved to the frame, since the spte is no longer writable.
         self._hand_over(plain)
         self.table.flags[plain] &= ~np.uint16(WRITABLE | DIRTY)
         return len(plain)
 
     def forget_writes(self, as_id: int, gfns: Ints) -> None:
-        """Forget the truth about writes."""
+        """Clear the bits of actual writes."""
         self.table.flags[self.entries(as_id, gfns)[0]] &= ~np.uint16(WRITTEN)
 
     def young(self, as_id: int, gfns: Ints, clear: bool) -> tuple[Bools, Bools]:
-        """Whether each gfn counts as used, by the paging's policy, and whether it truly was; forget both if `clear`."""
+        """Whether each gfn counts as used, by the paging's policy, and whether it actually was; `clear` clears both."""
         answer, truth = np.zeros(len(gfns), dtype=np.bool_), np.zeros(len(gfns), dtype=np.bool_)
         index, where = self.entries(as_id, gfns)
         if not len(index):
@@ -220,7 +220,7 @@ class Sptes:
         self.table.flags[index] = left
 
     def _young_huge(self, index: Ints, where: Ints, answer: Bools, truth: Bools, clear: bool) -> tuple[Bools, Bools]:
-        """`young` where huge sptes take part: one after the other, since pages of one spte share its bits."""
+        """`young` if there are huge sptes: one after another, since pages of one spte share its bits."""
         for entry, position in sorted(zip(index.tolist(), where.tolist(), strict=True), key=lambda pair: pair[1]):
             whole = self._whole(np.array([entry]))
             flags = self.table.flags[whole]
@@ -233,7 +233,7 @@ class Sptes:
         return answer, truth
 
     def _whole(self, index: Ints) -> Ints:
-        """The indices, with all of each huge spte that one of them belongs to; distinct where they were."""
+        """The indices, extended to all entries of their huge sptes; distinct if they were."""
         levels = (self.table.flags[index] & LEVEL_MASK) >> LEVEL_SHIFT
         if not levels.any():
             return index
@@ -254,7 +254,7 @@ class Sptes:
 
     def _hand_over(self, index: Ints) -> None:
         flags, pfns = self.table.flags[index], self.table.pfn[index]
-        # Without a dirty bit, what could be written counts as written.
+        # Without a dirty bit, a writable page counts as written.
         dirty = flags & (DIRTY if self.paging.dirty_bit else WRITABLE) != 0
         real = pfns > bits.ZERO_PFN
         self.frames.flags[pfns[dirty & real]] |= bits.FRAME_DIRTY
@@ -273,11 +273,11 @@ class Sptes:
         else:
             self.table.next[index] = self.rmap.head[heads]
             self.rmap.head[heads] = index
-        # An as_id fits in two bits of the gfn's top, so that an entry finds its own chain.
+        # The as_id is stored in two top bits of the gfn, so that an entry finds its own chain.
         self.table.gfn[index] = gfns | np.int64(as_id) << 60
 
     def _unchain(self, index: Ints) -> None:
-        """Take entries that map nothing any more off the chains of their gfns."""
+        """Remove entries that no longer map a frame from the chains of their gfns."""
         marked = self.table.gfn[index]
         for as_id in range(ADDRESS_SPACES):
             mine = marked >> 60 == as_id
@@ -288,7 +288,7 @@ class Sptes:
         self.table.gfn[index] = -1
 
     def _relink(self, heads: Ints) -> None:
-        """Leave on each chain only what maps something."""
+        """Remove entries without a frame from each chain."""
         left = np.zeros(len(heads), dtype=np.bool_)
         current = self.rmap.head[heads].astype(np.int64)
         walking = np.flatnonzero(current >= 0)

@@ -1,4 +1,4 @@
-"""What the faults of a VM read and change: its slots, its sptes, the host, and the questions asked of its strategy."""
+"""The state that the faults of a VM read and change: slots, sptes, the host, and the questions to its strategy."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ Vcpus = npt.NDArray[np.uint16]
 
 @dataclass
 class VmCounters:
-    """What the guest's accesses cost."""
+    """Counters of the guest's accesses."""
 
     accesses: int = 0
     exits: int = 0
-    """Every time the guest was left: faults, their retries, MMIO."""
+    """Exits from the guest: faults, their retries, MMIO."""
     faults: int = 0
     retries: int = 0
-    """Faults overtaken by an invalidation, often one that their own copy of the page caused."""
+    """Faults that were retried because of an invalidation, often one caused by their own copy of the page."""
     installed: int = 0
     prefetched: int = 0
     tracked: int = 0
-    """Faults on sptes that were kept to notice the access."""
+    """Faults on sptes that were kept non-present for access tracking."""
     mmio: int = 0
     mmio_known: int = 0
-    """MMIO exits that needed no lookup, since an spte remembered the hole."""
+    """MMIO exits without a lookup, because of an MMIO spte."""
     readonly_writes: int = 0
     bad: int = 0
     logged: int = 0
@@ -47,11 +47,11 @@ class VmCounters:
 
 
 class Mmu:
-    """The state of one VM that its faults work on. Faults one at a time (`vm.py`) and in batches (`batch.py`) share it.
+    """The state of one VM for its faults, which single faults (`vm.py`) and batches (`batch.py`) share.
 
     `roots` holds, for each page table, the address space that it maps and the windows of a guest's own table (None:
     each page is the gfn of its own number). `dirty` holds the dirty logs by slot number, `known_holes` the (as_id, gfn)
-    that an MMIO spte remembers.
+    with an MMIO spte.
     """
 
     def __init__(self, strategy: Strategy, host: Host, paging: Paging, recorder: Recorder) -> None:
@@ -72,7 +72,7 @@ class Mmu:
         return self.roots[space][0]
 
     def translate(self, space: int, pages: Ints) -> Ints:
-        """The gfns that pages of a table stand for. Raises UsageError for a page that the guest has not mapped."""
+        """The gfns of pages of a table. Raises UsageError for a page that the guest has not mapped."""
         windows = self.roots[space][1]
         if windows is None:
             return pages
@@ -85,7 +85,7 @@ class Mmu:
         return np.asarray(windows[at, 1] + offset)
 
     def ask(self, gfns: Ints, vcpus: Vcpus, as_id: int, expected: Ints) -> None:
-        """Look gfns up, and record it. Raises BrokenStrategy where an answer is wrong."""
+        """Look up gfns and record the lookups. Raises BrokenStrategy if an answer is wrong."""
         self.recorder.lookups(gfns, vcpus, as_id)
         if len(gfns) == 1:
             found = np.array([self.strategy.lookup_gfn(int(gfns[0]), as_id, int(vcpus[0]))])
@@ -95,7 +95,7 @@ class Mmu:
         if not np.array_equal(found, expected):
             at = int(np.argmax(found != expected))
             gfn, got, right = int(gfns[at]), int(found[at]), int(expected[at])
-            raise BrokenStrategy(f"{self.strategy.name} finds slot {got} for gfn {gfn:#x}; {right} holds it")
+            raise BrokenStrategy(f"{self.strategy.name} finds slot {got} for gfn {gfn:#x}; {right} contains it")
 
     def install(self, numbers: Ints, index: Ints, gfns: Ints, pfns: Ints, writable: Bools, writes: Bools) -> None:
         """Install 4 KiB sptes under the rules of their slots: read-only ones, and those with a dirty log."""

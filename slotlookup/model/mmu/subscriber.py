@@ -1,4 +1,4 @@
-"""KVM's mmu notifier callbacks: each asks the strategy which slots a range meets, then zaps or ages their sptes."""
+"""KVM's mmu notifier callbacks: each visits the slots that overlap a range, then zaps or ages their sptes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_CHANGES = np.zeros((0, 6), dtype=np.uint64)
 
 @dataclass
 class NotifierCounters:
-    """What the callbacks did. `visits` are questions asked of the strategy, `missed` those that met no slot."""
+    """Counters of the callbacks. `visits` are questions to the strategy, `missed` those without a slot."""
 
     visits: int = 0
     missed: int = 0
@@ -35,9 +35,9 @@ class NotifierCounters:
     aged: int = 0
     young: int = 0
     pinned: int = 0
-    """Called young, and so kept, although nothing had used them since they were last asked for."""
+    """Reported young, and therefore kept, although not used since the last query."""
     wrongly_evicted: int = 0
-    """Called old, and so unmapped, although the guest had used them since they were last asked for."""
+    """Reported old, and therefore unmapped, although the guest had used them since the last query."""
 
 
 class KvmNotifier(Subscriber):
@@ -87,7 +87,7 @@ class KvmNotifier(Subscriber):
         going = np.ones(len(pages), dtype=np.bool_) if force else ~(found | young)
         self.counters.pinned += int(np.count_nonzero(found & ~truth & ~young & ~going))
         self.counters.wrongly_evicted += int(np.count_nonzero(truth & going))
-        # One page after the other: its ageing, then where it goes its invalidation.
+        # One page after another: its ageing, then its invalidation if it is evicted.
         times = 1 + going * (1 + self.era.end_looks_up)
         asked = np.repeat(pages, times)
         self._record(asked)
@@ -129,13 +129,13 @@ class KvmNotifier(Subscriber):
         return young, truth
 
     def _invalidated(self, pages: Ints, numbers: Ints, where: Ints) -> None:
-        """Pages were invalidated one after the other; slots `numbers` were met at positions `where` of `pages`."""
+        """Pages were invalidated one after another; slots `numbers` were found at positions `where` of `pages`."""
         self.counters.invalidations += len(pages)
         for as_id, gfns, _ in self._by_space(pages, numbers, where):
             self.counters.zapped += self.sptes.zap(as_id, gfns)
         met = where[_firsts(where)]
         if len(met):
-            # Begin, range and end of each at once: the last range stays behind, as it does in the kernel.
+            # Begin, range and end of each at once: the last range remains set, as in the kernel.
             self.state.seq += len(met)
             if not self.state.in_progress:
                 last = where == met[-1]
@@ -146,7 +146,7 @@ class KvmNotifier(Subscriber):
                 self.state.add_range(int(gfns.min()), int(gfns.max()) + 1)
 
     def _by_space(self, pages: Ints, numbers: Ints, where: Ints) -> list[tuple[int, Ints, Ints]]:
-        """Of slots met: address space, distinct gfns, and the position in `pages` of each."""
+        """For the slots found: address space, distinct gfns, and the position in `pages` of each."""
         found = []
         gfns = self.slots.base[numbers] + pages[where] - self.slots.hva_page[numbers]
         for as_id in range(ADDRESS_SPACES):
@@ -176,7 +176,7 @@ class KvmNotifier(Subscriber):
         self.counters.visits += len(pages)
 
     def _ask(self, pages: Ints) -> tuple[Ints, Ints]:
-        """The slots that each page meets: their numbers, and the position of the page."""
+        """The slots of each page: their numbers, and the position of the page."""
         if not len(pages):
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         starts = pages.astype(np.uint64) << np.uint64(PAGE_SHIFT)
@@ -187,7 +187,7 @@ class KvmNotifier(Subscriber):
         if len(numbers):
             at = pages[where] - self.slots.hva_page[numbers]
             if (at < 0).any() or (at >= self.slots.npages[numbers]).any():
-                raise BrokenStrategy(f"{self.strategy.name} visits a slot that does not meet the range asked for")
+                raise BrokenStrategy(f"{self.strategy.name} visits a slot that does not overlap the range")
             if len(numbers) > len(pages):
                 order = np.lexsort((numbers, where))
                 numbers, where = numbers[order], where[order]
@@ -195,7 +195,7 @@ class KvmNotifier(Subscriber):
 
 
 def _firsts(where: Ints) -> Bools:
-    """Which of a rising sequence's elements differ from the one before."""
+    """Which elements of an ascending sequence differ from the previous one."""
     firsts = np.ones(len(where), dtype=np.bool_)
     np.not_equal(where[1:], where[:-1], out=firsts[1:])
     return firsts
