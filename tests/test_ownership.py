@@ -86,7 +86,7 @@ def test_threads_are_chosen_by_id_or_name(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match=r"no event is from a selected thread.*CPU 0/KVM-11"):
         imported(tmp_path, MACHINE, Chosen(frozenset([77])))
     _, summary = imported(tmp_path, MACHINE, Chosen(frozenset([10])))
-    assert any("those that fault are CPU 0/KVM-11" in remark for remark in summary.files[0].remarks)
+    assert any("the faulting threads are CPU 0/KVM-11" in remark for remark in summary.files[0].remarks)
 
 
 def test_without_faults_only_calls_of_its_own_are_kept_outside_its_slots(tmp_path: Path) -> None:
