@@ -40,8 +40,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f".commands.{COMMANDS[cmd_name][0]}", __package__)
-        found = getattr(module, "commands", {}).get(cmd_name) or module.command
-        assert isinstance(found, click.Command)
+        found: click.Command = getattr(module, "commands", {}).get(cmd_name) or module.command
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

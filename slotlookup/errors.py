@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INCOMPARABLE = 4
+
+_T = TypeVar("_T")
 
 
 class SlotlookupError(Exception):
@@ -117,3 +120,10 @@ class GfnOverlap(RegionError):
 
 class OutOfHostMemory(SlotlookupError):
     """The modelled host has no free frame and none that it could reclaim."""
+
+
+def present(value: _T | None, what: str) -> _T:
+    """`value`, which only a fault in slotlookup can make None. Raises RuntimeError then, also under `python -O`."""
+    if value is None:
+        raise RuntimeError(f"slotlookup has a fault: {what} is missing")
+    return value

@@ -283,9 +283,9 @@ def describe(text: str) -> Description:
         return Description(text, spec, foreign.capabilities(spec, files), roles, lacking, foreign.note_of(files))
     if isinstance(gfn, NativeStructure) and isinstance(hva, NativeStructure):
         return Description(text, spec, native.capabilities(spec, (gfn, hva)), roles, lacking, "")
-    assert isinstance(gfn, PythonStructure) and isinstance(hva, PythonStructure)
-    note = "" if lacking else python.note_of((gfn, hva))
-    return Description(text, spec, python.capabilities((gfn, hva)), roles, lacking, note)
+    pair = _python_pair(gfn, hva)
+    note = "" if lacking else python.note_of(pair)
+    return Description(text, spec, python.capabilities(pair), roles, lacking, note)
 
 
 def describe_available(text: str) -> Description:
@@ -306,6 +306,12 @@ def _files(*structures: Structure | FileStructure) -> list[FileStructure]:
     return [structure for structure in dict.fromkeys(structures) if isinstance(structure, FileStructure)]
 
 
+def _python_pair(*structures: Structure | FileStructure) -> tuple[PythonStructure, PythonStructure]:
+    """Both structures, if neither comes from a file and not both are native: no spec mixes families."""
+    gfn, hva = (structure for structure in structures if isinstance(structure, PythonStructure))
+    return gfn, hva
+
+
 def make_strategy(
     text: str, *, counted: bool = False, placement: str = Placement.PACKED, seed: int = 0, patience: float = PATIENCE
 ) -> Strategy:
@@ -323,5 +329,4 @@ def make_strategy(
         )
     if isinstance(gfn, NativeStructure) and isinstance(hva, NativeStructure):
         return native.NativeStrategy(text, spec, (gfn, hva), counted=counted, placement=placement, seed=seed)
-    assert isinstance(gfn, PythonStructure) and isinstance(hva, PythonStructure)
-    return python.PythonStrategy(text, spec, (gfn, hva), counted=counted)
+    return python.PythonStrategy(text, spec, _python_pair(gfn, hva), counted=counted)

@@ -137,7 +137,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise AssertionError if an invariant of a structure does not hold."""
+        """Raise BrokenStrategy, or AssertionError in native code, if an invariant of a structure does not hold."""
 
     @abstractmethod
     def bytes(self) -> int | None:

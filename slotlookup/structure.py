@@ -93,7 +93,10 @@ class RangeIndex(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise AssertionError if an invariant of the structure does not hold."""
+        """Raise BrokenStrategy if an invariant does not hold. Do not use `assert`, which `python -O` leaves out.
+
+        A library's own check may raise AssertionError.
+        """
 
     def settle(self) -> None:  # noqa: B027
         """Do the work that changes have deferred: for structures that are built in one step. Called after every change.

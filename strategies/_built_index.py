@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from slotlookup.address import HOLE
+from slotlookup.errors import BrokenStrategy
 from slotlookup.structure import RangeIndex
 
 
@@ -61,7 +62,8 @@ class BuiltIndex(RangeIndex):
     def check(self) -> None:
         if self._built is not None:
             built = {number: (start, last) for start, last, number in self.ask(self._built, 0, self.limit)}
-            assert built == self._held, f"{self.name}: the built index differs from the ranges from which it was built"
+            if built != self._held:
+                raise BrokenStrategy(f"{self.name}: the built index differs from the ranges from which it was built")
 
     def __len__(self) -> int:
         return len(self._held)

@@ -27,6 +27,7 @@ from collections.abc import Iterable
 import bintrees
 
 from slotlookup.address import HOLE
+from slotlookup.errors import BrokenStrategy
 from slotlookup.structure import Costs, PythonStructure, RangeIndex
 
 
@@ -79,13 +80,17 @@ class RedBlackTreeIndex(RangeIndex):
         held = 0
         before = -1
         for start, here in self._tree.items():
-            assert start > before, "py-bintrees: starts ascend"
-            assert here, f"py-bintrees: no range begins at {start:#x}, but it is in the tree"
+            if start <= before:
+                raise BrokenStrategy("py-bintrees: the starts do not ascend")
+            if not here:
+                raise BrokenStrategy(f"py-bintrees: no range begins at {start:#x}, but it is in the tree")
             for last, _ in here:
-                assert 0 <= last - start <= self._longest, "py-bintrees: a range is longer than `longest`"
+                if not 0 <= last - start <= self._longest:
+                    raise BrokenStrategy("py-bintrees: a range is empty or longer than `longest`")
             before = start
             held += len(here)
-        assert held == self._size, f"py-bintrees: the tree holds {held} ranges instead of {self._size}"
+        if held != self._size:
+            raise BrokenStrategy(f"py-bintrees: the tree holds {held} ranges instead of {self._size}")
 
     def __len__(self) -> int:
         return self._size

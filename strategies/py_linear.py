@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from slotlookup.address import HOLE
+from slotlookup.errors import BrokenStrategy
 from slotlookup.structure import Costs, PythonStructure, RangeIndex
 
 
@@ -45,9 +46,11 @@ class ListIndex(RangeIndex):
 
     def check(self) -> None:
         for start, last, _ in self._ranges:
-            assert start <= last, f"py-linear: the range [{start:#x}, {last:#x}] is empty"
+            if start > last:
+                raise BrokenStrategy(f"py-linear: the range [{start:#x}, {last:#x}] is empty")
         numbers = [number for _, _, number in self._ranges]
-        assert len(numbers) == len(set(numbers)), "py-linear: a slot is in the list twice"
+        if len(numbers) != len(set(numbers)):
+            raise BrokenStrategy("py-linear: a slot is in the list twice")
 
     def __len__(self) -> int:
         return len(self._ranges)

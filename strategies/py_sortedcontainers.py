@@ -28,6 +28,7 @@ from operator import itemgetter
 from sortedcontainers import SortedKeyList
 
 from slotlookup.address import HOLE
+from slotlookup.errors import BrokenStrategy
 from slotlookup.structure import Costs, PythonStructure, RangeIndex
 
 
@@ -62,8 +63,10 @@ class SortedKeyListIndex(RangeIndex):
     def check(self) -> None:
         self._ranges._check()
         for start, last, _ in self._ranges:
-            assert start <= last, f"py-sortedcontainers: the range [{start:#x}, {last:#x}] is empty"
-            assert last - start <= self._longest, "py-sortedcontainers: a range is longer than `longest`"
+            if start > last:
+                raise BrokenStrategy(f"py-sortedcontainers: the range [{start:#x}, {last:#x}] is empty")
+            if last - start > self._longest:
+                raise BrokenStrategy("py-sortedcontainers: a range is longer than `longest`")
 
     def __len__(self) -> int:
         return len(self._ranges)

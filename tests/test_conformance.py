@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,6 +168,31 @@ def test_a_planted_bug_is_caught_by_random_operations(bug: type[Strategy]) -> No
     assert [name for name in failed if name.startswith("workout")]
 
 
+WITHOUT_ASSERTS = """
+import sys
+from planted_bugs import BUGS, EndBelongs, Plain
+from slotlookup.conformance.checks import run
+
+print("optimize", sys.flags.optimize)
+for bug, check in BUGS:
+    if check not in [failure.check for failure in run(bug, rounds=0)]:
+        print(bug.__name__)
+if [failure.check for failure in run(Plain, make_counted=EndBelongs, rounds=0)] != ["counted"]:
+    print("a counting instance with other answers")
+"""
+
+
+def test_planted_bugs_are_caught_without_asserts() -> None:
+    done = subprocess.run(
+        [sys.executable, "-O", "-c", WITHOUT_ASSERTS],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("optimize 1\n", 0), done.stderr
+
+
 def test_a_failure_is_cut_down_to_what_it_takes() -> None:
     """A stale cache takes a slot, a lookup (among the edges asked for after creation), and its removal."""
     with pytest.raises(Disagreement) as caught:
@@ -218,13 +245,13 @@ NONE = Counters(None, None, None, None)
 def test_wrong_counters_are_caught(
     claimed: tuple[Count, ...], given: Counters, after: Counters, complaint: str
 ) -> None:
-    with pytest.raises(AssertionError, match=complaint):
+    with pytest.raises(BrokenStrategy, match=complaint):
         conformance.check_counted(Plain, counting(claimed, given, after))
 
 
 def test_a_timed_instance_that_counts_is_caught() -> None:
     counts = Counters(None, 1, None, None)
-    with pytest.raises(AssertionError, match="not made to count"):
+    with pytest.raises(BrokenStrategy, match="not made to count"):
         conformance.check_counted(counting((), counts, counts), Plain)
 
 

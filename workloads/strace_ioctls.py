@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from slotlookup.errors import present
 from slotlookup.recordings.importing import Importer, Recording, Source
 from slotlookup.trace import slot_events
 
@@ -76,8 +77,7 @@ class _Reader:
         if not text.strip() or text.startswith("#"):
             counted["comment lines" if text.strip() else "blank lines"] += 1
             return
-        prefix = _PREFIX.match(text)
-        assert prefix is not None
+        prefix = present(_PREFIX.match(text), "a prefix, which may be empty,")
         body = text[prefix.end() :]
         pid = prefix["pid"] or prefix["bare"] or ""
         self._in_order(number, prefix["time"])

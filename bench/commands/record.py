@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from slotlookup.errors import InputFileError, UsageError
+from slotlookup.errors import InputFileError, UsageError, present
 from slotlookup.recordings.importing import LARGEST_TEXT, Recording
 from slotlookup.recordings.ownership import Chosen
 from slotlookup.recordings.recordings import put_together, read_recording
@@ -178,8 +178,9 @@ def _demo(recorder: Instance, events: Path, seconds: float, stop: Stop) -> Runni
         arguments = [sys.executable, "-I", str(script), str(marks), str(seconds)]
         _tell("recording a guest that touches memory while its host drops pages", seconds)
         process = follow(recorder, events, lambda: Command(arguments, (marks,), quiet=True), seconds * 3 + 10, stop)
-    assert isinstance(process, Command) and process.process.stdout is not None
-    with process.process.stdout as pipe:
+    if not isinstance(process, Command):
+        raise TypeError("the built-in guest is not a command of ours")
+    with present(process.process.stdout, "the guest's output") as pipe:
         said = pipe.read()
     if not said:
         if stop.asked:

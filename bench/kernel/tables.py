@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from slotlookup.errors import present
+
 from ..results.statistics import Interval, median, median_interval
 from ..results.verdict import significant
 from .figures import GOAL, HOWS, Lookups, Marginal, Measurement, Row, row_of, rows
@@ -68,8 +70,7 @@ def _cells(row: Row, wide: bool) -> list[str | Text]:
     cells: list[str | Text] = [_with_span(row.kernel, wide)]
     for how in HOWS:
         compared = row.compared(how)
-        found = compared.fidelity
-        assert found is not None, "of one slot there is no row"
+        found = present(compared.fidelity, "the fidelity of a row of several slots")
         style = STYLES.get(found.verdict, "dim")
         cells.append(_with_span(compared, wide))
         cells.append(Text("" if found.ratio is None else f"{found.ratio:.2f}", style=style))

@@ -18,7 +18,7 @@ import _slotlookup_native as native
 import numpy as np
 
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
-from slotlookup.errors import BrokenStrategy
+from slotlookup.errors import BrokenStrategy, present
 from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import LOG_DIRTY_PAGES
 from slotlookup.registry import make_strategy
@@ -82,7 +82,8 @@ class Worker:
         self.vm.set(regions(creations))
         spent = monotonic() - started
         strategy = make_strategy(STRATEGY, placement=PLACEMENT, seed=seed)
-        assert isinstance(strategy, NativeStrategy)
+        if not isinstance(strategy, NativeStrategy):
+            raise TypeError(f"{STRATEGY} is not a native strategy")
         strategy.load_table(creations)
         self.calls = native.KernelCalls(strategy.native, numbers_in_order(creations))
         return spent
@@ -104,12 +105,13 @@ class Worker:
     def _time_gfns(self, block: Block, pages: Words) -> list[int]:
         gfns = pages + np.uint64(BASE_GFN)
         if block.how in ("kernel", "bare"):
-            assert self.vm is not None
-            return self.vm.time_lookups(gfns << np.uint64(PAGE_SHIFT), block.how == "kernel")
-        assert self.calls is not None
+            return present(self.vm, "the kernel's VM").time_lookups(
+                gfns << np.uint64(PAGE_SHIFT), block.how == "kernel"
+            )
+        calls = present(self.calls, "the strategy to time")
         if block.how == "called":
-            return self.calls.time_gfns(gfns, BATCHES[1], DISPLACED["gfn"])
-        spent, checksum = self.calls.replay_gfns(gfns, BATCHES[1])
+            return calls.time_gfns(gfns, BATCHES[1], DISPLACED["gfn"])
+        spent, checksum = calls.replay_gfns(gfns, BATCHES[1])
         self._require(checksum, expected_checksum(pages, 1, self.layout))
         return spent
 
@@ -119,11 +121,11 @@ class Worker:
         ends = starts + np.uint64(length * PAGE_SIZE)
         if block.how == "kernel":
             return self.memory.time_drops(starts, ends, BATCHES[length])
-        assert self.calls is not None
+        calls = present(self.calls, "the strategy to time")
         if block.how == "called":
-            return self.calls.time_hvas(starts, ends, BATCHES[length], DISPLACED["hva"])
+            return calls.time_hvas(starts, ends, BATCHES[length], DISPLACED["hva"])
         # invalidate_range_start searches, and so does invalidate_range_end.
-        spent, checksum = self.calls.replay_hvas(np.repeat(starts, 2), np.repeat(ends, 2), 2 * BATCHES[length])
+        spent, checksum = calls.replay_hvas(np.repeat(starts, 2), np.repeat(ends, 2), 2 * BATCHES[length])
         self._require(checksum, 2 * expected_checksum(pages, length, self.layout))
         return spent
 
@@ -138,10 +140,10 @@ class Worker:
 
         Where the VM has as many slots as it may have, the last one makes room first.
         """
-        assert self.vm is not None
-        number = min(self.layout.slots, self.vm.most_slots - 1)
+        vm = present(self.vm, "the kernel's VM")
+        number = min(self.layout.slots, vm.most_slots - 1)
         if number < self.layout.slots:
-            self.vm.set(np.array([[number, 0, 0, 0, 0]], dtype=np.uint64))
+            vm.set(np.array([[number, 0, 0, 0, 0]], dtype=np.uint64))
         spare = native.SlotMemory(PAGE_SIZE * 4)
         spent: dict[str, list[int]] = {name: [] for name in CHANGES}
         first = (BASE_GFN + REGION_PAGES) << PAGE_SHIFT
@@ -154,7 +156,7 @@ class Worker:
                 ("delete", 0, first + PAGE_SIZE, 0),
             ):
                 call = np.array([[number, flags, gpa, size, spare.hva]], dtype=np.uint64)
-                spent[name] += self.vm.time_set(call)
+                spent[name] += vm.time_set(call)
         return spent
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slotlookup.address import Hva
-from slotlookup.errors import UsageError
+from slotlookup.errors import UsageError, present
 from slotlookup.memslots import Memslot
 from slotlookup.recordings.importing import Recording
 from slotlookup.recordings.recordings import read_recording
@@ -49,8 +49,8 @@ def slots_of(monitor: Monitor, scratch: Path) -> Recording:
     """
     scratch.write_text(monitor.human("info mtree -f").replace("\r\n", "\n"))
     recording = read_recording(scratch)
-    assert recording.table is not None
-    recording.table = tuple(_placed(monitor, slot) for slot in recording.table)
+    table = present(recording.table, "the slot table of `info mtree -f`")
+    recording.table = tuple(_placed(monitor, slot) for slot in table)
     recording.hva_recorded = True
     recording.form = "info mtree -f and gpa2hva"
     recording.remarks = [remark for remark in recording.remarks if "constructed" not in remark]

@@ -186,16 +186,18 @@ def instance(buffer_kb: int) -> Iterator[Instance]:
     tracefs = find_tracefs()
     remove_stale(tracefs)
     path = tracefs / "instances" / name_of(os.getpid())
+    # Its input ends with this process.
+    until, ours = os.pipe()
     guard = subprocess.Popen(
         [sys.executable, "-I", "-S", Path(__file__).with_name("guard.py"), path],
-        stdin=subprocess.PIPE,
+        stdin=until,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         # Ctrl-C at the terminal is for us alone.
         start_new_session=True,
         cwd="/",
     )
-    assert guard.stdin is not None
+    os.close(until)
     try:
         try:
             path.mkdir()
@@ -207,7 +209,7 @@ def instance(buffer_kb: int) -> Iterator[Instance]:
             if not remove_instance(path):
                 raise UsageError(f"{path} cannot be removed; remove it: rmdir {path}")
     finally:
-        guard.stdin.close()
+        os.close(ours)
         guard.wait()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from slotlookup.errors import Incomparable
+from slotlookup.errors import Incomparable, present
 from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation, TimingMode
 
@@ -110,11 +110,12 @@ class Shift:
         if (
             self.ratio is None
             or not self.blocks_apart
-            or None in (self.old.low, self.old.high, self.new.low, self.new.high)
+            or self.old.low is None
+            or self.old.high is None
+            or self.new.low is None
+            or self.new.high is None
         ):
             return None
-        assert self.old.low is not None and self.old.high is not None
-        assert self.new.low is not None and self.new.high is not None
         if self.new.low > self.old.high and self.ratio >= 1 + self.least:
             return "slower"
         if self.new.high < self.old.low and self.old.median / self.new.median >= 1 + self.least:
@@ -281,8 +282,7 @@ def _compare_rows(
     effect: float,
     left_out: dict[str, list[Difference]],
 ) -> StrategyChange:
-    row = new or old
-    assert row is not None
+    row = present(new or old, "the strategy's row in either result")
     state = _state(old, new)
     change = StrategyChange(
         row.strategy, row.family, state, (old.spec if old is not None else None, new.spec if new is not None else None)

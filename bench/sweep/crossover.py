@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from slotlookup.errors import present
+
 from ..results.statistics import Interval
 from ..results.verdict import enumerated
 
@@ -124,13 +126,14 @@ def _log(ratio: float) -> float:
 def _first_root(x: Sequence[float], y: Sequence[float | None]) -> float:
     """Where the line through the points first reaches 0 from below; an unknown point may already be at 0."""
     for k in range(1, len(x)):
-        here, there = y[k - 1], y[k]
-        assert here is not None and here < 0
+        here, there = present(y[k - 1], "the point before"), y[k]
+        if here >= 0:
+            raise RuntimeError("the line does not begin below 0")
         if there is None:
             return x[k - 1]
         if there >= 0:
             return x[k - 1] + (x[k] - x[k - 1]) * here / (here - there)
-    raise AssertionError("the line does not reach 0")
+    raise RuntimeError("the line does not reach 0")
 
 
 def _last_root(x: Sequence[float], y: Sequence[float | None]) -> float:

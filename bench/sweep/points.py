@@ -131,7 +131,8 @@ def sweep_in_parallel(
 
     Raises SlotlookupError where a point failed or its process was killed; the others' points are kept.
     """
-    assert options.counts_only, "times are never taken in parallel"
+    if not options.counts_only:
+        raise ValueError("times are never taken in parallel")
     missing = [n for n in wanted if n not in points]
     # Forked, a process would inherit the thread that draws the progress bar.
     context = multiprocessing.get_context("spawn")

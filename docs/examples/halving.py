@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 
+from slotlookup.errors import BrokenStrategy
 from slotlookup.structure import RangeIndex
 
 
@@ -43,7 +44,8 @@ class Halving(RangeIndex):
         return [number for slot_last, number in self._rest[:end] if slot_last >= start]
 
     def check(self) -> None:
-        assert self._starts == sorted(self._starts), "the starts do not ascend"
+        if self._starts != sorted(self._starts):
+            raise BrokenStrategy("the starts do not ascend")
 
     def __len__(self) -> int:
         return len(self._starts)

@@ -1,7 +1,8 @@
 """The conformance suite: the answers and invariants required of every strategy, shipped or third-party.
 
-A check makes strategies with the given `make` and raises AssertionError or BrokenStrategy if one is wrong. Most checks
-are scripts that run on the strategy and on the model of `slotlookup.conformance.tandem`.
+A check makes strategies with the given `make` and raises BrokenStrategy if one is wrong. None uses `assert`, which
+`python -O` leaves out. Most checks are scripts that run on the strategy and on the model of
+`slotlookup.conformance.tandem`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from slotlookup.conformance.tandem import (
     HVA,
     TOP,
     Make,
+    Model,
     Operation,
     Tandem,
     create,
@@ -31,10 +33,10 @@ from slotlookup.conformance.tandem import (
     play,
     workout,
 )
-from slotlookup.errors import BrokenStrategy, DeadStrategy
-from slotlookup.memslots import ADDRESS_SPACES, USER_ADDRESS_LIMIT, USER_SLOTS
+from slotlookup.errors import BrokenStrategy, DeadStrategy, present
+from slotlookup.memslots import ADDRESS_SPACES, USER_ADDRESS_LIMIT, USER_SLOTS, SlotChange
 from slotlookup.strategy import Counters
-from slotlookup.stream import GfnStream, HvaStream, Timeline, change_table, one_segment
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Timeline, change_table, one_segment
 from slotlookup.vocabulary import UpdateDiscipline
 
 SECOND = 1 << 16
@@ -314,6 +316,24 @@ _script(
 )
 
 
+def _require(holds: bool, complaint: str) -> None:
+    """Raise BrokenStrategy with `complaint` if `holds` is false, also under `python -O`."""
+    if not holds:
+        raise BrokenStrategy(complaint)
+
+
+def _require_visits(given: HvaAnswers, right: list[list[int]], where: str) -> None:
+    """Require that a batch of visits meets `right`, the ascending slots of each visit, in any order."""
+    _require(given.counts.tolist() == [len(met) for met in right], f"answer_hvas{where} gives wrong counts")
+    numbers = [number for met in right for number in met]
+    _require(given.ordered().numbers.tolist() == numbers, f"answer_hvas{where} gives wrong slots")
+
+
+def _change(model: Model, step: Operation) -> SlotChange:
+    """The slot change of a step; the rules of KVM accept the steps of all checks."""
+    return present(model.change(step), f"the slot change of {step}")
+
+
 def _populated(make: Make, seed: int = 7) -> Tandem:
     tandem = Tandem(make)
     tandem.play(workout(seed, 80))
@@ -329,18 +349,18 @@ def _batches(make: Make) -> None:
     for as_id in range(ADDRESS_SPACES):
         line = Timeline(one_segment(len(points), as_id), change_table([]))
         found = strategy.answer_gfns(gfn_stream(points, line)).tolist()
-        assert found == [model.gfn(point, as_id) for point in points], f"answer_gfns of address space {as_id}: {found}"
-        assert found == [strategy.lookup_gfn(point, as_id) for point in points]
+        right = [model.gfn(point, as_id) for point in points]
+        _require(found == right, f"answer_gfns of address space {as_id} gave {found}; {right} is right")
+        singly = [strategy.lookup_gfn(point, as_id) for point in points]
+        _require(found == singly, f"answer_gfns of address space {as_id} gave {found}, but lookup_gfn {singly}")
     ranges = [(page(n), page(n) + size) for n in range(-2, 70) for size in (1, PAGE_SIZE, 50 * PAGE_SIZE)]
     ranges.append((0, TOP))
     given = strategy.answer_hvas(hva_stream(ranges))
-    right = [model.hva(*range_) for range_ in ranges]
-    assert given.counts.tolist() == [len(met) for met in right], "answer_hvas: wrong counts"
-    assert given.ordered().numbers.tolist() == [number for met in right for number in met], "answer_hvas: wrong slots"
+    _require_visits(given, [model.hva(*range_) for range_ in ranges], "")
     one_by_one = [number for range_ in ranges for number in strategy.visit_hva(*range_)]
-    assert given.numbers.tolist() == one_by_one, "answer_hvas gives another order than visit_hva"
-    assert len(strategy.answer_gfns(gfn_stream([]))) == 0, "an empty batch has answers"
-    assert len(strategy.answer_hvas(hva_stream([])).counts) == 0, "an empty batch has answers"
+    _require(given.numbers.tolist() == one_by_one, "answer_hvas gives another order than visit_hva")
+    _require(len(strategy.answer_gfns(gfn_stream([]))) == 0, "an empty batch has answers")
+    _require(len(strategy.answer_hvas(hva_stream([])).counts) == 0, "an empty batch has answers")
 
 
 @_check("a batch of many vCPUs has the same answers as its questions one by one, also between changes")
@@ -353,8 +373,7 @@ def _vcpus_of_a_batch(make: Make) -> None:
     changes, right, segments = [], [], []
     for step in [None, *steps]:
         if step is not None:
-            change = model.change(step)
-            assert change is not None
+            change = _change(model, step)
             changes.append(change)
             model.follow(change)
         right += [model.gfn(point, 0) for point in points]
@@ -362,7 +381,7 @@ def _vcpus_of_a_batch(make: Make) -> None:
     line = Timeline(np.array(segments, dtype=np.uint64), change_table(changes))
     asked = np.array(points * len(segments), dtype=np.uint64)
     found = strategy.answer_gfns(GfnStream(asked, line, np.tile(vcpus, len(segments)))).tolist()
-    assert found == right, f"answer_gfns with vCPUs {VCPUS} gave {found}; {right} is right"
+    _require(found == right, f"answer_gfns with vCPUs {VCPUS} gave {found}; {right} is right")
 
 
 @_check("a stream's slot changes take place between its segments, none of them after the last")
@@ -381,25 +400,21 @@ def _timelines(make: Make) -> None:
     segments: list[tuple[int, int, int]] = []
     for step in [None, *steps]:
         if step is not None:
-            change = model.change(step)
-            assert change is not None
+            change = _change(model, step)
             changes.append(change)
             model.follow(change)
         for as_id in range(ADDRESS_SPACES):
             gfns += [model.gfn(point, as_id) for point in points]
             hvas += [model.hva(*range_) for range_ in ranges]
             segments.append((len(segments) + 1, as_id, len(changes)))
-    behind = model.change(create(200, 0x9000, 1, HVA))  # after the last segment
-    assert behind is not None
+    behind = _change(model, create(200, 0x9000, 1, HVA))  # after the last segment
     table = change_table([*changes, behind])
     line = Timeline(np.array([(end * len(points), *row) for end, *row in segments], dtype=np.uint64), table)
     found = strategy.answer_gfns(gfn_stream(points * len(segments), line)).tolist()
-    assert found == gfns, f"answer_gfns along a timeline gave {found}; {gfns} is right"
+    _require(found == gfns, f"answer_gfns along a timeline gave {found}; {gfns} is right")
     tandem.ask_everything()  # the last change of the segments deleted the slot, so the same stream can run again
     line = Timeline(np.array([(end * len(ranges), *row) for end, *row in segments], dtype=np.uint64), table)
-    given = strategy.answer_hvas(hva_stream(ranges * len(segments), line)).ordered()
-    assert given.counts.tolist() == [len(met) for met in hvas], "answer_hvas along a timeline: wrong counts"
-    assert given.numbers.tolist() == [number for met in hvas for number in met], "answer_hvas: wrong slots"
+    _require_visits(strategy.answer_hvas(hva_stream(ranges * len(segments), line)), hvas, " along a timeline")
     tandem.ask_everything()
     strategy.check()
 
@@ -412,8 +427,7 @@ def _update_discipline(make: Make) -> None:
         tandem.play([create(0, 0, 8, page(0)), create(1, 0x100, 8, page(6)), create(SECOND, 0x100, 8, page(6))])
         strategy, model = tandem.strategy, tandem.model
         tandem.ask(0x104, 0)  # so that a cache contains the slot that changes
-        change = model.change(step)
-        assert change is not None
+        change = _change(model, step)
         for phase in ("staged", "published"):
             if phase == "staged":
                 strategy.stage(change)
@@ -443,19 +457,19 @@ def check_counted(make: Make, make_counted: Make, seed: int = 0) -> None:
         tandem.play([create(0x3000, 0x1_0000, 1, HVA)])
     for start in range(HVA, HVA + 64 * PAGE_SIZE, PAGE_SIZE):
         ours, theirs = plain.strategy.visit_hva(start, start + 1), counted.strategy.visit_hva(start, start + 1)
-        assert ours == theirs, f"the counting instance visits {start:#x} in another order: {theirs} for {ours}"
+        _require(ours == theirs, f"the counting instance visits {start:#x} in another order: {theirs} for {ours}")
     nothing = Counters(None, None, None, None)
-    assert plain.strategy.counters() == nothing, "a strategy that was not made to count gives counters"
+    _require(plain.strategy.counters() == nothing, "a strategy that was not made to count gives counters")
     given = counted.strategy.counters()
     for name in Counters.__slots__:
         value = getattr(given, name)
         if name in counted.strategy.capabilities.counts:
-            assert value is not None and value > 0, f"the counter {name} is declared but is {value} after lookups"
+            _require(bool(value), f"the counter {name} is declared but is {value} after lookups")
         else:
-            assert value is None, f"the counter {name} is not declared but is {value}"
+            _require(value is None, f"the counter {name} is not declared but is {value}")
     counted.strategy.reset_counters()
     after = counted.strategy.counters()
-    assert all(getattr(after, name) in (None, 0) for name in Counters.__slots__), f"a reset leaves {after}"
+    _require(all(getattr(after, name) in (None, 0) for name in Counters.__slots__), f"a reset leaves {after}")
 
 
 def run(make: Make, seed: int = 0, *, make_counted: Make | None = None, rounds: int = 4) -> list[Failure]:

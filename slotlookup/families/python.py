@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from slotlookup.address import ADDRESS_LIMIT, HOLE
-from slotlookup.errors import BeyondLimit
+from slotlookup.errors import BeyondLimit, BrokenStrategy
 from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, Strategy
@@ -172,7 +172,8 @@ class PythonStrategy(Strategy):
             held = sum(1 for slot in self._slots.values() if slot.as_id == as_id)
             for index in (self._gfn[as_id], self._hva[as_id]):
                 index.check()
-                assert len(index) == held, f"the structure holds {len(index)} ranges of {held} slots"
+                if len(index) != held:
+                    raise BrokenStrategy(f"the structure holds {len(index)} ranges of {held} slots")
 
     def bytes(self) -> None:
         return None

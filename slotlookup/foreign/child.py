@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlookup.conformance.tandem import FAILURES
-from slotlookup.errors import BrokenStrategy
+from slotlookup.errors import BrokenStrategy, SpecError
 from slotlookup.families.native import HOT, Mode, NativeStrategy
 from slotlookup.families.python import PythonStrategy
 from slotlookup.foreign.parent import BEAT_AT, Piece, Recipe
@@ -214,7 +214,8 @@ class Child:
         from slotlookup.registry import structures
 
         found = structures()[name]
-        assert isinstance(found, PythonStructure)
+        if not isinstance(found, PythonStructure):
+            raise SpecError(f"{name} is not a Python structure and cannot be combined with one")
         return found
 
     def overhead(self) -> tuple[float, float]:
@@ -377,7 +378,7 @@ class Child:
         """The structures' own checks."""
         try:
             self._strategy(made).check()
-        except AssertionError as error:
+        except (AssertionError, BrokenStrategy) as error:
             raise BrokenStrategy(f"{self._label} failed its own check: {' '.join(str(error).split())}") from None
 
     def bytes(self, made: int) -> int | None:

@@ -22,7 +22,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import numpy.typing as npt
 
-from slotlookup.errors import InputFileError
+from slotlookup.errors import InputFileError, present
 from slotlookup.memslots import Memslot
 from slotlookup.recordings.importing import Origins, Recording, Thread
 from slotlookup.trace import EventKind
@@ -88,8 +88,7 @@ def claim(recording: Recording, slots: Sequence[Memslot], chosen: Chosen) -> Cla
     Raises InputFileError if there are several VMs and the rules do not decide, or if the selected threads have no
     events.
     """
-    origins = recording.origins
-    assert origins is not None
+    origins = present(recording.origins, "the origin of the events")
     events = recording.events
     gfns = Ranges((s.base_gfn, s.base_gfn + s.npages) for s in slots)
     hvas = Ranges((s.userspace_addr, s.userspace_addr + s.size) for s in slots)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlookup.address import HOLE
-from slotlookup.errors import InputFileError, RegionError, UnknownSlot, UsageError
+from slotlookup.errors import InputFileError, RegionError, UnknownSlot, UsageError, present
 from slotlookup.memslots import ChangeKind, Memslot, Memslots
 from slotlookup.oracle import expected_gfns
 from slotlookup.recordings.importing import HEAD, Importer, Recording, Source, open_source
@@ -156,11 +156,10 @@ def _play(recording: Recording) -> _Part:
             )
         return InputFileError(recording.path, line, f"recorded as successful, but KVM refuses it: {error}")
 
-    part = _Part(recording, Memslots())
+    part = _Part(recording, slots := Memslots())
     kinds = [0] * len(ChangeKind)
-    assert part.final is not None
     # The changes are dropped one by one: a hundred thousand live objects would slow down the garbage collector.
-    for index, change in replay_changes(part.final, recording.events, refused):
+    for index, change in replay_changes(slots, recording.events, refused):
         part.accepted.append(index)
         kind = change.kind
         kinds[kind] += 1
@@ -176,11 +175,14 @@ def _ranges(slots: Memslots, complete: bool) -> list[tuple[int, int, int]]:
     return [(s.as_id, s.gpa, s.size) for s in slots if complete or s.as_id == 0]
 
 
+def _final(part: _Part) -> Memslots:
+    return present(part.final, "the slots of a recording")
+
+
 def _must_agree(main: _Part, other: _Part) -> None:
     """Check that both end with the same ranges. Raises InputFileError at the first difference."""
-    assert main.final is not None and other.final is not None
     complete = main.recording.complete and other.recording.complete
-    ours, theirs = _ranges(main.final, complete), _ranges(other.final, complete)
+    ours, theirs = (_ranges(_final(part), complete) for part in (main, other))
     differing = set(ours) ^ set(theirs)
     if not differing:
         return
@@ -297,8 +299,7 @@ def put_together(
     outside = _outside(trace, main, kept, merged.origin)
     kinds = np.bincount(merged.events["kind"], minlength=len(EventKind))
     lookups, visits = int(kinds[EventKind.GFN_LOOKUP]), int(kinds[EventKind.HVA_VISIT])
-    assert main.final is not None
-    return trace, Summary([k.summary for k in files], main.final, main.kinds, lookups, outside, visits)
+    return trace, Summary([k.summary for k in files], _final(main), main.kinds, lookups, outside, visits)
 
 
 def _outside(trace: Trace, main: _Part, kept: Sequence[_Kept], origin: npt.NDArray[np.uint8]) -> int:
@@ -314,8 +315,7 @@ def _outside(trace: Trace, main: _Part, kept: Sequence[_Kept], origin: npt.NDArr
         misses = expected_gfns(trace.start, trace.gfn_stream()) == HOLE
     else:
         # If no slot changes between lookups, they all use the final slots, and no change needs to be replayed.
-        assert main.final is not None
-        settled = Trace(trace.name, tuple(main.final), trace.events[asked])
+        settled = Trace(trace.name, tuple(_final(main)), trace.events[asked])
         misses = expected_gfns(settled.start, settled.gfn_stream()) == HOLE
     of = origin[asked]
     for index, k in enumerate(kept):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.errors import present
 from slotlookup.model.host import bits
 from slotlookup.model.host.space import AddressSpace
 
@@ -197,13 +198,13 @@ def _write_huge(mm: AddressSpace, page: int, index: int) -> None:
 
 
 def _map_file_page(mm: AddressSpace, page: int, index: int) -> None:
-    vma = mm.vmas.at(page << 12)
-    assert vma is not None and vma.file is not None
+    vma = present(mm.vmas.at(page << 12), "the mapping of a faulting page")
+    file = present(vma.file, "the file of a shared mapping")
     at = vma.file_page(page)
-    if vma.file.pfns[at] < 0:
-        vma.file.pfns[at] = mm.frames.alloc(1)[0]
+    if file.pfns[at] < 0:
+        file.pfns[at] = mm.frames.alloc(1)[0]
         mm.counters.zero_fills += 1
-    pfn = int(vma.file.pfns[at])
+    pfn = int(file.pfns[at])
     mm.frames.refs[pfn] += 1
     mm.frames.owner[pfn] = index
     mm.pages.num[index] = pfn
@@ -212,8 +213,7 @@ def _map_file_page(mm: AddressSpace, page: int, index: int) -> None:
 
 def _fill_huge(mm: AddressSpace, page: int, index: int) -> bool:
     """Fill the 2 MiB (1 GiB in hugetlbfs) around a page at once, if its mapping covers them and is empty there."""
-    vma = mm.vmas.at(page << 12)
-    assert vma is not None
+    vma = present(mm.vmas.at(page << 12), "the mapping of a faulting page")
     span = 512 * 512 if vma.giant else 512
     start = (page & -span) << 12
     if start < vma.start or start + (span << 12) > vma.end:

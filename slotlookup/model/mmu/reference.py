@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlookup.address import ADDRESS_LIMIT, PAGE_SHIFT
+from slotlookup.errors import BrokenStrategy
 from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, SlotChange
 from slotlookup.model.mmu.slot_table import SlotTable
 from slotlookup.strategy import Capabilities, Counters, Strategy
@@ -83,7 +84,8 @@ class ReferenceStrategy(Strategy):
         for as_id in range(ADDRESS_SPACES):
             held = [number for number in self._held if number >> 16 == as_id]
             bases = self._table.base[held]
-            assert (self._table.numbers(as_id, bases) == held).all(), "reference: a slot's first gfn finds another slot"
+            if not (self._table.numbers(as_id, bases) == held).all():
+                raise BrokenStrategy("reference: a slot's first gfn finds another slot")
 
     def bytes(self) -> None:
         return None
