@@ -116,5 +116,5 @@ def main() -> None:
 
 def fail(message: str, code: int) -> None:
     """Print one line on stderr and exit with `code`."""
-    print(f"slotlookup: {' '.join(message.split())}", file=sys.stderr)
+    print(f"slotlookup: {' '.join(message.splitlines())}", file=sys.stderr)
     sys.exit(code)

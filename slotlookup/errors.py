@@ -45,6 +45,14 @@ class InputFileError(UsageError):
         super().__init__(f"{place}: {message}")
 
 
+class MixedForms(InputFileError):
+    """A file that holds recordings of several forms."""
+
+
+class UnknownForm(InputFileError):
+    """A file in which no importer finds a line of its form."""
+
+
 class Incomparable(SlotlookupError):
     """Two results that cannot be compared, or no result to compare with; the message names the difference."""
 
@@ -105,11 +113,11 @@ class TooManyPages(RegionError):
 
 
 class BadFlags(RegionError):
-    """Flags other than LOG_DIRTY_PAGES (1) and READONLY (2)."""
+    """Flags other than LOG_DIRTY_PAGES (1), READONLY (2) and GUEST_MEMFD (4), or GUEST_MEMFD with another."""
 
 
 class ImmutableRegion(RegionError):
-    """An existing slot cannot change its size, its hva or its READONLY flag."""
+    """An existing slot cannot change its size, hva, READONLY or GUEST_MEMFD; with GUEST_MEMFD it can change nothing."""
 
 
 class GfnOverlap(RegionError):

@@ -29,6 +29,8 @@ from slotlookup.address import (
 
 LOG_DIRTY_PAGES = 1
 READONLY = 2
+GUEST_MEMFD = 4
+"""KVM_MEM_GUEST_MEMFD, Linux 6.8: the slot has private memory too, which no host address maps."""
 
 USER_SLOTS = 32_764
 """KVM_USER_MEM_SLOTS on x86: SHRT_MAX less three internal slots."""
@@ -311,6 +313,8 @@ class Memslots:
             kind = _CREATE
         else:
             name = describe_number(number)
+            if (wanted.flags | old.flags) & GUEST_MEMFD:
+                raise errors.ImmutableRegion(f"slot {name} has or asks for GUEST_MEMFD, so it can only be deleted")
             if wanted.npages != old.npages:
                 raise errors.ImmutableRegion(f"slot {name} has {old.size:#x} bytes and cannot have {size:#x}")
             if wanted.userspace_addr != old.userspace_addr:
@@ -356,9 +360,14 @@ def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> Non
             raise errors.UnalignedRegion(
                 f"{what} {value:#x} of slot {describe_number(number)} is not a multiple of 4096"
             )
-    if flags & ~(LOG_DIRTY_PAGES | READONLY):
+    if flags & ~(LOG_DIRTY_PAGES | READONLY | GUEST_MEMFD):
         raise errors.BadFlags(
-            f"flags {flags:#x} of slot {describe_number(number)} contain more than LOG_DIRTY_PAGES and READONLY"
+            f"flags {flags:#x} of slot {describe_number(number)} contain more than LOG_DIRTY_PAGES, READONLY and "
+            "GUEST_MEMFD"
+        )
+    if flags & GUEST_MEMFD and flags != GUEST_MEMFD:
+        raise errors.BadFlags(
+            f"flags {flags:#x} of slot {describe_number(number)}: GUEST_MEMFD cannot be combined with other flags"
         )
     if gpa + size >= ADDRESS_LIMIT:
         raise errors.WrappedRegion(f"gpa {gpa:#x} + size {size:#x} wraps")

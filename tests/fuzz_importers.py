@@ -1,8 +1,8 @@
 """Recordings damaged on purpose: whatever comes of them is a trace that holds together, or one line for the user.
 
-`make fuzz` runs this for FUZZ_SECONDS (600). Hypothesis makes recordings of `fuzz_corpus` by cutting, splicing and
-putting in what parsers stumble over, gives two of them and a slot table to the import, and shrinks what fails. Failures
-are kept in .hypothesis and met again first.
+`make fuzz` runs this for FUZZ_SECONDS (600). Hypothesis makes recordings of `fuzz_corpus` by cutting, splicing, putting
+in what parsers stumble over and pasting (`disguises.py`), gives two of them and a slot table to the import, and shrinks
+what fails. Failures are kept in .hypothesis and met again first.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from disguises import DISGUISES, ENCODINGS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -68,7 +69,7 @@ def _span(data: bytes, begin: float, length: float) -> tuple[int, int]:
 
 @st.composite
 def recordings(draw: st.DrawFn) -> bytes:
-    """A recording of the corpus with up to three changes, perhaps compressed."""
+    """A recording of the corpus with up to three changes, perhaps disguised as a paste, perhaps compressed."""
     names = st.sampled_from(sorted(CORPUS))
     data = CORPUS[draw(names)]
     part = st.floats(0, 1, exclude_max=True)
@@ -98,6 +99,11 @@ def recordings(draw: st.DrawFn) -> bytes:
             i, j = draw(st.integers(0, len(lines) - 1)), draw(st.integers(0, len(lines) - 1))
             lines[i], lines[j] = lines[j], lines[i]
             data = b"\n".join(lines)
+    if draw(st.integers(0, 3)) == 0:
+        text = data.decode("utf-8", "replace").splitlines()
+        for name in draw(st.lists(st.sampled_from(sorted(DISGUISES)), max_size=3)):
+            text = DISGUISES[name](text)
+        data = ENCODINGS[draw(st.sampled_from(sorted(ENCODINGS)))]("\n".join([*text, ""]))
     pack = draw(st.sampled_from([None, None, None, None, gzip.compress, lzma.compress]))
     if pack is not None:
         data = pack(data)

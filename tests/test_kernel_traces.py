@@ -198,11 +198,17 @@ def test_damaged_events_are_told_with_their_line(tmp_path: Path, event: str) -> 
 
 
 @pytest.mark.parametrize(
-    "line", ["junk\n", "x" * 70_000 + "\n", "vm-100 [001] 1.5: kvm_age_hva: x\n", "cpus=two\n", "\0\n"]
+    "line", ["x" * 70_000 + "\n", "vm-100 [001] 1.5: kvm_age_hva: x\n", "CPU:one [LOST 3 EVENTS]\n", "\0\n"]
 )
 def test_what_is_no_line_is_told(tmp_path: Path, line: str) -> None:
     with pytest.raises(InputFileError):
         read(tmp_path, HEAD + UNMAP + line + HEAD + UNMAP)
+
+
+@pytest.mark.parametrize("line", ["junk\n", "cpus=two\n"])
+def test_lines_of_others_are_left_out_and_counted(tmp_path: Path, line: str) -> None:
+    recording = read(tmp_path, HEAD + UNMAP + line + HEAD + UNMAP)
+    assert len(recording.events) == 2 and recording.counted["lines of other programs or prose"] == 1
 
 
 def test_lost_events_are_told(tmp_path: Path) -> None:

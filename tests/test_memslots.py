@@ -45,7 +45,7 @@ VALUES: list[tuple[Call, type[RegionError], list[str]]] = [
     ((USER_SLOTS, 0, M, HVA, 0), errors.BadSlotId, ["slot id 32764", "32764"]),
     ((SECOND + 0xFFFF, 0, M, HVA, 0), errors.BadSlotId, ["slot id 65535"]),
     ((2 << 16, 0, M, HVA, 0), errors.BadAddressSpace, ["address space 2", "0x20000"]),
-    ((0, 0, M, HVA, 4), errors.BadFlags, ["flags 0x4", "slot 0"]),
+    ((0, 0, M, HVA, 8), errors.BadFlags, ["flags 0x8", "slot 0"]),
     ((0, 0, M, HVA, 1 << 31 | 1), errors.BadFlags, ["flags 0x80000001"]),
     ((0, 0, (MAX_PAGES + 1) << 12, HVA, 0), errors.TooManyPages, ["2,147,483,648 pages", "2,147,483,647"]),
     ((7, 0, 0, HVA, 0), errors.UnknownSlot, ["slot 7", "does not exist"]),

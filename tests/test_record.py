@@ -26,7 +26,7 @@ from slotlookup.bench.commands import record
 from slotlookup.bench.record import tracefs
 from slotlookup.bench.record.guard import remove_instance
 from slotlookup.bench.record.live import Running
-from slotlookup.bench.record.live_slots import slots_of, with_its_slots
+from slotlookup.bench.record.live_slots import slot_changes, slots_of, with_its_slots
 from slotlookup.bench.record.qmp import monitor
 from slotlookup.errors import InputFileError, SlotlookupError, UsageError
 from slotlookup.trace import EventKind, read_trace
@@ -350,3 +350,26 @@ def test_of_two_vms_the_one_asked_for_is_recorded(tmp_path: Path, leaves_nothing
     assert int(kept.replace(",", "")) + int(dropped[1].replace(",", "")) == int(seen.replace(",", ""))
     assert " 0 of them outside every slot" in result.stderr
     assert (read_trace(output).events["kind"] == EventKind.GFN_LOOKUP).any()
+
+
+STAND_IN = """
+import sys
+told = sys.argv[sys.argv.index("-trace") + 1].partition("file=")[2]
+assert sys.argv[sys.argv.index("-msg") + 1] == "timestamp=on"
+with open(told, "w") as file:
+    for i, second in enumerate(("12.5", "13")):
+        file.write(f"2025-09-30T06:12:{second}Z kvm_set_user_memory AddrSpace#0 Slot#{i} flags=0x0 gpa={i:#x}0000 "
+                   f"size=0x1000 ua=0x7f0000{i}00000 guest_memfd=-1 guest_memfd_offset=0x0 ret=0\\n")
+"""
+
+
+def test_slot_changes_of_qemu_10_1_and_later_have_their_times(tmp_path: Path) -> None:
+    """A stand-in prints what QEMU 10.1 prints with the options that recording adds."""
+    program = written(tmp_path, "qemu-system-x86_64", f"#!{sys.executable}\n{STAND_IN}")
+    program.chmod(0o755)
+    subprocess.run(with_its_slots([str(program)], tmp_path / "told"), check=True)
+    recording = slot_changes(tmp_path / "told", offset=10**9)
+    # 2025-09-30 06:12:12.5 UTC is 1,759,212,732.5 s after 1970 (date -u -d ... +%s.%N), and one second less here.
+    assert recording.times is not None
+    assert recording.times.tolist() == [1_759_212_731_500_000_000, 1_759_212_732_000_000_000]
+    assert recording.events["slot"].tolist() == [0, 1]

@@ -39,6 +39,7 @@ def faults(
     virtual = (disagreeing > agreeing)[thread] if threads else np.zeros(0, dtype=bool)
     lookup |= requested & (~paired | virtual)
     lookup |= page_fault & ~virtual
+    lookup |= (told == Told.GUEST_FAULT) | (told == Told.RISCV_EXIT)
 
     changed = told == Told.SPTE_CHANGED
     faulting = np.bincount(thread[requested | page_fault], minlength=threads) > 0

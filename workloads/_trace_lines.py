@@ -26,6 +26,14 @@ _EVENT = rb"(?:\w+:)?(\w+):(?: +([^\n]*))?"
 _FTRACE = _BUFFER + rb" {0,64}(\S[^\n]{0,15}?)-(\d{1,10})() +(?:\( *(\d{1,10}|-+)\) +)?" + _PLACE_AND_TIME + _EVENT
 _PERF = rb" {0,64}(\S[^\n]{0,15}?) {1,64}(\d{1,10})(?:/(\d{1,10}))?() +" + _PLACE_AND_TIME + rb"(?:\d+ +)?" + _EVENT
 
+
+def _begins(before: bytes) -> re.Pattern[str]:
+    """How an event's line begins, as far as its time, after which it may have been wrapped."""
+    at = before.index(_PLACE_AND_TIME)
+    return re.compile((before[:at] + _PLACE + rb"\d{1,10}(?:\.(?:\d{6}|\d{9}))?:(?: |$)").decode(), re.ASCII)
+
+
+FTRACE_BEGINS, PERF_BEGINS = _begins(_FTRACE), _begins(_PERF)
 FTRACE_LINES = re.compile(rb"^(?:" + _FTRACE + rb"|([^\n]*))$", re.MULTILINE)
 PERF_LINES = re.compile(rb"^(?:" + _PERF + rb"|([^\n]*))$", re.MULTILINE)
 """Either matches every line. Groups: comm, first and second id, tgid, seconds, their fraction, event, its text; and the
@@ -51,11 +59,14 @@ class Told(IntEnum):
     WALK = 1
     REQUESTED = 2
     SPTE_CHANGED = 3
-    UNMAP = 4
-    AGE = 5
-    TEST_AGE = 6
-    SET_SPTE = 7
-    SLOT = 8
+    GUEST_FAULT = 4
+    RISCV_EXIT = 5
+    UNMAP = 6
+    AGE = 7
+    TEST_AGE = 8
+    SET_SPTE = 9
+    UNMAP_PAGE = 10
+    SLOT = 11
 
 
 _X = rb"(?:0x)?([0-9a-f]{1,16})"
@@ -84,6 +95,16 @@ EVENTS: dict[bytes, tuple[Told, re.Pattern[bytes]]] = {
         Told.SPTE_CHANGED,
         re.compile(rb"as id (\d{1,5}) gfn " + _X + rb" level (\d{1,2}) old_spte " + _X + rb" new_spte " + _X),
     ),
+    # arm64: the kernel looks up the slot of each, also of MMIO.
+    b"kvm_guest_fault": (
+        Told.GUEST_FAULT,
+        _prints(rb"ipa " + _X + rb", hsr " + rb"(?:0x)?[0-9a-f]+[^\n]*", rb"ipa"),
+    ),
+    # riscv: of its exits, the guest page faults; see RISCV_FAULTS.
+    b"kvm_exit": (
+        Told.RISCV_EXIT,
+        re.compile(rb"SEPC:0x[0-9a-f]+, SCAUSE:0x([0-9a-f]{1,16}), STVAL:0x[0-9a-f]+, HTVAL:0x([0-9a-f]{1,16})[^\n]*"),
+    ),
     b"kvm_unmap_hva_range": (
         Told.UNMAP,
         _prints(rb"mmu notifier unmap range: " + _X + rb" -- " + _X, rb"start", rb"end"),
@@ -91,6 +112,7 @@ EVENTS: dict[bytes, tuple[Told, re.Pattern[bytes]]] = {
     b"kvm_age_hva": (Told.AGE, _prints(rb"mmu notifier age hva: " + _X + rb" -- " + _X, rb"start", rb"end")),
     b"kvm_test_age_hva": (Told.TEST_AGE, _prints(rb"mmu notifier test age hva: " + _X, rb"hva")),
     b"kvm_set_spte_hva": (Told.SET_SPTE, _prints(rb"mmu notifier set pte hva: " + _X, rb"hva")),
+    b"kvm_unmap_hva": (Told.UNMAP_PAGE, _prints(rb"mmu notifier unmap hva: " + _X, rb"hva")),
 }
 """By the event's name: its meaning and the pattern of its text.
 
@@ -107,6 +129,10 @@ SLOT_MARK = re.compile(
 )
 """A slot change, as its program wrote it: slot number, gpa, size (0 deletes), hva, flags."""
 
+RISCV_FAULTS = frozenset((0x14, 0x15, 0x17))
+"""scause of guest page faults on fetch, load and store. HTVAL is the guest-physical address shifted right by 2 bits."""
+STACK = re.compile(rb"[^\n]*: (?:kernel_stack: +)?<stack trace ?>|\s*=> [^\n]*")
+"""How tracefs (options/stacktrace) and trace-cmd (-T) print stacks between events."""
 SPTE_PRESENT = 1 << 11
 """Set by KVM in every present spte since 5.13, the first release that has the event for them by default."""
 SPTE_LARGE = 1 << 7

@@ -4,11 +4,15 @@
     kvm_mmu_spte_requested    a gfn lookup: a fault that reached its page
     kvm_mmu_pagetable_walk    no lookup: precedes a fault under shadow paging; otherwise the guest's own fault, or MMIO
     kvm_tdp_mmu_spte_changed  a gfn lookup, if an spte becomes present and no other event reports the fault
+    kvm_guest_fault           arm64: a gfn lookup, of MMIO too
+    kvm_exit                  riscv: a gfn lookup, if its cause is a guest page fault
     kvm_unmap_hva_range       an hva visit of its range
+    kvm_unmap_hva             an hva visit of one page (Linux before 4.20)
     kvm_age_hva               an hva visit of its range
     kvm_test_age_hva          an hva visit of one byte, as the kernel performs it
     kvm_set_spte_hva          the same (Linux before 6.10)
     SLOT 3 gpa=0x.. size=0x.. hva=0x.. written to trace_marker: a slot change
+    kvm_set_user_memory ... written there by QEMU's trace back end `ftrace`: the same
 
 `_faults.py` decides from the other events of the same thread which events are faults.
 """
@@ -22,33 +26,41 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from slotlookup.address import GFN_LIMIT
+from slotlookup.address import GFN_LIMIT, PAGE_SIZE
 from slotlookup.errors import InputFileError
-from slotlookup.recordings.importing import Importer, Origins, Recording, Source, Thread
+from slotlookup.recordings.importing import Importer, LineRules, Origins, Recording, Source, Thread
 from slotlookup.trace import EventKind, Events, empty_events
 
 from ._faults import faults
+from ._qemu_lines import BadSlot, parse_slot_call
 from ._trace_lines import (
     CALL_CHAIN,
     EVENTS,
+    FTRACE_BEGINS,
     FTRACE_LINES,
     FTRACE_MARK,
     LOST,
     MARKERS,
     OVERWRITTEN,
+    PERF_BEGINS,
     PERF_LINES,
     PERF_MARK,
     PERF_RECORD,
+    RISCV_FAULTS,
     SLOT_MARK,
     SLOT_MARK_BEGINS,
     SPTE_LARGE,
     SPTE_PRESENT,
+    STACK,
     TRACE_CMD_OWN,
     Told,
 )
 
 _NAMES = (*(name.decode() for name in EVENTS), "SLOT marks")
 _SECOND = 10**9
+_DAMAGED = re.compile(
+    r"\bkvm_\w+:|mmu notifier|-\d+ +[\[(]|\bpferr\b|\] [\w.]{4,5} +\d+\.\d+|\d+\.\d{6}: |CPU:\d+ \[|LOST|EVENTS DROPPED"
+)
 _REMEDY = "set tracefs' options to their defaults, or omit the options of perf script (-F) and trace-cmd report"
 _UNTOLD_VCPU = 0xFFFF
 
@@ -102,6 +114,11 @@ class _Reader:
                 if not event:
                     self._no_event(number, other)
                     continue
+                if event in MARKERS and body.startswith(b"kvm_set_user_memory"):
+                    if not self._qemu_slot(number, body):
+                        continue
+                    self._placed(number, comm, first, second, tgid, seconds, fraction)
+                    continue
                 if event not in MARKERS or SLOT_MARK_BEGINS.match(body) is None:
                     self.others[event] += 1
                     continue
@@ -109,19 +126,28 @@ class _Reader:
             else:
                 match = known[1].fullmatch(body)
             if match is None:
+                if event == b"kvm_exit":
+                    self.others[event] += 1  # of another architecture than riscv
+                    continue
                 raise self._unparsed(number, event + b": " + body)
             if known is None:
                 self._slot(number, match)
             elif not self._event(number, known[0], match):
                 continue
-            self.line.append(number)
-            if fraction:
-                self.time.append(int(seconds) * _SECOND + int(fraction) * (1000 if len(fraction) == 6 else 1))
-            else:
-                self.timed = False
-                self.time.append(int(seconds))
-            thread = self.thread_of.get((first, second))
-            self.thread.append(self._thread(comm, first, second, tgid) if thread is None else thread)
+            self._placed(number, comm, first, second, tgid, seconds, fraction)
+
+    def _placed(
+        self, number: int, comm: bytes, first: bytes, second: bytes, tgid: bytes, seconds: bytes, fraction: bytes
+    ) -> None:
+        """Note line, time and thread of the event that was just taken in."""
+        self.line.append(number)
+        if fraction:
+            self.time.append(int(seconds) * _SECOND + int(fraction) * (1000 if len(fraction) == 6 else 1))
+        else:
+            self.timed = False
+            self.time.append(int(seconds))
+        thread = self.thread_of.get((first, second))
+        self.thread.append(self._thread(comm, first, second, tgid) if thread is None else thread)
 
     def _thread(self, comm: bytes, first: bytes, second: bytes, tgid: bytes) -> int:
         """The index of a new thread."""
@@ -140,13 +166,20 @@ class _Reader:
             a, b = int(start or raw_start, 16), int(end or raw_end, 16)
             if a >= b:
                 raise self.source.fault(number, f"the range [{a:#x}, {b:#x}) is empty; the line is damaged")
-        elif told is Told.TEST_AGE or told is Told.SET_SPTE:
+        elif told is Told.TEST_AGE or told is Told.SET_SPTE or told is Told.UNMAP_PAGE:
             a = int(groups[0] or groups[1], 16)
-            b = a + 1
+            b = a + (PAGE_SIZE if told is Told.UNMAP_PAGE else 1)
             if b >> 64:
                 raise self.source.fault(number, f"{a:#x} is not a host address; the line is damaged")
         elif told is Told.REQUESTED:
             a = int(groups[0] or groups[1], 16)
+        elif told is Told.GUEST_FAULT:
+            a = int(groups[0] or groups[1], 16) >> 12
+        elif told is Told.RISCV_EXIT:
+            if int(groups[0], 16) not in RISCV_FAULTS:
+                self.counted["exits that are no guest page fault"] += 1
+                return False
+            a = int(groups[1], 16) >> 10
         elif told is Told.PAGE_FAULT:
             a = int(groups[1] or groups[2], 16) >> 12
             if groups[0] is not None:
@@ -170,6 +203,24 @@ class _Reader:
         self.vcpu.append(vcpu)
         self.a.append(a)
         self.b.append(b)
+        return True
+
+    def _qemu_slot(self, number: int, body: bytes) -> bool:
+        """Take in a slot change that QEMU wrote to trace_marker; False for one that KVM refused."""
+        try:
+            call = parse_slot_call(body.decode("ascii", "backslashreplace").rstrip())
+        except BadSlot as error:
+            raise self.source.fault(number, str(error)) from None
+        if call is None:
+            raise self._unparsed(number, body)
+        if call.ret:
+            self.counted["calls that KVM refused"] += 1
+            return False
+        self.slots.append((call.number, call.hva, call.flags))
+        self.told.append(Told.SLOT)
+        self.vcpu.append(_UNTOLD_VCPU)
+        self.a.append(call.gpa)
+        self.b.append(call.size)
         return True
 
     def _slot(self, number: int, match: re.Match[bytes]) -> None:
@@ -199,6 +250,8 @@ class _Reader:
             self.counted["comment lines"] += 1
         elif not line.strip():
             self.counted["blank lines"] += 1
+        elif STACK.fullmatch(line):
+            self.counted["lines of stack traces"] += 1
         elif self.perf and PERF_RECORD.fullmatch(line):
             self.counted["records of perf's own"] += 1
         elif self.perf and CALL_CHAIN.fullmatch(line):
@@ -260,6 +313,12 @@ class _Reader:
     def _remark(self, recording: Recording) -> None:
         recording.counted.update(self.counted)
         other = sum(self.others.values())
+        if not len(recording.events):
+            seen = ", ".join(f"{name.decode()} ({n:,})" for name, n in self.others.most_common(8)) or "none"
+            recording.remarks.append(
+                f"no event here tells an access or an invalidation; the events are: {seen}. Record those of "
+                "docs/real-machines.md for this architecture (s390x has none that tells an address)"
+            )
         recording.counted["other events"] += other
         if self.lost_marks:
             number = f"{self.lost:,}" if self.lost else "an unknown number of"
@@ -271,6 +330,23 @@ class _Reader:
             recording.remarks.append("the file is truncated: its last line has no end and is left out")
         if not self.timed:
             recording.remarks.append("its clock counts ticks, so it cannot be merged by time")
+
+
+def _rules(lines: re.Pattern[bytes], begins: re.Pattern[str]) -> LineRules:
+    """A line is whole where it is an event whose print is understood, or a mark of the programs' own."""
+
+    def whole(line: str) -> bool:
+        if line.startswith("#"):
+            return True
+        raw = line.encode("utf-8", "backslashreplace")
+        match = lines.fullmatch(raw)
+        if match is None or not match[7]:
+            own = (LOST, STACK, TRACE_CMD_OWN, PERF_RECORD, CALL_CHAIN)
+            return any(pattern.fullmatch(raw) for pattern in own)
+        known = EVENTS.get(match[7])
+        return known is None or match[7] == b"kvm_exit" or known[1].fullmatch(match[8] or b"") is not None
+
+    return LineRules(whole, begins, _DAMAGED)
 
 
 def _named(tid: bytes, tgid: bytes, comm: bytes) -> Thread:
@@ -288,6 +364,11 @@ class Ftrace(Importer):
         """Whether a line is an event, tracefs' heading, or a mark of lost events."""
         return FTRACE_MARK.search(head) is not None
 
+    @property
+    def lines(self) -> LineRules:
+        """Leading blanks mean nothing."""
+        return _rules(FTRACE_LINES, FTRACE_BEGINS)
+
     def read(self, source: Source) -> Recording:
         """Faults as gfn lookups, notifier calls as hva visits, SLOT marks as slot changes. Raises InputFileError."""
         reader = _Reader(source, FTRACE_LINES, perf=False)
@@ -304,6 +385,11 @@ class PerfScript(Importer):
     def recognises(self, head: bytes) -> bool:
         """Whether a line is an event."""
         return PERF_MARK.search(head) is not None
+
+    @property
+    def lines(self) -> LineRules:
+        """Leading blanks mean nothing."""
+        return _rules(PERF_LINES, PERF_BEGINS)
 
     def read(self, source: Source) -> Recording:
         """Faults as gfn lookups and notifier calls as hva visits. Raises InputFileError."""

@@ -1,10 +1,8 @@
 """QEMU's trace event kvm_set_user_memory: every slot change of a VM, in order.
 
-    kvm_set_user_memory Slot#0 flags=0x0 gpa=0x0 size=0x40000000 ua=0x7f3287e00000 ret=0
-    24960@1700000000.123456:kvm_set_user_memory AddrSpace#0 Slot#3 flags=0x0 ... guest_memfd=-1 ... ret=0
-
-Recorded with `-trace enable=kvm_set_user_memory,file=F`. Before QEMU 8.2 the slot number includes the address space
-(as_id << 16 | id). A size of 0 deletes. Lines that start with # are comments, such as marks of phases.
+`_qemu_lines.py` shows the forms in which QEMU prints it. Recorded with `-trace enable=kvm_set_user_memory,file=F`.
+Before QEMU 8.2 the slot number holds the address space too (as_id << 16 | id). A size of 0 deletes. Lines that start
+with # are comments, such as marks of phases.
 """
 
 from __future__ import annotations
@@ -14,19 +12,21 @@ import re
 import numpy as np
 
 from slotlookup.memslots import READONLY
-from slotlookup.recordings.importing import Importer, Recording, Source
+from slotlookup.recordings.importing import Importer, LineRules, Recording, Source
 from slotlookup.trace import slot_events
 
+from ._qemu_lines import PREFIX, BadSlot, parse_slot_call
+
 _EVENT = "kvm_set_user_memory"
-_CALL = re.compile(
-    r"(?:\d+@(\d{1,10})\.(\d{6}):)?"
-    r"kvm_set_user_memory (?:AddrSpace#(\d{1,5}) )?Slot#(\d{1,10}) flags=0x([0-9a-f]{1,8}) gpa=0x([0-9a-f]{1,16})"
-    r" size=0x([0-9a-f]{1,16}) ua=0x([0-9a-f]{1,16})(?: guest_memfd=-?\d+)?(?: guest_memfd_offset=0x[0-9a-f]+)?"
-    r" ret=(-?\d+)",
-    re.ASCII,
+_OTHER_EVENT = re.compile(PREFIX + r"([a-z0-9]+_[a-z0-9_]*)(?: .*)?", re.ASCII)
+_BEGINS = re.compile(PREFIX + r"kvm_set_user_memory (?:AddrSpace#|Slot#|\d+\.\d{3} pid=)", re.ASCII)
+_MARK = re.compile(b"^" + _BEGINS.pattern.encode(), re.MULTILINE)
+_DAMAGED = re.compile(
+    r"Slot#|\bgpa=|\bua=|\buserspace_addr=|\bguest_memfd=|\bsize=0x|\bret=-?\d|"
+    r"(?<![=\w,/])kvm_set_user_memory [AS\d]|(?<![=\w,/])kvm_s\w*$|"
+    # Lines that are cut in the event's name or before it.
+    rf"^{PREFIX}kv?m?_?$|^\d+@[\d.]*:?$|^\d{{4}}-\d\d-\d\dT[\d:.]*Z?$"
 )
-_OTHER_EVENT = re.compile(r"(?:\d+@\d+\.\d{6}:)?([a-z0-9]+_[a-z0-9_]*)(?: .*)?", re.ASCII)
-_MARK = re.compile(rb"^(?:\d+@\d+\.\d+:)?kvm_set_user_memory ", re.MULTILINE)
 _REMEDY = "copy the line whole, or delete it if it is not QEMU's"
 
 
@@ -40,6 +40,11 @@ class QemuTrace(Importer):
         """Whether a line starts with the event."""
         return _MARK.search(head) is not None
 
+    @property
+    def lines(self) -> LineRules:
+        """Leading blanks mean nothing; what holds a field of the event is a line of it."""
+        return LineRules(_whole, _BEGINS, _DAMAGED)
+
     def read(self, source: Source) -> Recording:
         """Every successful call, in order. Raises InputFileError."""
         recording = Recording(source.path, self.title, len(source.lines), changes=True)
@@ -50,26 +55,21 @@ class QemuTrace(Importer):
         times: list[int] = []
         last = 0
         for number, line in enumerate(source.lines, 1):
-            match = _CALL.fullmatch(line)
-            if match is None:
+            try:
+                call = parse_slot_call(line)
+            except BadSlot as error:
+                raise source.fault(number, str(error)) from None
+            if call is None:
                 counted[_passed_over(source, number, line)] += 1
                 continue
-            seconds, micros, space, slot_text, flags_text, gpa, size_text, hva, ret = match.groups()
-            if seconds is not None:
-                now = int(seconds) * 10**9 + int(micros) * 1000
+            now, slot, flags, address, size, userspace, ret = call
+            if now is not None:
                 if now < last:
                     raise source.fault(number, "earlier than the previous line; the recording's lines are out of order")
                 last = now
-            slot = int(slot_text)
-            if slot >> 32 or (space is not None and slot >> 16):
-                raise source.fault(number, f"slot {slot} is not a slot id")
-            if space is not None:
-                slot |= int(space) << 16
-            if ret != "0":
+            if ret:
                 counted["calls that KVM refused"] += 1
                 continue
-            flags, size = int(flags_text, 16), int(size_text, 16)
-            address, userspace = int(gpa, 16), int(hva, 16)
             if size == 0:
                 held.pop(slot, None)
             else:
@@ -91,6 +91,15 @@ class QemuTrace(Importer):
         return recording
 
 
+def _whole(line: str) -> bool:
+    try:
+        return parse_slot_call(line) is not None or (
+            _OTHER_EVENT.fullmatch(line) is not None and _DAMAGED.search(line) is None
+        )
+    except BadSlot:
+        return True
+
+
 def _passed_over(source: Source, number: int, line: str) -> str:
     """The kind of a line without a slot change. Raises InputFileError if it should have one."""
     if not line.strip():
@@ -98,7 +107,7 @@ def _passed_over(source: Source, number: int, line: str) -> str:
     if line.startswith("#"):
         return "comment lines"
     event = _OTHER_EVENT.fullmatch(line)
-    if event is None or "Slot#" in line or " ua=0x" in line or "set_user_mem" in line or _EVENT.startswith(event[1]):
+    if event is None or _DAMAGED.search(line) or _EVENT.startswith(event[event.lastindex or 0]):
         raise source.unparsed(number, _REMEDY)
     if source.whose(line) is not None:
         raise source.unparsed(number)

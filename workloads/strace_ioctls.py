@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from slotlookup.errors import present
-from slotlookup.recordings.importing import Importer, Recording, Source
+from slotlookup.recordings.importing import Importer, LineRules, Recording, Source
 from slotlookup.trace import slot_events
 
 _PREFIX = re.compile(
@@ -24,9 +24,11 @@ _PREFIX = re.compile(
     re.ASCII,
 )
 _N = r"0x[0-9a-f]{1,16}|0|[1-9]\d{0,19}"
-_IOCTL = re.compile(r"ioctl\((\d{1,10})(?:<[^,]*>)?, ([^,]+?)(?:, .*|\) += .*)", re.ASCII)
+_FD = r"(?:<(?:[^<>]|<[^<>]*>)*>)?"
+_REQUEST = r"_IOC\([^()]*\)|[^,]+?"
+_IOCTL = re.compile(rf"ioctl\((\d{{1,10}}){_FD}, ({_REQUEST})(?:, .*|\) += .*)", re.ASCII)
 _SLOT_CALL = re.compile(
-    r"ioctl\(\d+(?:<[^,]*>)?, [^,]+, "
+    rf"ioctl\(\d+{_FD}, (?:{_REQUEST}), "
     rf"\{{slot=({_N}), flags=([^,]+), guest_phys_addr=({_N}), memory_size=({_N}), userspace_addr=({_N}|NULL)"
     rf"(?:, guest_memfd_offset=(?:{_N}), guest_memfd=-?\d+)?\}}\) += (\S.*)",
     re.ASCII,
@@ -37,6 +39,14 @@ _RESULT = re.compile(
 _SYSCALL = re.compile(r"\w+\(.*\) += .+", re.ASCII)
 _UNFINISHED = re.compile(r"(\w+)(\(.*?) ?<unfinished \.\.\.>", re.ASCII)
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)", re.ASCII)
+_STACK = re.compile(r" > (?:\S+\(.*\) \[0x[0-9a-f]+\]|\S+ \[0x[0-9a-f]+\]|unexpected_backtracing_error.*)", re.ASCII)
+_BEGINS = re.compile(
+    _PREFIX.pattern.replace("?P<", "?P<b_") + r"(?:\w{2,32}\(|<\.\.\. \w+ resumed>|\+\+\+ |--- SIG)", re.ASCII
+)
+_DAMAGED = re.compile(
+    r"guest_phys_addr|memory_size|userspace_addr|KVM_SET_USER|SET_USER_MEM|USER_MEMORY|_MEMORY_REGION|4020ae46|40a0ae49|"
+    r"\bioctl\(\d|slot=\d|ioctl resumed|^(?:\[pid +\d+\] +|\d+ +)?(?:[\d:.]+ +)?i(?:o|oc|oct|octl)?\(?$"
+)
 _OWN = re.compile(r"(?:\+\+\+ .+ \+\+\+|--- .+ ---|strace: .+)", re.ASCII)
 _FLAG_VALUE = re.compile(rf"({_N})(?: /\* .+ \*/)?", re.ASCII)
 _FLAG_NAMES = {"KVM_MEM_LOG_DIRTY_PAGES": 1, "KVM_MEM_READONLY": 2, "KVM_MEM_GUEST_MEMFD": 4}
@@ -46,6 +56,7 @@ _MARK = re.compile(
     re.MULTILINE,
 )
 _REMEDY = "record with `strace -f -X verbose -e trace=ioctl`"
+_SECOND_FORM = "_IOC(_IOC_WRITE, 0xae, 0x49, 0xa0)"
 _EPOCH = 1_000_000_000
 """A leading number of seconds from this value on is a time since 1970 (-ttt), not since the last call (-r)."""
 
@@ -55,7 +66,16 @@ def _number(text: str) -> int:
 
 
 def _is_slot_call(request: str) -> bool:
-    return request.startswith(("0x4020ae46", "0x40a0ae49")) or "KVM_SET_USER_MEMORY_REGION" in request
+    return (
+        request.startswith(("0x4020ae46", "0x40a0ae49"))
+        or "KVM_SET_USER_MEMORY_REGION" in request
+        or (_is_second_form(request))
+    )
+
+
+def _is_second_form(request: str) -> bool:
+    """KVM_SET_USER_MEMORY_REGION2, whose argument no strace up to 7.2 decodes."""
+    return "0x40a0ae49" in request or "REGION2" in request or request.startswith(_SECOND_FORM)
 
 
 @dataclass
@@ -76,6 +96,9 @@ class _Reader:
         counted = self.recording.counted
         if not text.strip() or text.startswith("#"):
             counted["comment lines" if text.strip() else "blank lines"] += 1
+            return
+        if _STACK.fullmatch(text):
+            counted["lines of stack traces"] += 1
             return
         prefix = present(_PREFIX.match(text), "a prefix, which may be empty,")
         body = text[prefix.end() :]
@@ -142,6 +165,9 @@ class _Reader:
 
     def _slot_call(self, number: int, fd: int, body: str) -> None:
         match = _SLOT_CALL.fullmatch(body)
+        if match is None and _is_second_form(_request(body)):
+            self._second_form(number, body)
+            return
         result = _RESULT.fullmatch(match[6]) if match is not None else None
         if match is None or result is None:
             raise self.source.unparsed(number, _REMEDY)
@@ -162,6 +188,20 @@ class _Reader:
         self.calls.append((slot, gpa, size, hva, flags))
         self.lines.append(number)
         self.times.append(round(self.last * 1e6) * 1000)
+
+    def _second_form(self, number: int, body: str) -> None:
+        """A call whose slot strace does not show: harmless where KVM refused it."""
+        result = _RESULT.fullmatch(body.rpartition(" = ")[2])
+        if result is not None and result[1] is None:
+            self.recording.counted["calls that KVM refused" if result[2] else "calls without a result"] += 1
+            return
+        name = "KVM_SET_USER_MEMORY_REGION2"
+        shown = name if name in body else f"{_request(body)} is {name}, which"
+        raise self.source.fault(
+            number,
+            f"{shown} is printed as a pointer, so its slot is not told; no strace decodes it; take the slots from the "
+            "hypervisor (QEMU's kvm_set_user_memory trace, `info mtree -f`, a slot table)",
+        )
 
     def _flags(self, number: int, text: str) -> int:
         whole = _FLAG_VALUE.fullmatch(text)
@@ -187,6 +227,27 @@ class _Reader:
         return self.recording
 
 
+def _request(body: str) -> str:
+    found = _IOCTL.fullmatch(body)
+    return "" if found is None else found[2]
+
+
+def _whole(line: str) -> bool:
+    if _STACK.fullmatch(line):
+        return True
+    prefix = _PREFIX.match(line)
+    body = line[prefix.end() :] if prefix is not None else line
+    if _OWN.fullmatch(body) or _UNFINISHED.fullmatch(body) or _RESUMED.fullmatch(body):
+        return True
+    if _SYSCALL.fullmatch(body) is None:
+        return False
+    request = _request(body) if body.startswith("ioctl(") else ""
+    if not _DAMAGED.search(body.removeprefix("ioctl(")):
+        return True
+    match = _SLOT_CALL.fullmatch(body)
+    return _is_second_form(request) or (match is not None and _RESULT.fullmatch(match[6]) is not None)
+
+
 class Strace(Importer):
     """Reads KVM_SET_USER_MEMORY_REGION ioctls."""
 
@@ -196,6 +257,11 @@ class Strace(Importer):
     def recognises(self, head: bytes) -> bool:
         """Whether a line is a system call with its result, or strace's own."""
         return _MARK.search(head) is not None
+
+    @property
+    def lines(self) -> LineRules:
+        """Leading blanks mean nothing; a call without its end is damaged where it may set a slot."""
+        return LineRules(_whole, _BEGINS, _DAMAGED)
 
     def read(self, source: Source) -> Recording:
         """Every successful call, in order. Raises InputFileError."""

@@ -7,14 +7,16 @@ VM.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import lzma
+import re
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,12 +40,16 @@ BLOCK = 1 << 22
 LONGEST_LINE = 1 << 16
 """The maximum length in bytes of a line in a text that is read in blocks; no tracing program writes longer lines."""
 
-_GZIP = b"\x1f\x8b"
-_XZ = b"\xfd7zXZ\x00"
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd"}
+# Who calls one enters it, in a stack that closes it.
+_OPEN: dict[str, Callable[[BinaryIO], AbstractContextManager[BinaryIO]]] = {
+    "xz": lambda raw: cast("BinaryIO", lzma.LZMAFile(raw)),  # noqa: SIM115
+    "gzip": lambda raw: cast("BinaryIO", gzip.GzipFile(fileobj=raw)),
+    "bzip2": lambda raw: cast("BinaryIO", bz2.BZ2File(raw)),
+}
+_SUFFIXES = (".gz", ".xz", ".bz2", ".zst")
 _REFUSED = {
     b"PAR1": "a Parquet file, perhaps a trace already; replay it with `slotlookup run FILE`",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd, which is not supported; decompress it first",
-    b"BZh": "compressed with bzip2, which is not supported; decompress it first",
     b"PK\x03\x04": "a zip archive; unpack it first",
 }
 
@@ -53,7 +59,9 @@ class Source:
     """One file, decompressed. `form` is the title of the importer that reads it.
 
     `head` is the whole content, or its beginning if `more` is true. `others` are the remaining importers; if a line is
-    not understood, the error names the importer that recognises it.
+    not understood, the error names the importer that recognises it. `numbers` are the
+    1-based lines of the file that the lines here come from, if they differ; `open_end` says then whether the last of
+    them is the file's last line and has no newline.
     """
 
     path: Path
@@ -62,6 +70,8 @@ class Source:
     form: str = ""
     others: tuple[Importer, ...] = ()
     more: bool = False
+    numbers: tuple[int, ...] | None = None
+    open_end: bool = False
 
     @cached_property
     def data(self) -> bytes:
@@ -99,7 +109,7 @@ class Source:
     @property
     def name(self) -> str:
         """The file's name without the suffix of a compression."""
-        return self.path.name.removesuffix(".xz").removesuffix(".gz")
+        return self.path.stem if self.path.suffix in _SUFFIXES else self.path.name
 
     @cached_property
     def lines(self) -> list[str]:
@@ -119,11 +129,15 @@ class Source:
     @property
     def unterminated(self) -> bool:
         """Whether the last line has no newline, so that it may be truncated."""
-        return not self.data.endswith(b"\n")
+        return self.open_end if self.numbers is not None else not self.data.endswith(b"\n")
 
     def fault(self, line: int | None, message: str) -> InputFileError:
         """The error for this file, at a 1-based line."""
-        return InputFileError(self.path, line, message)
+        return InputFileError(self.path, self.number(line), message)
+
+    def number(self, line: int | None) -> int | None:
+        """The line of the file that a line here comes from."""
+        return line if line is None or self.numbers is None else self.numbers[line - 1]
 
     def whose(self, text: str) -> Importer | None:
         """The other importer that recognises a line, or None."""
@@ -156,10 +170,13 @@ def _reading(path: Path, compression: str, held: bytes | None = None) -> Iterato
     try:
         with ExitStack() as stack:
             raw: BinaryIO = stack.enter_context(path.open("rb")) if held is None else io.BytesIO(held)
-            if compression == "xz":
-                raw = cast("BinaryIO", stack.enter_context(lzma.open(raw)))
-            elif compression == "gzip":
-                raw = cast("BinaryIO", stack.enter_context(gzip.open(raw)))
+            if compression == "zstd":
+                # PyArrow is required anyway, and brings the library.
+                import pyarrow as pa
+
+                raw = cast("BinaryIO", stack.enter_context(pa.CompressedInputStream(pa.PythonFile(raw, "rb"), "zstd")))
+            elif compression:
+                raw = stack.enter_context(_OPEN[compression](raw))
             yield raw
     except FileNotFoundError:
         raise InputFileError(path, None, "no such file") from None
@@ -179,7 +196,7 @@ def open_source(path: Path | str) -> Source:
         # A pipe and the like can be read only once.
         once = not path.is_file()
         raw = file.read(LARGEST + 1) if once else file.read(HEAD)
-    compression = "xz" if raw.startswith(_XZ) else "gzip" if raw.startswith(_GZIP) else ""
+    compression = next((name for magic, name in _COMPRESSED.items() if raw.startswith(magic)), "")
     with _reading(path, compression, raw if once else None) as file:
         head = file.read(LARGEST + 1 if once else HEAD)
         more = not once and len(head) == HEAD and bool(file.read(1))
@@ -228,6 +245,7 @@ class Recording:
     notes for the user. `doubtful` says that the format has no mark of its own, so that a majority of missing lookups
     means a wrong file. `times` are the ascending times of the events in ns, if recorded, of an unknown clock since boot
     or of time of day. `origins` has the thread of each event, if the recording covers a whole machine and not one VM.
+    `elided` are the lines, with their text, that say that others were left out.
     """
 
     path: Path
@@ -244,6 +262,23 @@ class Recording:
     origins: Origins | None = None
     counted: Counter[str] = field(default_factory=Counter)
     remarks: list[str] = field(default_factory=list)
+    elided: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class LineRules:
+    """How lines of a form are told from others in text that was pasted.
+
+    `whole` says whether a line is one that the form has. `begins` is how a line begins that may go on in the next, and
+    what the form is told by. `damaged` is what only lines of the form hold: such a line is damaged where it is not
+    whole.
+    Where `columns` is True, leading blanks carry meaning.
+    """
+
+    whole: Callable[[str], bool]
+    begins: re.Pattern[str]
+    damaged: re.Pattern[str]
+    columns: bool = False
 
 
 class Importer(ABC):
@@ -255,6 +290,11 @@ class Importer(ABC):
     @abstractmethod
     def recognises(self, head: bytes) -> bool:
         """Whether `head` (a file's beginning, or one line of it) contains a line of this kind."""
+
+    @property
+    def lines(self) -> LineRules | None:
+        """How its lines are told from others; None where it is not read from pasted text."""
+        return None
 
     def recognises_name(self, name: str) -> bool:
         """Whether a file of this name, whose content no importer recognises, is of this kind."""

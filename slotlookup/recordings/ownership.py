@@ -2,10 +2,12 @@
 
 The kernel records the thread that caused an event, and in some recordings its process, but not the VM. Rules:
 
-- Faults belong to the VM whose thread faults. Threads that never fault inside one of its slots do not belong to it. The
-  remaining threads must be one process; if processes are not recorded, one thread, or threads of different names like
-  `CPU 0/KVM` and `CPU 1/KVM`. Otherwise the process whose notifier calls overlap the slots' host addresses is selected,
-  and if that is not exactly one, the user must choose.
+- Faults belong to the VM whose thread faults. Threads that fault inside one of its slots must be one process; if
+  processes are not recorded, one thread, or threads of different names like `CPU 0/KVM` and `CPU 1/KVM`. Otherwise the
+  process whose notifier calls overlap the slots' host addresses is selected, and if that is not exactly one, the user
+  must choose.
+- A vCPU whose faults all miss, as those of MMIO do, belongs to the VM if it is of the same process; if processes are
+  not recorded, if its name is like those of the VM's threads and no two faulting threads share a name.
 - Notifier calls belong to the process whose memory changes, whichever thread causes them. Those of the VM's own threads
   are all kept, as the kernel searches the slots each time; those of other threads (ksmd, kdamond, khugepaged, kswapd
   and others) are kept if their range overlaps a slot.
@@ -153,7 +155,7 @@ class _Threads:
             return own, []
         processes = {self.all[i].tgid for i in candidates.tolist()}
         if len(processes) == 1 and None not in processes:
-            own[candidates] = True
+            own[self._faulting_of(processes)] = True
             return own, []
         if None in processes:
             names = [self.all[i].comm for i in candidates.tolist()]
@@ -166,6 +168,7 @@ class _Threads:
                     "with --pid or --comm, more than once for the threads of one VM",
                 )
             own[candidates] = True
+            own[self._alike(stems)] = True
             return own, []
         meeting = {t.tgid for t, met in zip(self.all, self.met.tolist(), strict=True) if met} & processes
         if len(meeting) != 1:
@@ -176,8 +179,22 @@ class _Threads:
                 f"{self.listed(candidates)}",
             )
         process = meeting.pop()
-        own[[i for i in candidates.tolist() if self.all[i].tgid == process]] = True
+        own[self._faulting_of({process})] = True
         return own, [f"of {len(processes)} VMs, process {process} is selected: its notifier calls overlap the slots"]
+
+    def _faulting_of(self, processes: set[int | None]) -> list[int]:
+        """The threads of some processes that fault, wherever."""
+        return [i for i in np.flatnonzero(self.lookups).tolist() if self.all[i].tgid in processes]
+
+    def _alike(self, stems: set[str]) -> list[int]:
+        """The threads that fault and are named like the VM's; none where a name is not unique: there are more VMs."""
+        faulting = np.flatnonzero(self.lookups).tolist()
+        names = [self.all[i].comm for i in faulting]
+        if len(set(names)) < len(names):
+            return []
+        return [
+            i for i in faulting if re.sub(r"\d+", "#", self.all[i].comm) in stems and re.search(r"\d", self.all[i].comm)
+        ]
 
     def companions(self, faulting: Flags) -> Flags:
         """The threads of the VM's process, as far as known."""

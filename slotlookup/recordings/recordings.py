@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlookup.address import HOLE
-from slotlookup.errors import InputFileError, RegionError, UnknownSlot, UsageError, present
+from slotlookup.errors import InputFileError, MixedForms, RegionError, UnknownForm, UnknownSlot, UsageError, present
 from slotlookup.memslots import ChangeKind, Memslot, Memslots
 from slotlookup.oracle import expected_gfns
 from slotlookup.recordings.importing import HEAD, Importer, Recording, Source, open_source
 from slotlookup.recordings.merging import merge
 from slotlookup.recordings.ownership import Chosen, claim
+from slotlookup.recordings.pasted import LARGEST_PASTE, cleaned, decoded, nearest
 from slotlookup.registry import importers
 from slotlookup.trace import EventKind, Events, Trace, replay_changes
 
@@ -96,10 +97,10 @@ def recognise(source: Source, known: Sequence[Importer]) -> Importer:
     if len(found) > 1:
         titles = " and ".join(importer.title for importer in found)
         line = _where_mixed(source, found)
-        raise source.fault(line, f"contains {titles}; put each recording in a file of its own")
+        raise MixedForms(source.path, line, f"contains {titles}; put each recording in a file of its own")
     if not found:
         titles = "; ".join(sorted(importer.title for importer in known))
-        raise source.fault(None, f"not a recording in a known format; known formats are: {titles}")
+        raise UnknownForm(source.path, None, f"not a recording in a known format; known formats are: {titles}")
     return found[0]
 
 
@@ -116,12 +117,64 @@ def _where_mixed(source: Source, found: Sequence[Importer]) -> int | None:
 
 
 def read_recording(path: Path | str) -> Recording:
-    """Read one file with the importer that recognises it. Raises InputFileError."""
+    """Read one file with the importer that recognises it, as it is or, failing that, as pasted text.
+
+    Raises InputFileError.
+    """
     source = open_source(path)
     known = list(importers().values())
-    importer = recognise(source, known)
+    try:
+        importer = recognise(source, known)
+        return importer.read(_for(importer, source, known))
+    except MixedForms:
+        raise
+    except InputFileError as error:
+        if source.more and len(source.head) + source.path.stat().st_size > LARGEST_PASTE:
+            raise
+        return _read_pasted(source, known, error)
+
+
+def _for(importer: Importer, source: Source, known: Sequence[Importer]) -> Source:
     others = tuple(other for other in known if other is not importer)
-    return importer.read(replace(source, form=importer.title, others=others))
+    return replace(source, form=importer.title, others=others)
+
+
+def _read_pasted(source: Source, known: Sequence[Importer], refused: InputFileError) -> Recording:
+    """The recording in pasted text. Raises `refused` where there is none in it, or where it is damaged."""
+    try:
+        lines, undone, open_end = decoded(source)
+    except InputFileError:
+        raise refused from None
+    found = []
+    for importer in known:
+        if importer.lines is not None:
+            clean = cleaned(lines, undone, open_end, importer.lines)
+            if clean.records:
+                found.append((importer, clean))
+    if not found:
+        near = nearest(lines, known)
+        if near is None or not isinstance(refused, UnknownForm):
+            raise refused
+        importer, number, line = near
+        raise source.fault(
+            number, f"the nearest form is {importer.title}, and this is no line of it: {line[:80]!a}; copy it whole"
+        )
+    if len(found) > 1:
+        raise refused
+    importer, clean = found[0]
+    if not clean.counted:
+        raise refused  # nothing was undone, so that it would be refused again
+    recording = importer.read(_for(importer, clean.source(source), known))
+    recording.lines = len(lines)
+    numbers = np.array(clean.numbers, dtype=np.int64)
+    if recording.event_lines is not None:
+        recording.event_lines = numbers[recording.event_lines - 1]
+    recording.counted.update(clean.counted)
+    inside = [(number, text) for number, text, between in clean.elided if between]
+    recording.elided = tuple(inside)
+    missing = "slots may be missing" if recording.changes or recording.table is not None else "events are missing"
+    recording.remarks += [f"line {number}: lines were left out here ({text}); {missing}" for number, text in inside]
+    return recording
 
 
 @dataclass
@@ -148,6 +201,14 @@ def _play(recording: Recording) -> _Part:
 
     def refused(index: int, error: RegionError) -> InputFileError:
         line = None if recording.event_lines is None else int(recording.event_lines[index])
+        for number, text in recording.elided:
+            if line is not None and number < line:
+                return InputFileError(
+                    recording.path,
+                    line,
+                    f'{error}; lines were left out at line {number} ("{text}"); give the recording whole, from the '
+                    "VM's start",
+                )
         if isinstance(error, UnknownSlot):
             return InputFileError(
                 recording.path,
