@@ -34,6 +34,24 @@ class StrategySpec:
             parts.append("unaliased")
         return ",".join(parts)
 
+    def serving(self, role: str) -> str:
+        """The part of the strategy that serves a role: its structure, then the options that matter there.
+
+        Any role but `gfn` and `hva` is served by the whole strategy, as slot changes are. Specs with the same text run
+        the same code with the same settings in the role, so their costs are the same. A cache serves gfn lookups only,
+        and an unaliased structure differs from the aliased one in hva visits only.
+        """
+        both = " + ".join(dict.fromkeys((self.gfn, self.hva)))
+        structures = {"gfn": self.gfn, "hva": self.hva}.get(role, both)
+        items = [structures]
+        if role != "hva" and self.cache != CachePolicy.NONE:
+            items.append(f"cache={self.cache}")
+        if self.update != UpdateDiscipline.IN_PLACE:
+            items.append(f"update={self.update}")
+        if role != "gfn" and self.unaliased:
+            items.append("unaliased")
+        return ",".join(items)
+
     def with_item(self, key: str, value: str) -> StrategySpec:
         """The spec with one `key=value` applied; the values have been checked."""
         match key:

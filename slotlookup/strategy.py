@@ -162,3 +162,7 @@ class SelfTimed(Strategy):
     @abstractmethod
     def replay_changes(self, changes: Words, mode: Mode) -> int:
         """Nanoseconds spent in staging and publishing `changes` (uint64[n, 6])."""
+
+    @abstractmethod
+    def replay_load(self, changes: Words) -> int:
+        """Nanoseconds spent in carrying `changes` (uint64[n, 6]) out as `load_table` does."""

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from slotlookup.bench.results.model import RoleResult, RunResult, StrategyResult, Timing
+from slotlookup.bench.results.model import (
+    Figures,
+    RoleResult,
+    Row,
+    RunResult,
+    SetupResult,
+    State,
+    StrategyResult,
+    Timing,
+)
 from slotlookup.bench.results.statistics import Interval
+from slotlookup.vocabulary import Operation
 
 MACHINE: dict[str, object] = {
     "date": "2026-03-01T10:00:00.000Z",
@@ -39,14 +50,56 @@ def gfn(compares: float = 10.0, operations: int = 1000, **ns: Timing) -> dict[st
     return {"gfn": RoleResult(operations, 5.0, compares, 3.0, 4.0, ns)}
 
 
-def row(name: str, roles: Mapping[str, RoleResult], family: str = "native", **more: Any) -> StrategyResult:
-    """A row of that name, with 64 bytes a slot unless `more` says otherwise."""
-    more = {"bytes_per_slot": 64.0, **more}
-    return StrategyResult(name, f"gfn={name},hva={name}", family, roles=dict(roles), **more)
+@dataclass(frozen=True)
+class Made:
+    """A strategy that serves every role by itself: one row in each, under its own name."""
+
+    name: str
+    family: str
+    roles: Mapping[str, RoleResult]
+    spec: str
+    note: str = ""
+    fault: str | None = None
+    absent: str | None = None
+    bytes_per_slot: float | None = 64.0
+    setup: Timing | None = None
+
+    @property
+    def state(self) -> State:
+        if self.absent:
+            return State.ABSENT
+        return State.VOID if self.fault else State.VERIFIED
+
+    def strategy(self) -> StrategyResult:
+        """What was asked for."""
+        names: dict[str, str] = dict.fromkeys(Operation, self.name)
+        return StrategyResult(
+            self.name, self.spec, self.family, names, self.note, self.state, self.absent or self.fault
+        )
+
+    def row(self, figures: Figures | None) -> Row[Figures]:
+        """The row of a role or of the set-up."""
+        ran = None if self.absent else self.name
+        sound = self.state is State.VERIFIED
+        return Row(
+            self.name,
+            self.name,
+            self.family,
+            (self.name,),
+            ran,
+            self.state,
+            self.absent or self.fault,
+            figures if sound else None,
+        )
+
+
+def row(name: str, roles: Mapping[str, RoleResult], family: str = "native", **more: Any) -> Made:
+    """A strategy of that name, with 64 bytes per slot unless `more` says otherwise."""
+    return Made(name, family, roles, **{"spec": f"gfn={name},hva={name}", **more})
 
 
 def result(
-    *rows: StrategyResult,
+    *rows: Made,
     date: str = "2026-03-01T10:00:00.000Z",
     machine: Mapping[str, object] | None = None,
     workload: Mapping[str, object] | None = None,
@@ -60,15 +113,44 @@ def result(
         "events": 12,
         "seed": 0,
         "fingerprint": "0123456789abcdef",
+        "parameters": {"slots": None, "events": None, "memory": None},
         "origin": {"gfn": "recorded", "hva": "recorded", "update": "recorded"},
     }
-    how = {"counts_only": False, "budget": 1.0, "displaced": 65536, "placement": "packed"}
+    how = {
+        "counts_only": False,
+        "budget": 1.0,
+        "displaced": 65536,
+        "placement": "packed",
+        "timings": ["throughput_hot", "throughput_cold", "latency_hot", "latency_cold"],
+        "patience": 10.0,
+    }
     return RunResult(
         {**asked, **(workload or {})},
         {**MACHINE, "date": date, **(machine or {})},
-        list(rows),
-        {"gfn": {"throughput_hot": Interval(0.25, 0.2, 0.3)}},
+        {**how, **(options or {})},
         {"native": "linear", "python": "py-linear"},
-        options={**how, **(options or {})},
-        control={} if control is None else {"gfn": {"throughput_hot": control}},
+        tuple(made.strategy() for made in rows),
+        {
+            role: tuple(made.row(made.roles.get(role)) for made in rows if any(role in other.roles for other in rows))
+            for role in Operation
+        },
+        tuple(made.row(SetupResult(4, made.bytes_per_slot, made.setup)) for made in rows),
+        {"gfn": {"throughput_hot": Interval(0.25, 0.2, 0.3)}},
+        {} if control is None else {"gfn": {"throughput_hot": control}},
     )
+
+
+def by_strategy(run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The strategies of a run's JSON by name, each with the `figures` of the rows that it is served by, and `setup`."""
+    return {
+        one["strategy"]: {
+            **one,
+            "figures": {role: _figures(rows, one["rows"][role]) for role, rows in run["roles"].items()},
+            "setup": _figures(run["setup"], one["rows"]["update"]),
+        }
+        for one in run["strategies"]
+    }
+
+
+def _figures(rows: list[dict[str, Any]], name: str) -> Any:
+    return next((row["figures"] for row in rows if row["name"] == name), None)

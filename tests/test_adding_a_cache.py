@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from guides import CONFORM, Copy, follow, guide
+from results import by_strategy
 from source_tree import copy_tree, files_of
 
 CACHE, TIMING = guide("adding-a-cache.md"), guide("adding-a-timing.md")
@@ -64,7 +65,7 @@ def run(copy: Copy, *arguments: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(
         copy.python("-m", "slotlookup", "run", "demo.parquet", "--json", "-s", "linear", *arguments)
     )
-    return {row["strategy"]: row for row in document["results"]}
+    return by_strategy(document)
 
 
 @pytest.mark.builds
@@ -76,8 +77,8 @@ def test_the_new_cache_conforms(copy: Copy) -> None:
 @pytest.mark.builds
 def test_the_new_cache_counts(copy: Copy) -> None:
     rows = run(copy, "--counts-only", "-s", "linear,cache=last-used", "-s", "linear,cache=last-two")
-    assert all(row["verified"] for row in rows.values())
-    examined = {name: row["ops"]["gfn"]["slots_examined"] * 100 for name, row in rows.items()}
+    assert all(row["state"] == "verified" for row in rows.values())
+    examined = {name: row["figures"]["gfn"]["slots_examined"] * 100 for name, row in rows.items()}
     # The scan tests 1 slot for the first slot and 12 for the last, 50 times each. The slot found last is always the
     # other one: each lookup after the first tests it in vain. Of the last two found, the second holds the gfn, so
     # lookups test 2 slots; the first lookup finds the cache empty, the second tests one slot in vain.
@@ -89,7 +90,7 @@ def test_the_new_cache_counts(copy: Copy) -> None:
 @pytest.mark.builds
 def test_the_new_timing_is_measured_saved_and_read_back(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLOTLOOKUP_BUDGET", "0.01")
-    ops = run(copy, "--save", "run.json")["linear"]["ops"]
+    ops = run(copy, "--save", "run.json")["linear"]["figures"]
     assert all(sample > 0 for sample in ops["gfn"]["ns"]["fenced_hot"]["samples"])
     assert ops["hva"]["ns"]["fenced_hot"] is not None
     assert ops["update"]["ns"]["fenced_hot"] is None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from guides import CONFORM, Copy, follow, guide
+from results import by_strategy
 from source_tree import copy_tree, files_of
 
 GUIDE = guide("adding-a-strategy.md")
@@ -60,12 +61,13 @@ def test_the_new_strategies_conform(copy: Copy) -> None:
 def test_the_new_strategies_appear_in_a_run(copy: Copy) -> None:
     copy.python("-c", RECORD)
     run = ["-m", "slotlookup", "run", "demo.parquet", "--counts-only", "--json"]
-    rows = {row["strategy"]: row for row in json.loads(copy.python(*run))["results"]}
+    rows = by_strategy(json.loads(copy.python(*run)))
     assert set(NAMES) <= set(rows)
-    assert all(rows[name]["verified"] for name in NAMES)
+    assert all(rows[name]["state"] == "verified" for name in NAMES)
     # Halving 12 entries takes at most 4 steps, a scan 6 and more.
-    assert rows["sorted-demo"]["ops"]["gfn"]["slots_examined"] < 5 < rows["linear"]["ops"]["gfn"]["slots_examined"]
-    assert rows["py-bisect-demo"]["ops"]["gfn"]["compares"] < rows["py-linear"]["ops"]["gfn"]["compares"]
+    gfn = {name: row["figures"]["gfn"] for name, row in rows.items() if row["state"] == "verified"}
+    assert gfn["sorted-demo"]["slots_examined"] < 5 < gfn["linear"]["slots_examined"]
+    assert gfn["py-bisect-demo"]["compares"] < gfn["py-linear"]["compares"]
 
 
 def test_the_specs_of_the_guide_work(copy: Copy) -> None:

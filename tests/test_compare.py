@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from results import gfn, result, row, timing
+from results import Made, gfn, result, row, timing
 
 from slotlookup.bench.commands.compare import command
-from slotlookup.bench.results.compare import Change, Shift, TimeChange, blocks_apart, compare
-from slotlookup.bench.results.model import RoleResult, RunResult, StrategyResult, Timing, to_json
+from slotlookup.bench.results.compare import Change, Comparison, RowChange, Shift, TimeChange, blocks_apart, compare
+from slotlookup.bench.results.model import RoleResult, RunResult, Timing, to_json
 from slotlookup.bench.results.statistics import Interval
 from slotlookup.errors import Incomparable, InputFileError, UsageError
 
@@ -34,7 +35,12 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def pair(*new_rows: StrategyResult, old_rows: tuple[StrategyResult, ...], **new: Any) -> tuple[RunResult, RunResult]:
+def lookups(comparison: Comparison) -> dict[str, RowChange]:
+    """What became of the rows of gfn lookups, by name."""
+    return {change.name: change for change in comparison.rows["gfn"]}
+
+
+def pair(*new_rows: Made, old_rows: tuple[Made, ...], **new: Any) -> tuple[RunResult, RunResult]:
     return result(*old_rows), result(*new_rows, **{"date": LATER, **new})
 
 
@@ -79,10 +85,8 @@ def test_intervals_apart_are_not_enough_where_blocks_are_not() -> None:
     # Two states, 1 and 2 ns: ten of 30 blocks were slow in one run, twenty in the other. Each is sure of its median.
     old = Timing((1.0,) * 20 + (2.0,) * 10, Interval(1.0, 1.0, 1.0), Interval(*AS_ONE))
     new = Timing((1.0,) * 10 + (2.0,) * 20, Interval(2.0, 2.0, 2.0), Interval(*AS_ONE))
-    (strategy,) = compare(
-        *pair(row("linear", gfn(latency_hot=new)), old_rows=(row("linear", gfn(latency_hot=old)),))
-    ).strategies
-    shift = strategy.roles["gfn"].ns["latency_hot"].ns
+    made = pair(row("linear", gfn(latency_hot=new)), old_rows=(row("linear", gfn(latency_hot=old)),))
+    shift = lookups(compare(*made))["linear"].ns["latency_hot"].ns
     assert (shift.ratio, shift.blocks_apart, shift.verdict) == (2.0, False, None)
 
 
@@ -118,7 +122,7 @@ def slow_machine() -> tuple[RunResult, RunResult]:
 
 
 def test_the_ratio_to_the_reference_decides() -> None:
-    times = {s.strategy: s.roles["gfn"].ns["throughput_hot"] for s in compare(*slow_machine()).strategies}
+    times = {name: change.ns["throughput_hot"] for name, change in lookups(compare(*slow_machine())).items()}
     assert {name: time.ns.verdict for name, time in times.items()} == dict.fromkeys(times, "slower")
     assert times["linear"].to_reference is None
     assert times["linear"].verdict == "slower"
@@ -143,14 +147,13 @@ def test_what_identical_work_does_is_no_difference(new: float, verdict: str | No
     # Within OLD the reference came out at 0.8 to 1.1 of itself: 1 / 0.8 is 25 % apart.
     old = result(row("linear", gfn(throughput_hot=timing(10, 9.9, 10.1, AS_ONE))), control=Interval(1.0, 0.8, 1.1))
     after = result(row("linear", gfn(throughput_hot=timing(new, new - 0.1, new + 0.1, AS_ONE))), date=LATER)
-    (strategy,) = compare(old, after).strategies
-    time = strategy.roles["gfn"].ns["throughput_hot"]
+    time = lookups(compare(old, after))["linear"].ns["throughput_hot"]
     assert time.ns.least == 0.25
     assert time.verdict == verdict
 
 
 def test_strategies_come_and_go() -> None:
-    void: dict[str, Any] = {"fault": "wrong", "bytes_per_slot": None}
+    void: dict[str, Any] = {"fault": "wrong"}
     old = (row("linear", gfn()), row("a", gfn()), row("b", gfn()), row("c", {}, **void), row("d", {}, **void))
     new = (row("linear", gfn()), row("b", {}, **void), row("c", gfn()), row("d", {}, **void), row("e", gfn()))
     comparison = compare(*pair(*new, old_rows=old))
@@ -162,7 +165,42 @@ def test_strategies_come_and_go() -> None:
         "d": "void in both",
         "e": "added",
     }
-    assert [s.strategy for s in comparison.strategies if s.roles] == ["linear"]
+    assert {name: change.state for name, change in lookups(comparison).items()} == {
+        s.strategy: s.state for s in comparison.strategies
+    }
+    assert [name for name, change in lookups(comparison).items() if change.counts] == ["linear"]
+
+
+def test_an_absent_strategy_is_told_from_a_void_one() -> None:
+    old = (row("linear", gfn()), row("a", gfn()), row("b", {}, fault="wrong"), row("c", {}, absent="not installed"))
+    new = (row("linear", gfn()), *(row(name, {}, absent="not installed") for name in "abc"))
+    states = {s.strategy: s.state for s in compare(*pair(*new, old_rows=old)).strategies}
+    assert states == {
+        "linear": "compared",
+        "a": "absent in NEW",
+        "b": "void in OLD, absent in NEW",
+        "c": "absent in both",
+    }
+
+
+def test_rows_of_other_names_that_use_the_same_are_compared() -> None:
+    """With the structure itself in a run, a preset's row goes under the structure's name."""
+    old = result(row("vhost", gfn(10.0)), row("linear", gfn()))
+    alone = replace(old.roles["gfn"][0], uses="interval-tree")
+    old = replace(old, roles={**old.roles, "gfn": (alone, old.roles["gfn"][1])})
+    new = result(row("linear", gfn()), row("interval-tree", gfn(9.0)), date=LATER)
+    change = lookups(compare(old, new))["interval-tree"]
+    assert (change.state, change.counts["compares"]) == ("compared", Change(10.0, 9.0))
+    assert set(lookups(compare(old, new))) == {"linear", "interval-tree"}
+
+
+def test_set_up_is_compared() -> None:
+    ratio = (2.0, 1.9, 2.1)
+    old = row("rbtree", gfn(), bytes_per_slot=64.0, setup=timing(100, 90, 110, ratio))
+    new = row("rbtree", gfn(), bytes_per_slot=48.0, setup=timing(200, 190, 210, ratio))
+    (change,) = compare(*pair(new, old_rows=(old,))).rows["setup"]
+    assert change.counts == {"bytes_per_slot": Change(64.0, 48.0)}
+    assert (change.ns["setup"].ns.verdict, change.ns["setup"].verdict) == ("slower", None)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -199,7 +237,7 @@ def test_all_that_differs_is_named() -> None:
 
 def test_the_name_of_a_workload_does_not_matter() -> None:
     old, new = pair(row("linear", gfn()), old_rows=(row("linear", gfn()),))
-    new.workload["name"] = "renamed"
+    new = replace(new, workload={**new.workload, "name": "renamed"})
     with pytest.raises(Incomparable):
         compare(result(row("linear", gfn()), workload={"fingerprint": "f" * 16}), new)
     assert compare(old, new).strategies
@@ -207,11 +245,11 @@ def test_the_name_of_a_workload_does_not_matter() -> None:
 
 def test_another_schema_is_incomparable() -> None:
     run = result(row("linear", gfn()))
-    Path("old.json").write_text(to_json(run).replace('"schema_version": 1', '"schema_version": 2'))
+    Path("old.json").write_text(to_json(run).replace('"schema_version": 2', '"schema_version": 1'))
     Path("new.json").write_text(to_json(run))
     refused = CliRunner().invoke(command, ["old.json", "new.json"], standalone_mode=False)
     assert isinstance(refused.exception, Incomparable)
-    assert str(refused.exception).startswith("old.json: result schema 2; this slotlookup reads schema 1")
+    assert str(refused.exception).startswith("old.json: result schema 1; this slotlookup reads schema 2")
 
 
 def test_a_result_is_not_compared_with_itself() -> None:
@@ -265,7 +303,7 @@ def test_another_python_leaves_out_the_times_of_python_strategies_alone() -> Non
     roles = gfn(throughput_hot=timing(2, 1, 3, AS_ONE))
     rows = (row("linear", roles), row("py-linear", roles, "python"))
     comparison = compare(*pair(*rows, old_rows=rows, machine={"python": "CPython 3.14.0"}))
-    assert {s.strategy: list(s.roles["gfn"].ns) for s in comparison.strategies} == {
+    assert {name: list(change.ns) for name, change in lookups(comparison).items()} == {
         "linear": ["throughput_hot"],
         "py-linear": [],
     }
@@ -274,8 +312,7 @@ def test_another_python_leaves_out_the_times_of_python_strategies_alone() -> Non
 
 def remarks(**new: Any) -> list[str]:
     rows = (row("linear", gfn(throughput_hot=timing(2, 1, 3, AS_ONE))),)
-    told: list[str] = compare(*pair(*rows, old_rows=rows, **new)).remarks
-    return told
+    return list(compare(*pair(*rows, old_rows=rows, **new)).remarks)
 
 
 def test_what_else_the_reader_must_know() -> None:
@@ -293,13 +330,12 @@ def test_what_else_the_reader_must_know() -> None:
 def test_other_numbers_of_operations_are_not_compared() -> None:
     old, new = row("py-linear", gfn(10.0, 50_000), "python"), row("py-linear", gfn(9.0, 20_000), "python")
     comparison = compare(*pair(new, old_rows=(old,)))
-    assert comparison.strategies[0].roles["gfn"].counts == {}
+    assert lookups(comparison)["py-linear"].counts == {}
     assert comparison.remarks == ["py-linear answered 50,000 gfn operations, then 20,000; not compared"]
 
 
 def test_a_strategy_that_is_now_another_is_told() -> None:
-    old, new = row("kvm-5.17", gfn()), row("kvm-5.17", gfn())
-    new.spec = "gfn=rbtree,hva=interval-tree"
+    old, new = row("kvm-5.17", gfn()), row("kvm-5.17", gfn(), spec="gfn=rbtree,hva=interval-tree")
     assert compare(*pair(new, old_rows=(old,))).remarks == [
         "kvm-5.17 is not what it was: gfn=kvm-5.17,hva=kvm-5.17, then gfn=rbtree,hva=interval-tree"
     ]
@@ -314,11 +350,11 @@ def test_json_holds_every_figure() -> None:
     printed = call(*slow_machine(), "--json")
     assert printed.return_value == 0
     found = json.loads(printed.stdout)
-    assert (found["schema_version"], found["effect"], found["paired"]) == (1, 0.05, False)
+    assert (found["schema_version"], found["effect"], found["paired"]) == (2, 0.05, False)
     assert found["old"]["date"] < found["new"]["date"] == LATER
     sorted_ = next(s for s in found["strategies"] if s["strategy"] == "size-sorted")
     assert sorted_["state"] == "compared"
-    ops = sorted_["ops"]["gfn"]
+    ops = next(change for change in found["rows"]["gfn"] if change["name"] == "size-sorted")
     assert ops["operations"] == {"old": 1000, "new": 1000}
     assert ops["counts"]["compares"] == {"old": 10.0, "new": 10.0, "difference": 0.0, "relative": 0.0}
     time = ops["ns"]["throughput_hot"]
@@ -332,8 +368,8 @@ def test_json_holds_every_figure() -> None:
         "blocks_apart": True,
         "verdict": "slower",
     }
-    assert ops["ns"]["latency_cold"] is None
-    assert sorted_["ops"]["hva"] is None
+    assert set(ops["ns"]) == {"throughput_hot"}
+    assert found["rows"]["hva"] == []
 
 
 def test_the_text_shows_both_measures_and_what_they_come_to() -> None:
@@ -349,7 +385,10 @@ def test_the_text_shows_both_measures_and_what_they_come_to() -> None:
 
 def test_markdown_is_a_table() -> None:
     old, new = slow_machine()
-    new.results[1].roles["gfn"].hops = 4.0
+    linear, rbtree, size_sorted = new.roles["gfn"]
+    assert rbtree.figures is not None
+    rbtree = replace(rbtree, figures=replace(rbtree.figures, hops=4.0))
+    new = replace(new, roles={**new.roles, "gfn": (linear, rbtree, size_sorted)})
     text = call(old, new, "--markdown").stdout
     assert "| gfn | rbtree | hops | 3 | 4 | +1 | +33.3% |\n" in text
     assert "| size-sorted | throughput hot | ns | 8 [7, 9] | 32 [31, 33] | 4.00 | slower |\n" in text

@@ -196,7 +196,7 @@ def test_a_count_of_zero_is_cheaper_than_one() -> None:
 
 def test_a_strategy_that_is_void_somewhere_is_compared_elsewhere() -> None:
     points = {n: point(n, {"a": {"gfn": role(1.0)}, "b": {"gfn": role(2.0)}}) for n in (1, 2)}
-    points[1]["results"][0] |= {"verified": False, "fault": "planted", "ops": dict.fromkeys(("gfn", "hva", "update"))}
+    points[1]["roles"]["gfn"][0] |= {"state": "void", "reason": "planted", "figures": None}
     (panel,) = panels(points, MODE)
     assert [s.best for s in panel.standings()] == ["b", "a"]
     assert panel.ratio(0, "a", "b") is None

@@ -27,40 +27,44 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def example() -> RunResult:
     return result(
-        row("linear", gfn(1 / 3, throughput_hot=timing(2, 1, 3, (1, 1, 1)))),
+        row("linear", gfn(1 / 3, throughput_hot=timing(2, 1, 3, (1, 1, 1))), setup=timing(80, 70, 90, (1, 1, 1))),
         row("py-linear", gfn(), "python", bytes_per_slot=None, note="slow, and why"),
-        row("rbtree", {}, fault="answered | wrong", bytes_per_slot=None),
+        row("rbtree", {}, fault="answered | wrong"),
+        row("py-ncls", {}, "python", absent="not installed"),
     )
 
 
-def test_csv_has_a_row_for_each_strategy_and_role() -> None:
+def test_csv_has_a_line_for_each_row_of_a_role_and_of_the_set_up() -> None:
     rows = list(csv.DictReader(io.StringIO(export.to_csv([example()]))))
-    assert [(r["strategy"], r["role"]) for r in rows] == [
-        (strategy, role) for strategy in ("linear", "py-linear", "rbtree") for role in ("gfn", "hva", "update")
-    ]
-    first = rows[0]
+    names = ("linear", "py-linear", "rbtree", "py-ncls")
+    assert [(r["role"], r["name"]) for r in rows] == [(role, name) for role in ("gfn", "setup") for name in names]
+    first, setup = rows[0], rows[4]
     assert first["workload"] == "small"
     assert first["fingerprint"] == "0123456789abcdef"
     assert first["cpu"] == "Model A"
     assert first["displaced"] == "65536"
     assert float(first["compares"]) == 1 / 3  # every digit
-    assert (first["operations"], first["hops"], first["bytes_per_slot"]) == ("1000", "3.0", "64.0")
+    assert (first["operations"], first["hops"], first["bytes_per_slot"]) == ("1000", "3.0", "")
     assert [first[f"throughput_hot_{c}"] for c in export.TIME_COLUMNS] == ["2", "1", "3", "1", "1", "1"]
-    assert first["latency_cold_ns"] == ""
+    assert (first["latency_cold_ns"], first["setup_ns"]) == ("", "")
+    assert (setup["operations"], setup["compares"], setup["bytes_per_slot"]) == ("4", "", "64.0")
+    assert [setup[f"setup_{c}"] for c in export.TIME_COLUMNS] == ["80", "70", "90", "1", "1", "1"]
+    assert setup["throughput_hot_ns"] == ""
 
 
 def test_csv_leaves_empty_what_is_not_known_or_void() -> None:
     rows = list(csv.DictReader(io.StringIO(export.to_csv([example()]))))
-    assert rows[1]["operations"] == ""  # no hva visits
-    assert (rows[3]["bytes_per_slot"], rows[3]["note"]) == ("", "slow, and why")
-    void = rows[6]
-    assert (void["verified"], void["fault"]) == ("false", "answered | wrong")
-    assert {void[column] for column in ("operations", "compares", "throughput_hot_ns", "bytes_per_slot")} == {""}
+    assert rows[5]["bytes_per_slot"] == ""
+    void, absent = rows[2:4]
+    assert (void["state"], void["reason"], void["measured_in"]) == ("void", "answered | wrong", "rbtree")
+    assert (absent["state"], absent["reason"], absent["measured_in"]) == ("absent", "not installed", "")
+    for without in (void, absent):
+        assert {without[c] for c in ("operations", "compares", "throughput_hot_ns", "bytes_per_slot")} == {""}
 
 
 def test_csv_of_several_results_has_one_heading() -> None:
     lines = export.to_csv([example(), example()]).splitlines()
-    assert len(lines) == 1 + 2 * 9
+    assert len(lines) == 1 + 2 * 8
     assert lines[0].split(",") == list(export.CSV_COLUMNS)
     assert len({len(line) for line in csv.reader(lines)}) == 1
 
@@ -68,15 +72,19 @@ def test_csv_of_several_results_has_one_heading() -> None:
 def test_markdown_keeps_families_apart() -> None:
     text = export.to_markdown([example()])
     native, python = text.index("**gfn lookups**, native: 1,000"), text.index("**gfn lookups**, python: 1,000")
-    assert native < text.index("| linear | 5 | 0.333 | 3 | 4 | 64 | 2 [1, 3] | 1 [1, 1] |\n") < python
-    assert python < text.index("| py-linear | 5 | 10 | 3 | 4 | n/a |\n")
+    assert native < text.index("| linear | 5 | 0.333 | 3 | 4 | 2 [1, 3] | 1 [1, 1] |\n") < python
+    assert python < text.index("| py-linear | 5 | 10 | 3 | 4 |\n")
+    assert python < text.index("| py-ncls (not installed) | absent | absent | absent | absent |\n")
+    setup = text.index("**set-up**, native: loading the starting slots\n")
+    assert setup < text.index("| linear | 64 | 80 [70, 90] | 1 [1, 1] |\n")
+    assert setup < text.index("| rbtree | void | void | void |\n")
     assert "- **rbtree is void:** answered \\| wrong\n" in text
     assert "- py-linear: slow, and why.\n" in text
 
 
 def test_every_markdown_table_is_rectangular_and_stands_apart() -> None:
     blocks = [b for b in export.to_markdown([example()]).split("\n\n") if b.lstrip().startswith("|")]
-    assert len(blocks) == 6
+    assert len(blocks) == 4
     for block in blocks:
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.strip().splitlines()}
         assert len(widths) == 1, block
@@ -131,7 +139,7 @@ def test_saved_results_are_exported() -> None:
     done = CliRunner().invoke(command, ["a.json", "a.json", "-o", "x.csv", "-o", "x.md"], standalone_mode=False)
     assert done.return_value == 0, done.exception
     read = list(csv.DictReader(io.StringIO(Path("x.csv").read_text())))
-    assert len(read) == 18
+    assert len(read) == 16
     assert read[0]["compares"] == repr(1 / 3)
     assert Path("x.md").read_text() == export.to_markdown([example(), example()])
 
@@ -147,7 +155,7 @@ def test_results_side_by_side() -> None:
     """By hand: two results, of which the second lacks one strategy and voids another."""
     other = result(
         row("linear", gfn(5, throughput_hot=timing(7, 6, 8), throughput_cold=timing(70, 60, 80))),
-        row("rbtree", {}, fault="answered wrong", bytes_per_slot=None),
+        row("rbtree", {}, fault="answered wrong"),
     )
     for name, run in (("a.json", example()), ("b.json", other)):
         Path(name).write_text(to_json(run))

@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from foreign_sources import CC, HOSTILE, RUSTC, compile_c
+from results import by_strategy
 from source_tree import ROOT
 from specs import maker
 
@@ -57,11 +59,11 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(cli, list(arguments), standalone_mode=False)
 
 
-def run(*strategies: str, options: tuple[str, ...] = ()) -> tuple[dict[str, dict[str, object]], Result]:
-    """The rows of a run by name."""
+def run(*strategies: str, options: tuple[str, ...] = ()) -> tuple[dict[str, dict[str, Any]], Result]:
+    """The strategies of a run by name, with their figures."""
     asked = [part for strategy in strategies for part in ("-s", strategy)]
     result = call("run", "small.parquet", *asked, *options, "--json")
-    return {row["strategy"]: row for row in json.loads(result.stdout)["results"]}, result
+    return by_strategy(json.loads(result.stdout)), result
 
 
 def example(name: str, folder: Path) -> str:
@@ -100,16 +102,17 @@ def test_libraries_are_rows_like_others(name: str, tmp_path: Path) -> None:
     assert result.return_value == 0
     assert list(rows) == ["linear", spec, cached, mixed]
     for row in list(rows.values())[1:]:
-        assert (row["verified"], row["family"]) == (True, "native")
+        assert (row["state"], row["family"]) == ("verified", "native")
         assert "through the C ABI" in str(row["note"])
         assert "an empty structure costs" in str(row["note"])
-        gfn = row["ops"]["gfn"]  # type: ignore[index]
+        gfn = row["figures"]["gfn"]
         assert gfn["ns"]["throughput_hot"]["median"] > 0
         assert len(gfn["ns"]["latency_cold"]["samples"]) >= 7
         assert [gfn[count] for count in ("slots_examined", "compares", "hops", "lines")] == [None] * 4
     assert rows[spec]["spec"] == f"gfn={spec},hva={spec}"
     known = name == "sorted_array.c"
-    assert (rows[spec]["bytes_per_slot"] is not None) == known
+    assert (rows[spec]["setup"]["bytes_per_slot"] is not None) == known
+    assert rows[spec]["setup"]["ns"]["median"] > 0
     table = call("run", "small.parquet", "-s", spec, "--counts-only")
     assert "through the C ABI" in " ".join(table.stdout.split())
 
@@ -124,8 +127,8 @@ def test_two_libraries_in_one_strategy(tmp_path: Path) -> None:
     gfn = compile_c(tmp_path, "gfn", table='table.roles = SLOTLOOKUP_GFN; table.visit = NULL; table.name = "one";')
     hva = compile_c(tmp_path, "hva", table="table.roles = SLOTLOOKUP_HVA; table.find = NULL; table.check = NULL;")
     rows, _ = run(gfn, f"gfn={gfn},hva={hva}", f"gfn={gfn},hva=linear", f"gfn=rbtree,hva={hva}")
-    assert rows[gfn]["fault"] == f"{gfn} does not serve hva; write gfn={gfn},hva=STRUCTURE"
-    assert [row["verified"] for row in rows.values()] == [False, True, True, True]
+    assert rows[gfn]["reason"] == f"{gfn} does not serve hva; write gfn={gfn},hva=STRUCTURE"
+    assert [row["state"] for row in rows.values()] == ["void", "verified", "verified", "verified"]
     assert str(rows[f"gfn={gfn},hva={hva}"]["note"]).startswith("one and list, through the C ABI")
 
 
@@ -135,9 +138,10 @@ def test_python_files_are_rows_like_others(tmp_path: Path) -> None:
     rows, result = run("linear", "py-linear", spec, mixed)
     assert result.return_value == 0
     for name in (spec, mixed):
-        assert (rows[name]["verified"], rows[name]["family"]) == (True, "python")
-        assert rows[name]["ops"]["gfn"]["compares"] > 0  # type: ignore[index]
-        assert rows[name]["ops"]["update"]["ns"]["throughput_hot"]["median"] > 0  # type: ignore[index]
+        assert (rows[name]["state"], rows[name]["family"]) == ("verified", "python")
+        assert rows[name]["figures"]["gfn"]["compares"] > 0
+        assert rows[name]["figures"]["update"]["ns"]["throughput_hot"]["median"] > 0
+        assert rows[name]["setup"]["ns"]["median"] > 0
     assert conformance.run(maker(mixed), rounds=1, make_counted=maker(mixed, counted=True)) == []
 
 
@@ -160,7 +164,7 @@ def test_what_is_right_stays_right_among_what_is_broken(
 ) -> None:
     rows, code = among_broken_ones
     assert code == EXIT_FAILED
-    assert [name for name, row in rows.items() if row["verified"]] == ["linear", "./good.so"]
+    assert [name for name, row in rows.items() if row["state"] == "verified"] == ["linear", "./good.so"]
     assert len(rows) == len(HOSTILE) + 2
 
 
@@ -168,7 +172,7 @@ def test_what_is_right_stays_right_among_what_is_broken(
 def test_what_is_broken_is_named(
     name: str, words: str, among_broken_ones: tuple[dict[str, dict[str, object]], int]
 ) -> None:
-    fault = str(among_broken_ones[0][f"./{name}.so"]["fault"])
+    fault = str(among_broken_ones[0][f"./{name}.so"]["reason"])
     assert words in fault
     assert f"./{name}.so" in fault
     assert "\n" not in fault
@@ -188,8 +192,8 @@ def test_a_library_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
     bad = compile_c(tmp_path, "hangs", find="while (l->size > 1) { }")
     rows, result = run("linear", bad, options=("--counts-only", "--patience", "4"))
     assert result.return_value == EXIT_FAILED
-    assert rows["linear"]["verified"] is True
-    assert f"{bad} gave no answer for 4 seconds in find(0x" in str(rows[bad]["fault"])
+    assert rows["linear"]["state"] == "verified"
+    assert f"{bad} gave no answer for 4 seconds in find(0x" in str(rows[bad]["reason"])
 
 
 @pytest.mark.parametrize(
@@ -236,8 +240,8 @@ def test_a_library_that_breaks_only_when_timed(tmp_path: Path) -> None:
     bad = compile_c(tmp_path, "later", find="static int asked; if (++asked > 100) abort();")
     rows, result = run("linear", bad)
     assert result.return_value == EXIT_FAILED
-    assert "crashed with SIGABRT in find(0x" in str(rows[bad]["fault"])
-    assert rows["linear"]["ops"]["gfn"]["ns"]["throughput_hot"]["median"] > 0  # type: ignore[index]
+    assert "crashed with SIGABRT in find(0x" in str(rows[bad]["reason"])
+    assert rows["linear"]["figures"]["gfn"]["ns"]["throughput_hot"]["median"] > 0
 
 
 def test_what_is_no_library(tmp_path: Path) -> None:
@@ -246,9 +250,9 @@ def test_what_is_no_library(tmp_path: Path) -> None:
     (tmp_path / "cut.so").write_bytes(b"\x7fELF\x02\x01\x01")
     rows, result = run("linear", "./text.so", "./empty.so", "./cut.so", options=("--counts-only",))
     assert result.return_value == EXIT_FAILED
-    assert rows["linear"]["verified"] is True
+    assert rows["linear"]["state"] == "verified"
     for name in ("./text.so", "./empty.so", "./cut.so"):
-        assert f"{name} cannot be loaded as a shared library: " in str(rows[name]["fault"])
+        assert f"{name} cannot be loaded as a shared library: " in str(rows[name]["reason"])
     assert call("verify", "./text.so").return_value == EXIT_FAILED
 
 
@@ -328,8 +332,8 @@ def test_a_broken_python_file_voids_its_row_alone(top: str, find: str, words: st
     (tmp_path / "mine.py").write_text(PYTHON.format(top=top, find=find))
     rows, result = run("py-linear", "./mine.py:Mine", options=("--counts-only",))
     assert result.return_value == EXIT_FAILED
-    assert [row["verified"] for row in rows.values()] == [True, False]
-    assert words in str(rows["./mine.py:Mine"]["fault"])
+    assert [row["state"] for row in rows.values()] == ["verified", "void"]
+    assert words in str(rows["./mine.py:Mine"]["reason"])
 
 
 def test_a_python_file_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
@@ -385,7 +389,7 @@ def test_configuration_names_files_too(tmp_path: Path) -> None:
     spec = compile_c(tmp_path, "list")
     (tmp_path / "slotlookup.toml").write_text(f'strategies = ["linear", "{spec}"]\n')
     result = call("run", "small.parquet", "--counts-only", "--json")
-    assert [row["strategy"] for row in json.loads(result.stdout)["results"]] == ["linear", spec]
+    assert [one["strategy"] for one in json.loads(result.stdout)["strategies"]] == ["linear", spec]
 
 
 _REFUSES = """

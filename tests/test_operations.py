@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from results import by_strategy
 
 from slotlookup.bench.cli import cli
 from slotlookup.bench.measure import tasks
@@ -36,7 +37,10 @@ def json_of(*arguments: str) -> dict[str, Any]:
 
 
 def in_run(run: dict[str, Any]) -> Operations:
-    return {row["strategy"]: {role: ops["operations"] for role, ops in row["ops"].items()} for row in run["results"]}
+    return {
+        name: {role: figures["operations"] for role, figures in one["figures"].items()}
+        for name, one in by_strategy(run).items()
+    }
 
 
 def run(events: int) -> Operations:

@@ -168,8 +168,8 @@ def test_an_installed_run(installed: Installed) -> None:
     workloads = json.loads(installed.run("slotlookup", "workloads", "--json"))["workloads"]
     name = workloads[0]["workload"]
     run = ["run", name, "--counts-only", "--json", "-s", "linear", "-s", "rbtree"]
-    results = json.loads(installed.run("slotlookup", *run))["results"]
-    assert [(row["strategy"], row["verified"]) for row in results] == [("linear", True), ("rbtree", True)]
+    found = json.loads(installed.run("slotlookup", *run))["strategies"]
+    assert [(one["strategy"], one["state"]) for one in found] == [("linear", "verified"), ("rbtree", "verified")]
 
 
 def test_types_are_installed(installed: Installed) -> None:

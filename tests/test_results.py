@@ -80,9 +80,9 @@ def test_void_rows_are_valid_and_read_back(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(GfnTask, "verify", verify)
     document = saved("-s", "rbtree", "-s", "linear")
-    assert [r["verified"] for r in document["results"]] == [False, True]
+    assert [s["state"] for s in document["strategies"]] == ["void", "verified"]
     assert [e.message for e in VALIDATOR.iter_errors(document)] == []
-    assert [r.fault for r in load_result("saved.json").results] == ["rbtree: planted", None]
+    assert [s.reason for s in load_result("saved.json").strategies] == ["rbtree: planted", None]
 
 
 def test_the_options_are_told() -> None:
@@ -92,6 +92,8 @@ def test_the_options_are_told() -> None:
         "budget": 1.0,
         "displaced": 4096,
         "placement": "scattered",
+        "patience": 10.0,
+        "timings": ["throughput_hot", "throughput_cold", "latency_hot", "latency_cold"],
     }
     assert document["workload"]["seed"] == 7
 
@@ -131,7 +133,8 @@ def whole() -> dict[str, Any]:
     rows = (
         row("linear", gfn(throughput_hot=timing(2, 1, 3, (1, 1, 1)))),
         row("py-linear", gfn(), "python", bytes_per_slot=None),
-        row("rbtree", {}, fault="rbtree: gfn lookup 1 (0x3): answered slot -1, right is 0", bytes_per_slot=None),
+        row("rbtree", {}, fault="rbtree: gfn lookup 1 (0x3): answered slot -1, right is 0"),
+        row("py-ncls", {}, "python", absent="not installed"),
     )
     document: dict[str, Any] = json.loads(to_json(result(*rows)))
     return document
@@ -155,30 +158,52 @@ def put(value: Any, *keys: Any) -> Callable[[Any], None]:
     return change
 
 
-GFN = ("results", 0, "ops", "gfn")
+ROW = ("roles", "gfn", 0)
+GFN = (*ROW, "figures")
+VOID, ABSENT = ("roles", "gfn", 2), ("roles", "gfn", 3)
 HOT = (*GFN, "ns", "throughput_hot")
 BREAKAGES = {
     "no machine": (delete("machine"), "machine: missing"),
     "no seed": (delete("workload", "seed"), "workload.seed: missing"),
     "no options": (delete("options", "displaced"), "options.displaced: missing"),
-    "no timing": (delete(*GFN, "ns", "latency_cold"), "results[0].ops.gfn.ns.latency_cold: missing"),
-    "a key too many": (put(1, "workload", "sed"), "workload.sed: schema 1 has no such key"),
-    "a count as text": (put("10", *GFN, "compares"), "results[0].ops.gfn.compares: "),
-    "a negative count": (put(-1, *GFN, "hops"), "results[0].ops.gfn.hops: "),
-    "no operations": (put(0, *GFN, "operations"), "results[0].ops.gfn.operations: "),
-    "half an operation": (put(1.5, *GFN, "operations"), "results[0].ops.gfn.operations: "),
-    "a truth as number": (put(1, "results", 0, "verified"), "results[0].verified: "),
-    "another family": (put("cobol", "results", 0, "family"), "results[0].family: "),
-    "no samples": (put([], *HOT, "samples"), "results[0].ops.gfn.ns.throughput_hot.samples: "),
-    "a ratio of zero": (put(0, *HOT, "ratio", "median"), "results[0].ops.gfn.ns.throughput_hot.ratio.median: "),
+    "no timing": (delete(*GFN, "ns", "latency_cold"), "roles.gfn[0].figures.ns.latency_cold: missing"),
+    "a key too many": (put(1, "workload", "sed"), "workload.sed: schema 2 has no such key"),
+    "a count as text": (put("10", *GFN, "compares"), "roles.gfn[0].figures.compares: "),
+    "a negative count": (put(-1, *GFN, "hops"), "roles.gfn[0].figures.hops: "),
+    "no operations": (put(0, *GFN, "operations"), "roles.gfn[0].figures.operations: "),
+    "half an operation": (put(1.5, *GFN, "operations"), "roles.gfn[0].figures.operations: "),
+    "another state": (put("broken", *ROW, "state"), "roles.gfn[0].state: "),
+    "another family": (put("cobol", *ROW, "family"), "roles.gfn[0].family: "),
+    "a row for nobody": (put([], *ROW, "strategies"), "roles.gfn[0].strategies: "),
+    "no parameters": (delete("workload", "parameters"), "workload.parameters: missing"),
+    "no raw samples": (put([], *HOT, "raw_samples"), "roles.gfn[0].figures.ns.throughput_hot.raw_samples: "),
+    "no size": (delete("setup", 0, "figures", "bytes_per_slot"), "setup[0].figures.bytes_per_slot: missing"),
+    "no samples": (put([], *HOT, "samples"), "roles.gfn[0].figures.ns.throughput_hot.samples: "),
+    "a ratio of zero": (put(0, *HOT, "ratio", "median"), "roles.gfn[0].figures.ns.throughput_hot.ratio.median: "),
     "another fingerprint": (put("xyz", "workload", "fingerprint"), "workload.fingerprint: "),
     "a date without its zone": (put("2026-03-01 10:00", "machine", "date"), "machine.date: "),
     "an unknown role": (put({}, "empty_ns", "mmu"), "empty_ns.mmu"),
     "an unknown timing": (put({"warm": {}}, "control", "gfn"), "control.gfn.warm"),
-    "no rows": (put([], "results"), "results: "),
-    "a void row with figures": (put("wrong", "results", 0, "fault"), "results[0]: a row is either verified or has"),
-    "a void row that has none": (put(None, "results", 2, "fault"), "results[2]: a row is either verified or has"),
-    "figures in a void row": (put(64.0, "results", 2, "bytes_per_slot"), "results[2]: a void row holds no figures"),
+    "no strategies": (put([], "strategies"), "strategies: "),
+    "a reason where all is right": (
+        put("wrong", *ROW, "reason"),
+        "roles.gfn[0]: a verified row or",
+    ),
+    "a void row without a reason": (
+        put(None, *VOID, "reason"),
+        "roles.gfn[2]: a verified row or",
+    ),
+    "a void strategy without a reason": (
+        put(None, "strategies", 2, "reason"),
+        "strategies[2]: a verified row or strategy",
+    ),
+    "figures in a void row": (
+        lambda d: put(d["roles"]["gfn"][0]["figures"], *VOID, "figures")(d),
+        "roles.gfn[2]: a ver",
+    ),
+    "a verified row without figures": (put(None, *GFN), "roles.gfn[0]: a verified row has figures, and no other has"),
+    "an absent row that was measured": (put("py-ncls", *ABSENT, "measured_in"), "roles.gfn[3]: a row was measured in"),
+    "a void row that nobody ran": (put(None, *VOID, "measured_in"), "roles.gfn[2]: a row was measured in a strategy"),
 }
 
 
@@ -204,7 +229,22 @@ BEYOND_THE_SCHEMA = {
         put([1, 3, 3], *HOT, "samples"),
         "throughput_hot.median: 2.0 is not the median of the samples, 3",
     ),
-    "the same row twice": (lambda d: d["results"].append(copy.deepcopy(d["results"][0])), "results holds linear twice"),
+    "raw samples of other rounds": (
+        put([5, 6], *HOT, "raw_samples"),
+        "throughput_hot.raw_samples: there are 2, but 7 samples made from them",
+    ),
+    "the same row twice": (
+        lambda d: d["roles"]["gfn"].append(copy.deepcopy(d["roles"]["gfn"][0])),
+        "gfn holds linear twice",
+    ),
+    "the same strategy twice": (
+        lambda d: d["strategies"].append(copy.deepcopy(d["strategies"][0])),
+        "strategies holds linear twice",
+    ),
+    "a strategy without its row": (
+        put("rbtre", "strategies", 2, "rows", "gfn"),
+        "rbtree is served by rbtre, and gfn has no such row",
+    ),
 }
 
 
@@ -221,8 +261,8 @@ def test_the_reader_sees_what_a_schema_cannot(name: str, tmp_path: Path) -> None
 def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.json"
     text = to_json(result(row("linear", gfn())))
-    # Every place of the last row, and of the rest every seventh, which falls on every kind of place there is.
-    lengths = [*range(0, len(text), 7), *range(text.index('"results"'), len(text.rstrip()))]
+    # Every place of the last part, and of the rest every seventh, which falls on every kind of place there is.
+    lengths = [*range(0, len(text), 7), *range(text.index('"setup"'), len(text.rstrip()))]
     for length in lengths:
         path.write_text(text[:length])
         with pytest.raises(InputFileError, match="the file ends too soon: empty or cut off"):
@@ -236,7 +276,7 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
         (b'{"a": 1,}', "not JSON: "),
         (b"[1, 2]", "not a result of a run; make one with `slotlookup run --save FILE`"),
         (b"{}", "not a result of a run"),
-        (b'{"schema_version": 1, "strategies": []}', "not a result of a run"),
+        (b'{"schema_version": 1, "figures": []}', "not a result of a run"),
         (b"\xff\xfe{}", "not text in UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"schema_version": NaN, "results": []}', "NaN is no number of JSON"),
@@ -255,10 +295,10 @@ def test_no_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         load_result(tmp_path)
 
 
-@pytest.mark.parametrize("version", [2, 0, True, "1", None])
+@pytest.mark.parametrize("version", [1, 3, 0, True, "2", None])
 def test_another_schema_version_is_refused_by_its_number(version: object, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps({**whole(), "schema_version": version}))
-    words = f"result schema {json.dumps(version)}; this slotlookup reads schema 1"
+    words = f"result schema {json.dumps(version)}; this slotlookup reads schema 2"
     with pytest.raises(OtherSchemaVersion, match=re.escape(words)):
         load_result(tmp_path / "x.json")
 
@@ -266,7 +306,7 @@ def test_another_schema_version_is_refused_by_its_number(version: object, tmp_pa
 def test_infinity_is_no_figure(tmp_path: Path) -> None:
     text = json.dumps(whole()).replace('"compares": 10.0', '"compares": 1e999')
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(InputFileError, match=re.escape("results[0].ops.gfn.compares: ")):
+    with pytest.raises(InputFileError, match=re.escape("roles.gfn[0].figures.compares: ")):
         load_result(tmp_path / "x.json")
 
 

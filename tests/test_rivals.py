@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from results import by_strategy
 
 from slotlookup import registry, structure
 from slotlookup.address import ADDRESS_LIMIT
@@ -202,11 +203,11 @@ def test_nothing_is_counted_in_compiled_code(name: str, small: str) -> None:
     assert strategy.capabilities.counts == ()
     assert strategy.counters() == Counters(None, None, None, None)
     result = call("run", small, "-s", name, "-s", "py-linear", "--json")
-    rival, linear = json.loads(result.stdout)["results"]
-    assert result.return_value == 0 and rival["verified"]
-    assert linear["ops"]["gfn"]["compares"] > 0
+    rival, linear = by_strategy(json.loads(result.stdout)).values()
+    assert result.return_value == 0 and rival["state"] == "verified"
+    assert linear["figures"]["gfn"]["compares"] > 0
     for role in ("gfn", "hva", "update"):
-        ops = rival["ops"][role]
+        ops = rival["figures"][role]
         assert [ops[count] for count in ("slots_examined", "compares", "hops", "lines")] == [None] * 4
         assert ops["ns"]["throughput_hot"]["median"] > 0
     assert f" {name} " in call("run", small, "-s", name).stdout
@@ -216,10 +217,10 @@ def test_nothing_is_counted_in_compiled_code(name: str, small: str) -> None:
 @pytest.mark.skipif("py-superintervals" not in THERE, reason="not installed")
 def test_asked_to_hold_too_much_it_is_void_and_says_why(high: str) -> None:
     result = call("run", high, "-s", "py-superintervals", "-s", "linear", "--json", "--counts-only")
-    void, sound = json.loads(result.stdout)["results"]
+    void, sound = json.loads(result.stdout)["strategies"]
     assert result.return_value == 1
-    assert not void["verified"] and sound["verified"]
-    assert void["fault"] == (
+    assert (void["state"], sound["state"]) == ("void", "verified")
+    assert void["reason"] == (
         "py-superintervals cannot hold this: slot 1 ends at gfn 0x100000003, and its keys end at 0x7fffffff"
     )
     assert "py-superintervals is void: py-superintervals cannot hold this" in " ".join(
@@ -228,11 +229,12 @@ def test_asked_to_hold_too_much_it_is_void_and_says_why(high: str) -> None:
 
 
 @pytest.mark.skipif("py-superintervals" not in THERE, reason="not installed")
-def test_by_default_it_is_left_out_where_it_cannot_hold_the_slots(high: str, small: str) -> None:
+def test_by_default_it_is_absent_where_it_cannot_hold_the_slots(high: str, small: str) -> None:
     result = call("run", high, "--counts-only")
     assert result.return_value == 0
-    assert "Left out: py-superintervals: cannot hold all slots: slot 1 ends at gfn" in result.stdout
-    assert "Left out: py-superintervals" not in call("run", small, "--counts-only").stdout
+    shown = " ".join(result.stdout.split())
+    assert "py-superintervals absent cannot hold all slots: slot 1 ends at gfn" in shown
+    assert "absent" not in call("run", small, "--counts-only", "-s", "py-superintervals").stdout
 
 
 @pytest.mark.usefixtures("bare")
@@ -274,9 +276,17 @@ class TestWithoutTheLibraries:
         shown = call("run", small, "--counts-only")
         assert shown.return_value == 0
         for name in RIVALS:
-            assert f"Left out: {name}: not installed: pip install 'slotlookup[rivals]'." in shown.stdout
-        result = call("run", small, "--counts-only", "--json")
-        assert not {row["strategy"] for row in json.loads(result.stdout)["results"]} & set(RIVALS)
+            row = f"{name} absent not installed: pip install 'slotlookup[rivals]'"
+            assert row in " ".join(shown.stdout.split())
+        found = json.loads(call("run", small, "--counts-only", "--json").stdout)
+        why = {"state": "absent", "reason": "not installed: pip install 'slotlookup[rivals]'"}
+        for name in RIVALS:
+            assert why.items() <= by_strategy(found)[name].items()
+            (row,) = (row for row in found["roles"]["gfn"] if row["name"] == name)
+            assert {**why, "figures": None, "measured_in": None, "strategies": [name]}.items() <= row.items()
+        # Its partner, which is there, is not absent with it.
+        visits = {row["name"]: row["state"] for row in found["roles"]["hva"]}
+        assert visits["py-intervaltree"] == "verified" and "py-superintervals" not in visits
 
 
 def test_rivals_have_their_extra() -> None:

@@ -62,15 +62,15 @@ def call(*arguments: str) -> Result:
 def test_json_has_the_published_keys(trace_file: Path) -> None:
     result = call("run", str(trace_file), "-s", "linear", "-s", "rbtree", "--json")
     found = json.loads(result.stdout)
-    assert set(found) >= {"schema_version", "machine", "workload", "results"}
+    assert set(found) >= {"schema_version", "machine", "workload", "strategies", "roles", "setup"}
     assert set(found["workload"]) >= {"name", "slots", "events", "seed", "fingerprint"}
     assert found["workload"]["slots"] == 4
-    assert [row["strategy"] for row in found["results"]] == ["linear", "rbtree"]
-    for row in found["results"]:
-        assert set(row) >= {"strategy", "family", "spec", "verified", "bytes_per_slot", "ops"}
-        assert row["verified"] is True
-        for role, operations in (("gfn", 9), ("hva", 2), ("update", 1)):
-            ops = row["ops"][role]
+    assert [one["strategy"] for one in found["strategies"]] == ["linear", "rbtree"]
+    assert [one["state"] for one in found["strategies"]] == ["verified", "verified"]
+    for role, operations in (("gfn", 9), ("hva", 2), ("update", 1)):
+        assert [row["name"] for row in found["roles"][role]] == ["linear", "rbtree"]
+        for row in found["roles"][role]:
+            ops = row["figures"]
             assert ops["operations"] == operations
             assert set(ops) >= {"slots_examined", "compares", "hops", "lines", "ns"}
             assert set(ops["ns"]) == {"throughput_hot", "throughput_cold", "latency_hot", "latency_cold"}
@@ -80,23 +80,23 @@ def test_json_has_the_published_keys(trace_file: Path) -> None:
 
 def test_linear_examines_as_many_slots_as_by_hand(trace_file: Path) -> None:
     found = json.loads(call("run", str(trace_file), "-s", "linear", "--json", "--counts-only").stdout)
-    ops = found["results"][0]["ops"]
+    gfn, hva = (found["roles"][role][0]["figures"] for role in ("gfn", "hva"))
     # gfn 0 and 3: first slot. 0x11, 0x2f: second. 0x47: third. 0x30 and 0x999: holes, all three. Then, with four slots,
     # 0x80: the fourth; 0x81: a hole, all four.
-    assert ops["gfn"]["slots_examined"] == pytest.approx((1 + 1 + 2 + 2 + 3 + 3 + 3 + 4 + 4) / 9)
+    assert gfn["slots_examined"] == pytest.approx((1 + 1 + 2 + 2 + 3 + 3 + 3 + 4 + 4) / 9)
     # Every visit looks at all three slots that there are at its time.
-    assert ops["hva"]["slots_examined"] == 3
-    assert ops["gfn"]["ns"]["throughput_hot"] is None
+    assert hva["slots_examined"] == 3
+    assert gfn["ns"]["throughput_hot"] is None
 
 
 def test_python_strategies_know_their_compares_only(trace_file: Path) -> None:
     found = json.loads(call("run", str(trace_file), "-s", "py-sortedcontainers", "--json").stdout)
-    row = found["results"][0]
+    (row,), (setup,) = found["roles"]["gfn"], found["setup"]
     assert row["family"] == "python"
-    assert row["bytes_per_slot"] is None
-    assert row["ops"]["gfn"]["compares"] > 0
-    assert row["ops"]["gfn"]["slots_examined"] is None
-    assert row["ops"]["gfn"]["ns"]["throughput_hot"]["ratio"]["median"] > 0
+    assert setup["figures"]["bytes_per_slot"] is None
+    assert row["figures"]["compares"] > 0
+    assert row["figures"]["slots_examined"] is None
+    assert row["figures"]["ns"]["throughput_hot"]["ratio"]["median"] > 0
 
 
 class OffByOne(RangeIndex):
@@ -134,11 +134,14 @@ def test_a_wrong_answer_voids_the_row_and_fails_the_run(trace_file: Path, monkey
     plant(monkeypatch)
     result = call("run", str(trace_file), "-s", "py-linear", "-s", "off-by-one", "--json")
     assert result.return_value == 1
-    sound, broken = json.loads(result.stdout)["results"]
-    assert sound["verified"] and not broken["verified"]
-    assert broken["ops"] == {"gfn": None, "hva": None, "update": None}
+    found = json.loads(result.stdout)
+    sound, broken = found["strategies"]
+    assert (sound["state"], broken["state"]) == ("verified", "void")
     # gfn 3 is the last page of slot 0.
-    assert "lookup 1 (0x3): answered slot -1, right is 0" in broken["fault"]
+    assert "lookup 1 (0x3): answered slot -1, right is 0" in broken["reason"]
+    for rows in (*found["roles"].values(), found["setup"]):
+        assert [(row["state"], row["figures"] is None) for row in rows] == [("verified", False), ("void", True)]
+        assert rows[1]["reason"] == broken["reason"]
 
 
 def test_a_void_row_is_shown_as_void(trace_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +177,7 @@ def test_a_timed_block_that_answers_otherwise_is_caught() -> None:
 
 def test_samples_come_in_pairs_and_the_ratio_is_theirs(trace_file: Path) -> None:
     found = json.loads(call("run", str(trace_file), "-s", "linear", "-s", "interval-tree", "--json").stdout)
-    base, tree = (row["ops"]["gfn"]["ns"]["throughput_hot"] for row in found["results"])
+    base, tree = (row["figures"]["ns"]["throughput_hot"] for row in found["roles"]["gfn"])
     assert len(base["samples"]) == len(tree["samples"]) >= 7
     logs = sorted(math.log(t / b) for t, b in zip(tree["samples"], base["samples"], strict=True))
     middle = (logs[(len(logs) - 1) // 2] + logs[len(logs) // 2]) / 2
@@ -200,16 +203,17 @@ def test_an_empty_trace_is_refused(tmp_path: Path) -> None:
 def test_one_slot_alone(tmp_path: Path) -> None:
     write_trace(Trace("one", START[:1], gfn_events([0, 3, 4])), tmp_path / "one.parquet")
     result = call("run", str(tmp_path / "one.parquet"), "--json")
-    rows = json.loads(result.stdout)["results"]
+    found = json.loads(result.stdout)
     assert result.return_value == 0
-    there = {name for name in registry.strategy_names() if not registry.missing(name)}
-    assert {row["strategy"] for row in rows} == there
+    lacking = {name for name in registry.strategy_names() if registry.missing(name)}
+    assert {one["strategy"] for one in found["strategies"]} == set(registry.strategy_names())
+    assert {one["strategy"] for one in found["strategies"] if one["state"] == "absent"} == lacking
 
 
 def test_the_configuration_picks_the_strategies(trace_file: Path) -> None:
     Path("slotlookup.toml").write_text('strategies = ["rbtree", "linear,cache=last-used"]\n')
     found = json.loads(call("run", str(trace_file), "--json", "--counts-only").stdout)
-    assert [row["strategy"] for row in found["results"]] == ["rbtree", "linear,cache=last-used"]
+    assert [one["strategy"] for one in found["strategies"]] == ["rbtree", "linear,cache=last-used"]
 
 
 def test_the_result_is_saved_as_it_is_printed(trace_file: Path, tmp_path: Path) -> None:
@@ -264,6 +268,8 @@ def test_cold_samples_are_net_of_the_walk_and_the_control_is_the_reference() -> 
     cold = bench_runner._timing(samples, "rbtree", "linear", net=True)
     assert cold.interval.median == 20.0
     assert cold.ratio is not None and cold.ratio.median == pytest.approx(2.0)
-    assert bench_runner._timing(samples, "rbtree", "linear", net=False).interval.median == 120.0
+    assert (cold.samples, cold.raw_samples) == ((20.0,) * 7, (120.0,) * 7)
+    hot = bench_runner._timing(samples, "rbtree", "linear", net=False)
+    assert (hot.samples, hot.raw_samples) == ((120.0,) * 7, None)
     task = GfnTask(questions_of(Trace("t", START, gfn_events([0])), 0), 1)
     assert bench_runner._make_loaded(task, timing.CONTROL).spec == registry.make_strategy("linear").spec

@@ -75,11 +75,11 @@ def test_json_has_every_run_and_counts_by_hand() -> None:
     assert sweep["slots"] == [1, 2, 4]
     assert [run["workload"]["slots"] for run in sweep["points"]] == [1, 2, 4]
     for slots, run in zip(sweep["slots"], sweep["points"], strict=True):
-        linear, rbtree = run["results"]
-        assert (linear["strategy"], rbtree["strategy"]) == ("linear", "rbtree")
+        linear, rbtree = run["roles"]["hva"]
+        assert (linear["name"], rbtree["name"]) == ("linear", "rbtree")
         # A linear visit looks at every slot, and deleting and creating one compares nothing but ids.
-        assert linear["ops"]["hva"]["slots_examined"] == slots
-        assert linear["ops"]["gfn"]["ns"]["throughput_hot"] is None
+        assert linear["figures"]["slots_examined"] == slots
+        assert linear["figures"]["ns"]["throughput_hot"] is None
     place = {"family": "native", "role": "gfn", "metric": "compares"}
     best = [c for c in sweep["cheapest"] if place.items() <= c.items()]
     # With one slot, both compare twice: its start and its end.
@@ -99,16 +99,18 @@ def test_a_point_is_a_result_of_a_run() -> None:
 
 def test_times_are_those_asked_for() -> None:
     sweep = found("-s", "linear", "--quick", "--slots", "2", "--timing", "latency_hot")
-    ops = sweep["points"][0]["results"][0]["ops"]
-    assert ops["gfn"]["ns"]["latency_hot"]["median"] > 0
-    assert ops["gfn"]["ns"]["throughput_hot"] is None
-    assert ops["update"]["ns"]["latency_hot"] is None
+    point = sweep["points"][0]
+    gfn, update = (point["roles"][role][0]["figures"]["ns"] for role in ("gfn", "update"))
+    assert point["options"]["timings"] == ["latency_hot"]
+    assert gfn["latency_hot"]["median"] > 0
+    assert gfn["throughput_hot"] is None
+    assert update["latency_hot"] is None
     assert {c["metric"] for c in sweep["cheapest"]} == {"latency_hot", "slots_examined", "compares", "hops", "lines"}
 
 
 def test_by_default_native_strategies_are_swept() -> None:
     sweep = found("--counts-only", "--quick", "--slots", "1")
-    families = {row["strategy"]: row["family"] for row in sweep["points"][0]["results"]}
+    families = {one["strategy"]: one["family"] for one in sweep["points"][0]["strategies"]}
     assert next(iter(families)) == "linear"
     assert set(families.values()) == {"native"}
     assert {"rbtree", "kvm-5.17"} <= set(families)
@@ -151,11 +153,9 @@ def test_a_wrong_answer_fails_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None
     def measure(given: Any, slots: int, *rest: Any) -> dict[str, Any]:
         made = point(slots, {"linear": {"gfn": role(1.0)}, "rbtree": {"gfn": role(2.0)}})
         if slots == 4:
-            made["results"][1] |= {
-                "verified": False,
-                "fault": "lookup 7",
-                "ops": dict.fromkeys(("gfn", "hva", "update")),
-            }
+            void = {"state": "void", "reason": "lookup 7"}
+            made["strategies"][1] |= void
+            made["roles"]["gfn"][1] |= {**void, "figures": None}
         return made
 
     monkeypatch.setattr(bench_sweep, "measure", measure)

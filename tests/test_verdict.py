@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from slotlookup.bench.results.model import RoleResult, RunResult, StrategyResult, Timing
+from slotlookup.bench.results.model import RoleResult, Row, RunResult, State, Timing
 from slotlookup.bench.results.statistics import Interval, median_interval, noise, ratio_interval
-from slotlookup.bench.results.verdict import closing_sentence, significant
+from slotlookup.bench.results.verdict import closing_sentence, significant, what_rows_are
 
 # Twelve rounds on a machine that slows down half way: everything drifts alike, so pairs stay comparable.
 DRIFT = [1.0, 1.01, 0.99, 1.0, 1.02, 1.0, 2.0, 2.02, 1.98, 2.0, 2.04, 2.0]
 
 
-def row(name: str, ns: float, *, family: str = "native", fault: str | None = None) -> StrategyResult:
+def row(name: str, ns: float, *, family: str = "native", fault: str | None = None) -> Row[RoleResult]:
     samples = tuple(ns * d for d in DRIFT)
     base = [10.0 * d for d in DRIFT]
     timing = Timing(samples, median_interval(samples), ratio_interval(samples, base))
-    return StrategyResult(name, name, family, fault=fault, roles={"gfn": RoleResult(12, ns={"throughput_hot": timing})})
+    figures = RoleResult(12, ns={"throughput_hot": timing})
+    state = State.VERIFIED if fault is None else State.VOID
+    return Row(name, name, family, (name,), name, state, fault, figures if fault is None else None)
 
 
-def run(*rows: StrategyResult, control: Interval | None = None) -> RunResult:
+def run(*rows: Row[RoleResult], control: Interval | None = None) -> RunResult:
     measured = {"gfn": {"throughput_hot": control}} if control else {}
-    return RunResult({}, {}, list(rows), {}, {"native": "linear", "python": "py-linear"}, control=measured)
+    references = {"native": "linear", "python": "py-linear"}
+    return RunResult({}, {}, {}, references, (), {"gfn": rows, "hva": (), "update": ()}, control=measured)
 
 
 def test_the_cheapest_is_named_with_its_lead() -> None:
@@ -80,11 +83,25 @@ def test_void_and_python_rows_win_nothing() -> None:
 
 
 def test_without_times_all_that_tie_are_named() -> None:
-    def counted(name: str, compares: float) -> StrategyResult:
-        return StrategyResult(name, name, "native", roles={"gfn": RoleResult(12, compares=compares)})
+    def counted(name: str, compares: float) -> Row[RoleResult]:
+        return Row(name, name, "native", (name,), name, figures=RoleResult(12, compares=compares))
 
     sentence = closing_sentence(run(counted("linear", 3.0), counted("rbtree", 2.0), counted("kvm-5.17", 2.0)))
     assert sentence == "Cheapest here: for gfn lookups, by compares alone, rbtree and kvm-5.17 with 2 each."
+
+
+def test_rows_say_what_they_serve_where_their_names_do_not() -> None:
+    assert what_rows_are([("linear", "linear", ["linear"])]) == ""
+    rows = [
+        ("interval-tree", "interval-tree", ["eytzinger", "interval-tree", "vhost"]),
+        ("rbtree", "rbtree", ["gfn=rbtree,hva=linear"]),
+        ("crosvm", "linear,update=copy", ["crosvm", "rust-vmm"]),
+        ("kvm-5.17", "interval-tree,update=two-sets", ["kvm-5.17"]),
+    ]
+    assert what_rows_are(rows) == (
+        "interval-tree also serves eytzinger and vhost; rbtree serves gfn=rbtree,hva=linear; "
+        "crosvm uses linear,update=copy, as does rust-vmm; kvm-5.17 uses interval-tree,update=two-sets."
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import click
 from slotlookup.errors import Incomparable, UsageError
 from slotlookup.vocabulary import RANKED, Operation
 
-from ..results.compare import EFFECT, Change, Comparison, Shift, StrategyChange, compare
+from ..results.compare import EFFECT, SETUP, Change, Comparison, Shift, compare
 from ..results.export import escape, markdown_table, with_span
 from ..results.load import OtherSchemaVersion, load_result
 from ..results.model import RunResult
@@ -130,22 +130,19 @@ def _subject(comparison: Comparison) -> str:
     )
 
 
-def _figures(change: StrategyChange) -> Iterator[tuple[str, str, Change]]:
-    """(role, name, change) of every exact figure of a strategy."""
-    if change.bytes_per_slot is not None:
-        yield "all", "bytes_per_slot", change.bytes_per_slot
-    for role, compared in change.roles.items():
-        for name, count in compared.counts.items():
-            yield role, name, count
+def _figures(comparison: Comparison) -> Iterator[tuple[str, str, str, Change]]:
+    """(role, row, name, change) of every exact figure."""
+    for role, rows in comparison.rows.items():
+        for row in rows:
+            for name, count in row.counts.items():
+                yield role, row.name, name, count
 
 
 def _count_rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
     """A row for each exact figure that changed, by role."""
-    for wanted in (*Operation, "all"):
-        for strategy in comparison.strategies:
-            for role, name, figure in _figures(strategy):
-                if role == wanted and figure.changed:
-                    yield role, strategy.strategy, name, *_change_cells(figure)
+    for role, row, name, figure in _figures(comparison):
+        if figure.changed:
+            yield role, row, name, *_change_cells(figure)
 
 
 def _change_cells(change: Change) -> tuple[str, str, str, str]:
@@ -160,7 +157,7 @@ def _change_cells(change: Change) -> tuple[str, str, str, str]:
 
 
 def _count_sentence(comparison: Comparison) -> str:
-    figures = [figure for strategy in comparison.strategies for _, _, figure in _figures(strategy)]
+    figures = [figure for *_, figure in _figures(comparison)]
     known = [figure for figure in figures if figure.old is not None or figure.new is not None]
     changed = sum(figure.changed for figure in known)
     if not known:
@@ -180,24 +177,24 @@ def _left_out(comparison: Comparison) -> list[str]:
 
 
 def _timed(run: RunResult, family: str) -> bool:
-    return any(result.ns for row in run.results if row.family == family for result in row.roles.values())
+    rows = (row for rows in run.roles.values() for row in rows if row.family == family)
+    return any(row.figures.ns for row in rows if row.figures is not None)
 
 
 def _time_tables(comparison: Comparison) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
     """By role, two rows per timing: ns, and the ratio to the reference. throughput_hot, and timings with a verdict."""
-    for role in Operation:
+    for role, changes in comparison.rows.items():
         rows: list[tuple[str, ...]] = []
-        for strategy in comparison.strategies:
-            times = strategy.roles[role].ns if role in strategy.roles else {}
-            for mode, time in times.items():
+        for change in changes:
+            for mode, time in change.ns.items():
                 if mode != RANKED and time.verdict is None and time.ns.verdict is None:
                     continue
-                rows.append((strategy.strategy, mode.replace("_", " "), "ns", *_shift_cells(time.ns)))
+                rows.append((change.name, mode.replace("_", " "), "ns", *_shift_cells(time.ns)))
                 if time.to_reference is not None:
-                    reference = comparison.new.references[strategy.family]
+                    reference = comparison.new.references[change.family]
                     rows.append(("", "", f"to {reference}", *_shift_cells(time.to_reference)))
         if rows:
-            yield role.plural, rows
+            yield "set-up" if role == SETUP else Operation(role).plural, rows
 
 
 def _shift_cells(shift: Shift) -> tuple[str, str, str, str]:
@@ -210,13 +207,11 @@ def _remarks(comparison: Comparison) -> list[str]:
     for change in comparison.strategies:
         states.setdefault(change.state, []).append(change.strategy)
     lines = [f"{state}: {', '.join(names)}" for state, names in states.items() if state != "compared"]
-    return lines + comparison.remarks
+    return [*lines, *comparison.remarks]
 
 
 def _time_sentence(comparison: Comparison) -> str:
-    times = [
-        time for strategy in comparison.strategies for role in strategy.roles.values() for time in role.ns.values()
-    ]
+    times = [time for rows in comparison.rows.values() for row in rows for time in row.ns.values()]
     if not times:
         return "Times: none compared."
     parts = []

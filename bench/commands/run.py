@@ -16,7 +16,7 @@ from ..measure.runner import RunOptions, run
 from ..measure.selection import select
 from ..options import Seconds, choice
 from ..results.export import check_export_path, write_export
-from ..results.model import to_json, write_text
+from ..results.model import State, to_json, write_text
 
 EFFORT = {"quick": 0.15, "rigorous": 5.0}
 """Shares of the default time for timing."""
@@ -133,7 +133,7 @@ def command(
     from ..console import output, progress_bar
 
     with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
-        result = run(selection.trace, selection.workload, selection.strategies, options, report)
+        result = run(selection.trace, selection.workload, selection.strategies, options, report, selection.left_out)
     if save is not None:
         write_text(save, to_json(result))
     for path in exports:
@@ -143,8 +143,5 @@ def command(
     else:
         from ..results.tables import print_run
 
-        console = output()
-        print_run(result, console)
-        for text, reason in selection.left_out.items():
-            console.print(f"Left out: {text}: {reason}.", style="dim", markup=False)
-    return 0 if all(row.verified for row in result.results) else EXIT_FAILED
+        print_run(result, output())
+    return EXIT_FAILED if any(one.state is State.VOID for one in result.strategies) else 0

@@ -6,7 +6,7 @@ strategies everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,17 +32,21 @@ REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
 
 @dataclass(frozen=True)
 class Selection:
-    """A trace, the seed of its random draws, the strategies that replay it, and why each other one is left out."""
+    """A trace, the seed of its random draws, the strategies that replay it, and why each other one is left out.
+
+    `parameters` are those that the trace was asked for with: `slots`, `events` and `memory`, None if not given.
+    """
 
     trace: Trace
     seed: int
     strategies: tuple[str, ...]
-    left_out: dict[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, int | None]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def workload(self) -> dict[str, object]:
         """The workload as `describe_workload` describes it."""
-        return describe_workload(self.trace, most_slots(self.trace), self.seed)
+        return describe_workload(self.trace, most_slots(self.trace), self.seed, self.parameters)
 
 
 def select(
@@ -60,10 +64,12 @@ def select(
     """
     require_available(asked)
     trace = load_trace(workload, slots, events, seed, memory)
+    parameters = {"slots": slots, "events": events, "memory": memory}
     if asked:
-        return Selection(trace, seed, tuple(asked))
+        return Selection(trace, seed, tuple(asked), parameters)
     left_out = unfit(trace)
-    return Selection(trace, seed, tuple(name for name in all_strategies() if name not in left_out), left_out)
+    fit = tuple(name for name in all_strategies() if name not in left_out)
+    return Selection(trace, seed, fit, parameters, left_out)
 
 
 def require_available(texts: Iterable[str]) -> None:
@@ -106,7 +112,7 @@ def require_sizable(name: str) -> None:
         raise UsageError(f"workload '{name}' has {known[name].slots} slots and no other number; {remedy}")
 
 
-def describe_workload(trace: Trace, slots: int, seed: int) -> dict[str, object]:
+def describe_workload(trace: Trace, slots: int, seed: int, parameters: Mapping[str, int | None]) -> dict[str, object]:
     """The description of a workload in a result."""
     return {
         "name": trace.name,
@@ -114,6 +120,7 @@ def describe_workload(trace: Trace, slots: int, seed: int) -> dict[str, object]:
         "events": len(trace.events),
         "seed": seed,
         "fingerprint": trace.fingerprint,
+        "parameters": dict(parameters),
     }
 
 

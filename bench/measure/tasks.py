@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from time import perf_counter_ns
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,8 @@ class Task(ABC):
     """Whether any stretch of the operations can be asked on its own; if not, all of them, in order."""
     restarts: bool
     """Whether the operations leave other slots behind, so that each pass needs a strategy made anew."""
+    shortest_block_ns = 200_000
+    """The slowest strategy's shortest block: long against a clock read (25 ns) and an interrupt (microseconds)."""
 
     def __init__(self, questions: Questions, make: MakeStrategy) -> None:
         self.questions = questions
@@ -77,11 +80,12 @@ class Task(ABC):
 
     def _result(self, strategy: Strategy) -> RoleResult:
         counters = strategy.counters()
-        means = {name: getattr(counters, name) for name in Count}
-        result = RoleResult(self.operations)
-        for name, total in means.items():
-            setattr(result, name, None if total is None or not self.operations else total / self.operations)
-        return result
+
+        def mean(total: int | None) -> float | None:
+            return None if total is None or not self.operations else total / self.operations
+
+        counts: dict[str, Any] = {name: mean(getattr(counters, name)) for name in Count}
+        return RoleResult(self.operations, **counts)
 
 
 def _first_difference(strategy: Strategy, what: str, got: Numbers, expected: Numbers, asked: Words) -> None:

@@ -18,8 +18,6 @@ from slotlookup.vocabulary import TimingMode
 
 from .tasks import Task
 
-BLOCK_NS = 200_000
-"""The slowest strategy's shortest block: long against a clock read (25 ns) and an interrupt (microseconds)."""
 LONGEST_BLOCK_NS = 20_000_000
 CALIBRATION_OPERATIONS = 4_000
 CONTROL = "(control)"
@@ -64,21 +62,34 @@ def native_mode(timing: TimingMode, displaced: int) -> Mode:
 
 
 def time_task(
-    task: Task, texts: Sequence[str], make: Make, budget: float, progress: Progress, mode: Mode = HOT
+    task: Task,
+    texts: Sequence[str],
+    make: Make,
+    budget: float,
+    progress: Progress,
+    mode: Mode = HOT,
+    least_rounds: int = LEAST_ROUNDS,
 ) -> Samples:
-    """Time `texts` on a task for about `budget` seconds. `progress` is told the share done, 0 to 1."""
+    """Time `texts` on a task for about `budget` seconds, but in `least_rounds` rounds at least.
+
+    `progress` is told the share done, 0 to 1.
+    """
     started = monotonic()
     runners = [_Runner(text, make, task.restarts) for text in texts]
     cost: dict[str, float] = {}
+    making = 0.0
     probe = min(CALIBRATION_OPERATIONS, task.operations) if task.sliceable else task.operations
     for runner in runners:
         with _Guard(runner):
-            cost[runner.text] = max(task.time(runner.ready(), 0, probe, mode), 1) / probe
+            began = monotonic()
+            strategy = runner.ready()
+            making += (monotonic() - began) * 1e9 / probe
+            cost[runner.text] = max(task.time(strategy, 0, probe, mode), 1) / probe
     faults = {r.text: r.fault for r in runners if r.fault}
     runners = [runner for runner in runners if runner.fault is None]
     if not runners:
         return Samples({}, faults)
-    block = _calibrate(task, [cost[runner.text] for runner in runners], budget)
+    block = _calibrate(task, [cost[runner.text] for runner in runners], making if task.restarts else 0.0, budget)
     ns: dict[str, list[float]] = {runner.text: [] for runner in runners}
     for round_ in range(MOST_ROUNDS):
         begin = round_ * block.length % (task.operations - block.length + 1)
@@ -88,7 +99,7 @@ def time_task(
                     ns[runner.text].append(_time_block(task, runner, block, begin, mode))
         spent = monotonic() - started
         progress(min(spent / budget, 1.0) if budget else 1.0)
-        if round_ + 1 >= LEAST_ROUNDS and spent >= budget:
+        if round_ + 1 >= least_rounds and spent >= budget:
             break
     faults.update({r.text: r.fault for r in runners if r.fault})
     return Samples({text: values for text, values in ns.items() if text not in faults}, faults)
@@ -112,10 +123,13 @@ class _Block:
     passes: int
 
 
-def _calibrate(task: Task, cost: Sequence[float], budget: float) -> _Block:
-    """A block that fits the budget ROUNDS times over for all strategies, but is never too short to be timed."""
-    longest = min(budget * 1e9 / ROUNDS / sum(cost), LONGEST_BLOCK_NS / max(cost))
-    wanted = max(longest, BLOCK_NS / max(cost))
+def _calibrate(task: Task, cost: Sequence[float], making: float, budget: float) -> _Block:
+    """A block that fits the budget ROUNDS times over for all strategies, but is never too short to be timed.
+
+    `cost` is in nanoseconds per operation, and so is `making`: the cost of making all strategies again for each pass.
+    """
+    longest = min(budget * 1e9 / ROUNDS / (sum(cost) + making), LONGEST_BLOCK_NS / max(cost))
+    wanted = max(longest, task.shortest_block_ns / max(cost))
     if task.sliceable:
         return _Block(max(1, min(task.operations, int(wanted))), 1)
     return _Block(task.operations, max(1, int(wanted / task.operations)))

@@ -9,15 +9,25 @@ run down: it decides where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from slotlookup.errors import Incomparable, present
 from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation, TimingMode
 
-from .model import SCHEMA_VERSION, RoleResult, RunResult, StrategyResult
+from .model import (
+    SCHEMA_VERSION,
+    Figures,
+    RoleResult,
+    Row,
+    RunResult,
+    SetupResult,
+    State,
+    StrategyResult,
+    Timing,
+)
 from .statistics import Interval
 
 EFFECT = 0.05
@@ -152,72 +162,88 @@ class TimeChange:
         return {"ns": self.ns.as_json(), "to_reference": reference, "verdict": self.verdict}
 
 
-@dataclass(slots=True)
-class RoleChange:
-    """A strategy in one role. Where the numbers of operations differ, nothing is compared."""
+SETUP = "setup"
+"""The key of the set-up's rows next to those of the roles, and the name of their timing."""
 
-    operations: tuple[int, int]
-    counts: dict[str, Change] = field(default_factory=dict)
-    ns: dict[str, TimeChange] = field(default_factory=dict)
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """A row of a role or of the set-up. Nothing is compared if the numbers of operations differ.
+
+    `state` is like that of a strategy. `uses` and `operations` are None for a result without the row or its figures.
+    """
+
+    name: str
+    family: str
+    state: str
+    uses: tuple[str | None, str | None]
+    operations: tuple[int | None, int | None] = (None, None)
+    counts: Mapping[str, Change] = field(default_factory=dict)
+    ns: Mapping[str, TimeChange] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Counts by name, null where the operations differ; timings by name, null where not compared."""
+        """Counts and timings by name, as far as they were compared."""
         return {
+            "name": self.name,
+            "family": self.family,
+            "state": self.state,
+            "uses": {"old": self.uses[0], "new": self.uses[1]},
             "operations": {"old": self.operations[0], "new": self.operations[1]},
-            "counts": {name: self.counts[name].as_json() if name in self.counts else None for name in Count},
-            "ns": {mode: self.ns[mode].as_json() if mode in self.ns else None for mode in TimingMode},
+            "counts": {name: count.as_json() for name, count in self.counts.items()},
+            "ns": {mode: time.as_json() for mode, time in self.ns.items()},
         }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class StrategyChange:
-    """A strategy. `state` is compared, added, removed, void in OLD, void in NEW or void in both."""
+    """A strategy. `state` is compared, added, removed, or its states in the two results if it is void or absent."""
 
     strategy: str
     family: str
     state: str
     spec: tuple[str | None, str | None]
-    bytes_per_slot: Change | None = None
-    roles: dict[str, RoleChange] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """All keys; null where nothing was compared."""
+        """All keys."""
         return {
             "strategy": self.strategy,
             "family": self.family,
             "state": self.state,
             "spec": {"old": self.spec[0], "new": self.spec[1]},
-            "bytes_per_slot": None if self.bytes_per_slot is None else self.bytes_per_slot.as_json(),
-            "ops": {role: self.roles[role].as_json() if role in self.roles else None for role in Operation},
         }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that changed. `times_left_out` says, by family, what makes times incomparable; empty where nothing does."""
+    """All that changed. `times_left_out` says, by family, what makes times incomparable; empty where nothing does.
+
+    `rows` are by role, those of setting up under SETUP.
+    """
 
     old: RunResult
     new: RunResult
     effect: float
-    times_left_out: dict[str, list[Difference]]
-    strategies: list[StrategyChange]
-    remarks: list[str]
+    times_left_out: Mapping[str, Sequence[Difference]]
+    strategies: Sequence[StrategyChange]
+    rows: Mapping[str, Sequence[RowChange]]
+    remarks: Sequence[str]
 
     def as_json(self) -> dict[str, Any]:
         """The published form."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "old": self.old.machine,
-            "new": self.new.machine,
-            "workload": self.new.workload,
+            "old": dict(self.old.machine),
+            "new": dict(self.new.machine),
+            "workload": dict(self.new.workload),
             "effect": self.effect,
             "paired": False,
             "times_left_out": {
                 family: [difference.as_json() for difference in differences]
                 for family, differences in self.times_left_out.items()
             },
-            "remarks": self.remarks,
+            "remarks": list(self.remarks),
             "strategies": [strategy.as_json() for strategy in self.strategies],
+            "rows": {role: [row.as_json() for row in rows] for role, rows in self.rows.items()},
         }
 
 
@@ -229,12 +255,34 @@ def compare(old: RunResult, new: RunResult, effect: float = EFFECT) -> Compariso
     """
     _require_comparable(old, new)
     left_out = _machine_differences(old, new)
-    before, after = ({row.strategy: row for row in run.results} for run in (old, new))
-    changes = [
-        _compare_rows(before.get(name), after.get(name), old, new, effect, left_out)
-        for name in dict.fromkeys([*after, *before])
-    ]
-    return Comparison(old, new, effect, left_out, changes, _remarks(old, new, changes))
+    before, after = ({one.strategy: one for one in run.strategies} for run in (old, new))
+    strategies = [_compare_strategies(before.get(name), after.get(name)) for name in dict.fromkeys([*after, *before])]
+    rows: dict[str, list[RowChange]] = {
+        role: [
+            _compare_rows(a, b, role, old, new, effect, left_out) for a, b in _pairs(old.roles[role], new.roles[role])
+        ]
+        for role in Operation
+    }
+    rows[SETUP] = [_compare_rows(a, b, SETUP, old, new, effect, left_out) for a, b in _pairs(old.setup, new.setup)]
+    return Comparison(old, new, effect, left_out, strategies, rows, _remarks(old, new, strategies, rows))
+
+
+def _pairs(
+    old: Sequence[Row[Figures]], new: Sequence[Row[Figures]]
+) -> Iterator[tuple[Row[Figures] | None, Row[Figures] | None]]:
+    """Pairs of rows: by name, or by use if only one result has the name. In NEW's order, then the removed ones."""
+    left = {row.name: row for row in old}
+    named = {row.name for row in new}
+    for row in new:
+        match = left.pop(row.name, None)
+        if match is None:
+            alike = (o for o in left.values() if (o.uses, o.family) == (row.uses, row.family) and o.name not in named)
+            match = next(alike, None)
+            if match is not None:
+                del left[match.name]
+        yield match, row
+    for row in left.values():
+        yield row, None
 
 
 def _require_comparable(old: RunResult, new: RunResult) -> None:
@@ -274,48 +322,64 @@ def _machine_differences(old: RunResult, new: RunResult) -> dict[str, list[Diffe
     return {family: differences for family, differences in found.items() if differences}
 
 
+def _compare_strategies(old: StrategyResult | None, new: StrategyResult | None) -> StrategyChange:
+    one = present(new or old, "the strategy in either result")
+    spec = (None if old is None else old.spec, None if new is None else new.spec)
+    return StrategyChange(one.strategy, one.family, _state(old, new), spec)
+
+
 def _compare_rows(
-    old: StrategyResult | None,
-    new: StrategyResult | None,
+    old: Row[Figures] | None,
+    new: Row[Figures] | None,
+    role: str,
     old_run: RunResult,
     new_run: RunResult,
     effect: float,
-    left_out: dict[str, list[Difference]],
-) -> StrategyChange:
-    row = present(new or old, "the strategy's row in either result")
-    state = _state(old, new)
-    change = StrategyChange(
-        row.strategy, row.family, state, (old.spec if old is not None else None, new.spec if new is not None else None)
-    )
-    if old is None or new is None or state != "compared":
+    left_out: Mapping[str, Sequence[Difference]],
+) -> RowChange:
+    row = present(new or old, "the row in either result")
+    uses = (None if old is None else old.uses, None if new is None else new.uses)
+    before, after = None if old is None else old.figures, None if new is None else new.figures
+    operations = (_operations(before), _operations(after))
+    change = RowChange(row.name, row.family, _state(old, new), uses, operations)
+    if before is None or after is None or operations[0] != operations[1]:
         return change
-    change.bytes_per_slot = Change(old.bytes_per_slot, new.bytes_per_slot)
-    for role in Operation:
-        if role not in old.roles or role not in new.roles:
-            continue
-        before, after = old.roles[role], new.roles[role]
-        compared = change.roles[role] = RoleChange((before.operations, after.operations))
-        if before.operations != after.operations:
-            continue
-        compared.counts = {name: Change(getattr(before, name), getattr(after, name)) for name in Count}
-        if row.family not in left_out:
-            is_reference = row.strategy == new_run.references[row.family]
-            for mode in TimingMode:
-                if mode in before.ns and mode in after.ns:
-                    least = max([effect, *(run.noise(row.family, role, mode) for run in (old_run, new_run))])
-                    compared.ns[mode] = _compare_times(before, after, mode, least, is_reference)
-    return change
+    names = ("bytes_per_slot",) if role == SETUP else Count
+    counts = {name: Change(getattr(before, name), getattr(after, name)) for name in names}
+    times: dict[str, TimeChange] = {}
+    if row.family not in left_out:
+        is_reference = row.name == new_run.references[row.family]
+        then, now = _times(before), _times(after)
+        for mode in (*TimingMode, SETUP):
+            if mode in then and mode in now:
+                least = max(effect, *(run.noise(row.family, role, mode) for run in (old_run, new_run)))
+                times[mode] = _compare_times(then[mode], now[mode], least, is_reference)
+    return replace(change, counts=counts, ns=times)
 
 
-def _state(old: StrategyResult | None, new: StrategyResult | None) -> str:
+def _operations(figures: RoleResult | SetupResult | None) -> int | None:
+    if figures is None:
+        return None
+    return figures.operations if isinstance(figures, RoleResult) else figures.slots
+
+
+def _times(figures: RoleResult | SetupResult) -> Mapping[str, Timing]:
+    if isinstance(figures, RoleResult):
+        return figures.ns
+    return {} if figures.ns is None else {SETUP: figures.ns}
+
+
+def _state(old: StrategyResult | Row[Figures] | None, new: StrategyResult | Row[Figures] | None) -> str:
+    """Compared, added or removed; otherwise which of the two is void or absent."""
     if old is None or new is None:
         return "added" if old is None else "removed"
-    where = {(False, True): "OLD", (True, False): "NEW", (False, False): "both"}.get((old.verified, new.verified))
-    return "compared" if where is None else f"void in {where}"
+    if old.state is new.state:
+        return "compared" if old.state is State.VERIFIED else f"{old.state} in both"
+    sides = (("OLD", old.state), ("NEW", new.state))
+    return ", ".join(f"{state} in {side}" for side, state in sides if state is not State.VERIFIED)
 
 
-def _compare_times(before: RoleResult, after: RoleResult, mode: str, least: float, is_reference: bool) -> TimeChange:
-    old, new = before.ns[mode], after.ns[mode]
+def _compare_times(old: Timing, new: Timing, least: float, is_reference: bool) -> TimeChange:
     apart = blocks_apart(old.samples, new.samples)
     ratio = None
     if not is_reference and old.ratio is not None and new.ratio is not None:
@@ -335,7 +399,9 @@ def _middle(samples: Sequence[float]) -> tuple[float, float]:
     return ordered[left_out], ordered[-1 - left_out]
 
 
-def _remarks(old: RunResult, new: RunResult, changes: list[StrategyChange]) -> list[str]:
+def _remarks(
+    old: RunResult, new: RunResult, changes: Sequence[StrategyChange], rows: Mapping[str, Sequence[RowChange]]
+) -> list[str]:
     """What the reader of the figures must know besides."""
     lines: list[str] = []
     if str(old.machine["date"]) > str(new.machine["date"]):  # ISO 8601 in one time zone sorts as time does
@@ -354,30 +420,29 @@ def _remarks(old: RunResult, new: RunResult, changes: list[StrategyChange]) -> l
     ]
     lines += [f"another version of {d}" for d in (versions, *packages) if d.old != d.new]
     for change in changes:
-        name = change.strategy
         if None not in change.spec and change.spec[0] != change.spec[1]:
-            lines.append(f"{name} is not what it was: {change.spec[0]}, then {change.spec[1]}")
-        for role, compared in change.roles.items():
-            if compared.operations[0] != compared.operations[1]:
-                asked, then = compared.operations
-                lines.append(f"{name} answered {asked:,} {role} operations, then {then:,}; not compared")
-        if name == new.references.get(change.family):
-            lines += _reference_remarks(change)
+            lines.append(f"{change.strategy} is not what it was: {change.spec[0]}, then {change.spec[1]}")
+    for role, of_role in rows.items():
+        for row in of_role:
+            asked, then = row.operations
+            if asked is not None and then is not None and asked != then:
+                lines.append(f"{row.name} answered {asked:,} {role} operations, then {then:,}; not compared")
+            if row.name == new.references.get(row.family) and role != SETUP:
+                lines += _reference_remarks(role, row)
     return lines
 
 
-def _reference_remarks(change: StrategyChange) -> list[str]:
+def _reference_remarks(role: str, reference: RowChange) -> list[str]:
     """Ratios to a reference that is not what it was have moved with it."""
     lines: list[str] = []
-    for role, compared in change.roles.items():
-        if any(count.changed for count in compared.counts.values()):
-            lines.append(f"{change.strategy}, the reference, does other work in {role}; ratios to it moved with it")
-        moved = [f"{mode} {time.ns.ratio:.2f}" for mode, time in compared.ns.items() if time.ns.verdict is not None]
-        if moved:
-            lines.append(
-                f"{change.strategy}, the reference, took other times in {role} ({', '.join(moved)} of what it took): "
-                "the machine's state or the reference changed"
-            )
+    if any(count.changed for count in reference.counts.values()):
+        lines.append(f"{reference.name}, the reference, does other work in {role}; ratios to it moved with it")
+    moved = [f"{mode} {time.ns.ratio:.2f}" for mode, time in reference.ns.items() if time.ns.verdict is not None]
+    if moved:
+        lines.append(
+            f"{reference.name}, the reference, took other times in {role} ({', '.join(moved)} of what it took): "
+            "the machine's state or the reference changed"
+        )
     return lines
 
 

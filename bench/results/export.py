@@ -1,7 +1,8 @@
 """Results in other people's formats: CSV for spreadsheets and data frames, Markdown for pull requests.
 
-CSV is wide, one row a strategy and role, the shape in which the tables are read and a data frame filters. A figure that
-is not known or was not measured is an empty field; void rows keep their name and their fault and have no figures.
+CSV is wide: one line per row of a role and of the set-up, the shape in which the tables are read and a data frame
+filters. A figure that is not known or was not measured is an empty field; void and absent rows keep their name and
+their reason and have no figures.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from slotlookup.errors import UsageError
 from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation, TimingMode
 
-from .model import RoleResult, RunResult, StrategyResult, write_text
+from .model import RoleResult, Row, RunResult, SetupResult, State, Timing, write_text
 from .statistics import Interval
-from .verdict import closing_sentence, significant
+from .verdict import closing_sentence, significant, what_rows_are
 
 RUN_COLUMNS = ("date", "cpu", "workload", "slots", "events", "seed", "fingerprint", "displaced", "placement")
-ROW_COLUMNS = ("strategy", "family", "spec", "verified", "fault", "note", "bytes_per_slot", "role", "operations")
+ROW_COLUMNS = ("role", "name", "uses", "family", "strategies", "measured_in", "state", "reason", "operations")
+SETUP = "setup"
+"""What the column `role` says of loading the starting slots, which are the operations there."""
 TIME_COLUMNS = ("ns", "ns_low", "ns_high", "ratio", "ratio_low", "ratio_high")
 """Of each timing, prefixed with its name: `throughput_hot_ns` and so on. The ratio is to the family's reference."""
 CSV_COLUMNS = (
@@ -30,6 +33,8 @@ CSV_COLUMNS = (
     *ROW_COLUMNS,
     *Count,
     *(f"{mode}_{column}" for mode in TimingMode for column in TIME_COLUMNS),
+    "bytes_per_slot",
+    *(f"{SETUP}_{column}" for column in TIME_COLUMNS),
 )
 
 
@@ -54,22 +59,37 @@ def to_csv(runs: Sequence[RunResult]) -> str:
     writer.writerow(CSV_COLUMNS)
     for run in runs:
         of_run = {**run.workload, **run.machine, **run.options, "workload": run.workload["name"]}
-        for row in run.results:
-            for role in Operation:
-                writer.writerow([of_run.get(c) for c in RUN_COLUMNS] + _csv_row(row, role))
+        first = [of_run.get(column) for column in RUN_COLUMNS]
+        for role in Operation:
+            for row in run.roles[role]:
+                writer.writerow(first + _row_cells(role, row) + _role_cells(row.figures))
+        for setup in run.setup:
+            writer.writerow(first + _row_cells(SETUP, setup) + _setup_cells(setup.figures))
     return text.getvalue()
 
 
-def _csv_row(row: StrategyResult, role: str) -> list[Any]:
-    result = row.roles.get(role) if row.verified else None
-    size = row.bytes_per_slot if row.verified else None
-    verified = "true" if row.verified else "false"
-    cells: list[Any] = [row.strategy, row.family, row.spec, verified, row.fault, row.note, size, role]
-    cells += [getattr(result, name) if result else None for name in ("operations", *Count)]
+def _row_cells(role: str, row: Row[RoleResult] | Row[SetupResult]) -> list[Any]:
+    return [role, row.name, row.uses, row.family, " ".join(row.strategies), row.measured_in, str(row.state), row.reason]
+
+
+def _role_cells(figures: RoleResult | None) -> list[Any]:
+    cells: list[Any] = [getattr(figures, name) if figures else None for name in ("operations", *Count)]
     for mode in TimingMode:
-        timing = result.ns.get(mode) if result else None
-        for interval in (timing.interval, timing.ratio) if timing else (None, None):
-            cells += [interval.median, interval.low, interval.high] if interval else [None] * 3
+        cells += _timing_cells(figures.ns.get(mode) if figures else None)
+    return cells + [None] * (1 + len(TIME_COLUMNS))
+
+
+def _setup_cells(figures: SetupResult | None) -> list[Any]:
+    cells: list[Any] = [figures.slots if figures else None]
+    cells += [None] * (len(Count) + len(TimingMode) * len(TIME_COLUMNS))
+    cells.append(figures.bytes_per_slot if figures else None)
+    return cells + _timing_cells(figures.ns if figures else None)
+
+
+def _timing_cells(timing: Timing | None) -> list[Any]:
+    cells: list[Any] = []
+    for interval in (timing.interval, timing.ratio) if timing else (None, None):
+        cells += [interval.median, interval.low, interval.high] if interval else [None] * 3
     return cells
 
 
@@ -103,51 +123,80 @@ def _run_markdown(run: RunResult) -> str:
     ]
     for role in Operation:
         for family in Family:
-            rows = [row for row in run.results if row.family == family]
+            rows = [row for row in run.roles[role] if row.family == family]
             if rows:
                 parts.append(f"**{role.plural}**, {family}{_asked(run, rows, role)}\n")
-                parts.append(_role_markdown(rows, role))
-    remarks = [f"- **{escape(r.strategy)} is void:** {escape(r.fault or '')}\n" for r in run.results if not r.verified]
-    remarks += [f"- {escape(r.strategy)}: {escape(r.note)}.\n" for r in run.results if r.verified and r.note]
+                parts += [_role_markdown(rows), _what_rows_are(rows)]
+    for family in Family:
+        setup = [row for row in run.setup if row.family == family]
+        if setup:
+            parts.append(f"**set-up**, {family}: loading the starting slots\n")
+            parts += [_setup_markdown(setup), _what_rows_are(setup)]
+    void = [one for one in run.strategies if one.state is State.VOID]
+    remarks = [f"- **{escape(one.strategy)} is void:** {escape(one.reason or '')}\n" for one in void]
+    noted = [one for one in run.strategies if one.state is State.VERIFIED and one.note]
+    remarks += [f"- {escape(one.strategy)}: {escape(one.note)}.\n" for one in noted]
     if remarks:
         parts.append("".join(remarks))
     parts.append(f"{escape(closing_sentence(run))}\n")
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
 
 
-def _asked(run: RunResult, rows: Sequence[StrategyResult], role: str) -> str:
+def _what_rows_are(rows: Sequence[Row[RoleResult] | Row[SetupResult]]) -> str:
+    told = what_rows_are((row.name, row.uses, row.strategies) for row in rows if row.state is not State.ABSENT)
+    return f"{escape(told)}\n" if told else ""
+
+
+def _asked(run: RunResult, rows: Sequence[Row[RoleResult]], role: str) -> str:
     """What of the role the table covers."""
-    first = next((row.roles[role] for row in rows if row.verified and role in row.roles), None)
+    first = next((row.figures for row in rows if row.figures is not None), None)
     if first is None:
         return ": nothing to show"
     text = f": {first.operations:,} operations, {escape(run.workload['origin'][role])}"
-    if any(result.ns for row in rows if (result := row.roles.get(role))):
+    if any(row.figures.ns for row in rows if row.figures is not None):
         text += f"; ratio to {escape(run.references[rows[0].family])}"
     return text
 
 
-def _role_markdown(rows: Sequence[StrategyResult], role: str) -> str:
+def _role_markdown(rows: Sequence[Row[RoleResult]]) -> str:
     """A family's table in one role, with the timings that were taken."""
-    results = [row.roles.get(role) if row.verified else None for row in rows]
-    modes = [mode for mode in TimingMode if any(result and mode in result.ns for result in results)]
-    headings = ["strategy", *Count, "bytes per slot"]
+    modes = [mode for mode in TimingMode if any(row.figures and mode in row.figures.ns for row in rows)]
+    headings = ["strategy", *Count]
     for mode in modes:
         headings += [f"{mode} ns", "ratio"]
     table: list[list[str]] = []
-    for row, result in zip(rows, results, strict=True):
-        if result is None:
-            table.append([row.strategy, *["void" if not row.verified else "n/a"] * (len(headings) - 1)])
+    for row in rows:
+        if row.figures is None:
+            table.append(_without_figures(row, len(headings)))
             continue
-        figures = [*(getattr(result, name) for name in Count), row.bytes_per_slot]
-        cells = [row.strategy, *(significant(figure) for figure in figures)]
+        cells = [row.name, *(significant(getattr(row.figures, name)) for name in Count)]
         for mode in modes:
-            cells += _time_cells(result, mode)
+            cells += _time_cells(row.figures.ns.get(mode))
         table.append(cells)
     return markdown_table(headings, table)
 
 
-def _time_cells(result: RoleResult, mode: str) -> list[str]:
-    timing = result.ns.get(mode)
+def _setup_markdown(rows: Sequence[Row[SetupResult]]) -> str:
+    """A family's table of what holding the slots takes."""
+    timed = any(row.figures and row.figures.ns for row in rows)
+    headings = ["strategy", "bytes per slot", *(("ns per slot", "ratio") if timed else ())]
+    table: list[list[str]] = []
+    for row in rows:
+        if row.figures is None:
+            table.append(_without_figures(row, len(headings)))
+            continue
+        cells = [row.name, significant(row.figures.bytes_per_slot)]
+        table.append([*cells, *(_time_cells(row.figures.ns) if timed else ())])
+    return markdown_table(headings, table)
+
+
+def _without_figures(row: Row[RoleResult] | Row[SetupResult], columns: int) -> list[str]:
+    """A row that says what became of it; why, where nothing else does."""
+    name = f"{row.name} ({row.reason})" if row.state is State.ABSENT else row.name
+    return [name, *[str(row.state)] * (columns - 1)]
+
+
+def _time_cells(timing: Timing | None) -> list[str]:
     if timing is None:
         return ["n/a", "n/a"]
     return [with_span(timing.interval), with_span(timing.ratio) if timing.ratio else "n/a"]

@@ -15,11 +15,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from slotlookup.errors import InputFileError
 from slotlookup.vocabulary import Count, Operation, TimingMode
 
-from .model import SCHEMA_VERSION, RoleResult, RunResult, StrategyResult, Timing
+from .model import (
+    SCHEMA_VERSION,
+    Figures,
+    RoleResult,
+    Row,
+    RunResult,
+    SetupResult,
+    State,
+    StrategyResult,
+    Timing,
+)
 from .statistics import Interval, median
 
 if TYPE_CHECKING:
-    from .saved import SavedInterval, SavedRole, SavedRow, SavedRun, SavedTiming
+    from .saved import SavedInterval, SavedRole, SavedRoleRow, SavedRun, SavedSetup, SavedSetupRow, SavedTiming
 
 TOLERANCE = 1e-9
 """Relative; medians are computed alike everywhere, but another tool may have written fewer digits."""
@@ -37,7 +47,11 @@ def load_result(path: Path | str) -> RunResult:
     """
     source = Path(path)
     document = _parse(source)
-    if not isinstance(document, dict) or "schema_version" not in document or "results" not in document:
+    if (
+        not isinstance(document, dict)
+        or "schema_version" not in document
+        or ("strategies" not in document and "results" not in document)
+    ):
         raise InputFileError(source, None, "not a result of a run; make one with `slotlookup run --save FILE`")
     version = document["schema_version"]
     if isinstance(version, bool) or version != SCHEMA_VERSION:
@@ -102,19 +116,30 @@ def _key_path(parts: tuple[int | str, ...]) -> str:
 
 
 def _to_run(saved: SavedRun, path: Path) -> RunResult:
-    rows: list[StrategyResult] = []
-    for i, saved_row in enumerate(saved.results):
-        try:
-            rows.append(_to_row(saved_row))
-        except ValueError as error:
-            raise InputFileError(path, None, f"results[{i}] ({saved_row.strategy}).{error}") from None
     try:
+        roles: dict[str, tuple[Row[RoleResult], ...]] = {
+            role: tuple(
+                _to_row(row, _to_role(row.figures, f"roles.{role}[{i}] ({row.name}).figures") if row.figures else None)
+                for i, row in enumerate(getattr(saved.roles, role))
+            )
+            for role in Operation
+        }
+        setup = tuple(
+            _to_row(row, _to_setup(row.figures, f"setup[{i}] ({row.name}).figures") if row.figures else None)
+            for i, row in enumerate(saved.setup)
+        )
         empty, control = _to_intervals(saved.empty_ns, "empty_ns"), _to_intervals(saved.control, "control")
     except ValueError as error:
         raise InputFileError(path, None, str(error)) from None
+    strategies = tuple(
+        StrategyResult(
+            one.strategy, one.spec, one.family, one.rows.model_dump(), one.note, State(one.state), one.reason
+        )
+        for one in saved.strategies
+    )
     references = {str(family): name for family, name in saved.references.items()}
     machine, workload, options = (part.model_dump() for part in (saved.machine, saved.workload, saved.options))
-    return RunResult(workload, machine, rows, empty, references, options=options, control=control)
+    return RunResult(workload, machine, options, references, strategies, roles, setup, empty, control)
 
 
 def _to_intervals(saved: Mapping[Any, Mapping[Any, SavedInterval]], key: str) -> dict[str, dict[str, Interval]]:
@@ -124,29 +149,45 @@ def _to_intervals(saved: Mapping[Any, Mapping[Any, SavedInterval]], key: str) ->
     }
 
 
-def _to_row(saved: SavedRow) -> StrategyResult:
-    row = StrategyResult(
-        saved.strategy, saved.spec, saved.family, saved.note, saved.fault, bytes_per_slot=saved.bytes_per_slot
+def _to_row(saved: SavedRoleRow | SavedSetupRow, figures: Figures | None) -> Row[Figures]:
+    return Row(
+        saved.name,
+        saved.uses,
+        saved.family,
+        tuple(saved.strategies),
+        saved.measured_in,
+        State(saved.state),
+        saved.reason,
+        figures,
     )
-    for role in Operation:
-        ops: SavedRole | None = getattr(saved.ops, role)
-        if ops is not None:
-            counts = {name: getattr(ops, name) for name in Count}
-            ns: dict[str, Timing] = {
-                mode: _to_timing(timing, f"ops.{role}.ns.{mode}")
-                for mode, timing in ((mode, getattr(ops.ns, mode)) for mode in TimingMode)
-                if timing is not None
-            }
-            row.roles[role] = RoleResult(ops.operations, **counts, ns=ns)
-    return row
+
+
+def _to_role(saved: SavedRole, key: str) -> RoleResult:
+    counts = {name: getattr(saved, name) for name in Count}
+    times = {mode: getattr(saved.ns, mode) for mode in TimingMode}
+    ns: dict[str, Timing] = {
+        mode: _to_timing(timing, f"{key}.ns.{mode}") for mode, timing in times.items() if timing is not None
+    }
+    return RoleResult(saved.operations, **counts, ns=ns)
+
+
+def _to_setup(saved: SavedSetup, key: str) -> SetupResult:
+    return SetupResult(
+        saved.slots, saved.bytes_per_slot, None if saved.ns is None else _to_timing(saved.ns, f"{key}.ns")
+    )
 
 
 def _to_timing(saved: SavedTiming, key: str) -> Timing:
     interval = _to_interval(saved, key)
     if not math.isclose(interval.median, median(saved.samples), rel_tol=TOLERANCE, abs_tol=TOLERANCE):
         raise ValueError(f"{key}.median: {saved.median} is not the median of the samples, {median(saved.samples)}")
+    if saved.raw_samples is not None and len(saved.raw_samples) != len(saved.samples):
+        raise ValueError(
+            f"{key}.raw_samples: there are {len(saved.raw_samples)}, but {len(saved.samples)} samples made from them"
+        )
     ratio = None if saved.ratio is None else _to_interval(saved.ratio, f"{key}.ratio")
-    return Timing(tuple(saved.samples), interval, ratio)
+    raw = None if saved.raw_samples is None else tuple(saved.raw_samples)
+    return Timing(tuple(saved.samples), interval, ratio, raw)
 
 
 def _to_interval(saved: SavedInterval, key: str) -> Interval:

@@ -1,11 +1,18 @@
-"""Results: what a run found, and its JSON form."""
+"""The results of a run, and their JSON form. Results are immutable.
+
+A role's row is named after what served the role. A strategy of two structures has the row of the first among gfn
+lookups and the row of the second among hva visits, so strategies that share a structure share its row. Slot changes and
+set-up are the work of both structures, so the rows there name both.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation, TimingMode
@@ -13,20 +20,33 @@ from slotlookup.writing import replacing
 
 from .statistics import Interval, noise
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of `run --json` and saved results. The schema is strict, so any key added or changed makes a new version."""
+
+
+class State(StrEnum):
+    """Whether a row or a strategy has figures, and if not, why."""
+
+    VERIFIED = "verified"
+    """Every answer agreed with the oracle."""
+    VOID = "void"
+    """An answer was wrong, or the structure failed otherwise."""
+    ABSENT = "absent"
+    """It could not take part: a library is missing, or an address lies beyond its keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Nanoseconds an operation, one sample a block.
+    """Nanoseconds per operation, one sample per block.
 
-    `ratio` is to the family's reference in the same blocks; None where the reference is void.
+    `ratio` is to the family's reference in the same blocks; None where the reference is void. `samples` of a cold
+    timing are net of what the displacing cost, `raw_samples` are as the clock gave them; None for a hot timing.
     """
 
     samples: tuple[float, ...]
     interval: Interval
     ratio: Interval | None
+    raw_samples: tuple[float, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Median, interval and all samples."""
@@ -34,19 +54,20 @@ class Timing:
             **self.interval.as_json(),
             "ratio": None if self.ratio is None else self.ratio.as_json(),
             "samples": list(self.samples),
+            "raw_samples": None if self.raw_samples is None else list(self.raw_samples),
         }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RoleResult:
-    """One strategy in one role. Counts are means an operation; None where not known. `ns` is keyed by TimingMode."""
+    """The cost of one role. Counts are means per operation; None where not known. `ns` is keyed by TimingMode."""
 
     operations: int
     slots_examined: float | None = None
     compares: float | None = None
     hops: float | None = None
     lines: float | None = None
-    ns: dict[str, Timing] = field(default_factory=dict)
+    ns: Mapping[str, Timing] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """All keys, null where nothing was measured."""
@@ -57,56 +78,115 @@ class RoleResult:
         }
 
 
-@dataclass(slots=True)
-class StrategyResult:
-    """One row. `fault` says why a row is void; `note` what its reader must know."""
+@dataclass(frozen=True, slots=True)
+class SetupResult:
+    """The cost of holding the workload's slots.
 
-    strategy: str
-    spec: str
-    family: str
-    note: str = ""
-    fault: str | None = None
+    `slots` is the number of slots at the start, and `ns` the nanoseconds per slot to load them (None if nothing was
+    timed). `bytes_per_slot` is stated for the most slots that the workload ever holds; None if unknown.
+    """
+
+    slots: int
     bytes_per_slot: float | None = None
-    roles: dict[str, RoleResult] = field(default_factory=dict)
+    ns: Timing | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """All keys, null where nothing was measured."""
+        return {
+            "slots": self.slots,
+            "bytes_per_slot": self.bytes_per_slot,
+            "ns": None if self.ns is None else self.ns.as_json(),
+        }
+
+
+Figures = TypeVar("Figures", RoleResult, SetupResult)
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Generic[Figures]):
+    """One row of a role: what served the role.
+
+    `uses` is the structure or structures with the options that matter in the role (`StrategySpec.serving`). `name` is
+    `uses`, or the name of a preset. `strategies` are those that the row serves. One of them, `measured_in`, was counted
+    and timed, and its state is the row's. Only a verified row has figures; other rows have a reason.
+    """
+
+    name: str
+    uses: str
+    family: str
+    strategies: tuple[str, ...]
+    measured_in: str | None
+    state: State = State.VERIFIED
+    reason: str | None = None
+    figures: Figures | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """All keys."""
+        return {
+            "name": self.name,
+            "uses": self.uses,
+            "family": self.family,
+            "strategies": list(self.strategies),
+            "measured_in": self.measured_in,
+            "state": str(self.state),
+            "reason": self.reason,
+            "figures": None if self.figures is None else self.figures.as_json(),
+        }
 
     @property
     def verified(self) -> bool:
         """Whether every answer agreed with the oracle."""
-        return self.fault is None
+        return self.state is State.VERIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyResult:
+    """A strategy. `rows` is the name of its row in each role, `reason` the reason why it is void or absent.
+
+    `note` is a remark for the reader of its figures.
+    """
+
+    strategy: str
+    spec: str
+    family: str
+    rows: Mapping[str, str]
+    note: str = ""
+    state: State = State.VERIFIED
+    reason: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """A void row keeps its name and its fault, and no figures."""
+        """All keys."""
         return {
             "strategy": self.strategy,
             "family": self.family,
             "spec": self.spec,
             "note": self.note,
-            "verified": self.verified,
-            "fault": self.fault,
-            "bytes_per_slot": self.bytes_per_slot if self.verified else None,
-            "ops": {
-                role: self.roles[role].as_json() if self.verified and role in self.roles else None for role in Operation
-            },
+            "state": str(self.state),
+            "reason": self.reason,
+            "rows": {role: self.rows[role] for role in Operation},
         }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """A whole run.
 
-    `empty_ns` is what an empty native strategy cost, in nanoseconds an operation, by role and timing: the loop itself,
-    and where caches were displaced the walk, which the cold figures do not contain. `options` are the run's that shape
-    its figures: `counts_only`, `budget` (share of the default time), `displaced` (bytes), `placement`.
+    `strategies` are those asked for and those that could not take part; `roles` has the rows of each role, `setup`
+    those of loading the starting slots. `empty_ns` is what an empty native strategy cost, in nanoseconds per operation,
+    by role and timing: the loop itself, and where caches were displaced the walk, which the cold figures do not
+    contain. `control` is the paired ratio of the reference to itself, by role and timing: how far apart the machine
+    puts equals. `options` are those of RunOptions but the seed, which is the workload's.
     """
 
-    workload: dict[str, Any]
-    machine: dict[str, object]
-    results: list[StrategyResult]
-    empty_ns: dict[str, dict[str, Interval]]
-    references: dict[str, str]
-    options: dict[str, Any] = field(default_factory=dict)
-    control: dict[str, dict[str, Interval]] = field(default_factory=dict)
-    """The paired ratio of the reference to itself, by role and timing: how far apart the machine puts equals."""
+    workload: Mapping[str, Any]
+    machine: Mapping[str, object]
+    options: Mapping[str, Any]
+    references: Mapping[str, str]
+    strategies: tuple[StrategyResult, ...]
+    roles: Mapping[str, tuple[Row[RoleResult], ...]]
+    setup: tuple[Row[SetupResult], ...] = ()
+    empty_ns: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    control: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
 
     def noise(self, family: str, role: str, mode: str) -> float:
         """The share by which identical work differed in a role and timing; 0 if unknown, as for Python strategies."""
@@ -116,20 +196,20 @@ class RunResult:
         """The published form."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "machine": self.machine,
-            "workload": self.workload,
-            "options": self.options,
-            "references": self.references,
-            "empty_ns": {
-                role: {mode: interval.as_json() for mode, interval in modes.items()}
-                for role, modes in self.empty_ns.items()
-            },
-            "control": {
-                role: {mode: interval.as_json() for mode, interval in modes.items()}
-                for role, modes in self.control.items()
-            },
-            "results": [row.as_json() for row in self.results],
+            "machine": dict(self.machine),
+            "workload": dict(self.workload),
+            "options": dict(self.options),
+            "references": dict(self.references),
+            "empty_ns": _intervals_as_json(self.empty_ns),
+            "control": _intervals_as_json(self.control),
+            "strategies": [strategy.as_json() for strategy in self.strategies],
+            "roles": {role: [row.as_json() for row in self.roles[role]] for role in Operation},
+            "setup": [row.as_json() for row in self.setup],
         }
+
+
+def _intervals_as_json(intervals: Mapping[str, Mapping[str, Interval]]) -> dict[str, Any]:
+    return {role: {mode: interval.as_json() for mode, interval in modes.items()} for role, modes in intervals.items()}
 
 
 def write_text(path: Path, text: str) -> None:

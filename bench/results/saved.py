@@ -5,6 +5,7 @@ Apart from `load.py`, so that only reading a result pays for importing pydantic.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -46,6 +47,7 @@ class SavedTiming(SavedInterval):
 
     ratio: SavedRatio | None
     samples: Annotated[list[Number], Field(min_length=1)]
+    raw_samples: Annotated[list[Number], Field(min_length=1)] | None
 
 
 # mypy does not know the keys that an enumeration gives.
@@ -54,36 +56,87 @@ class SavedTimes(words.keyed(_Saved, TimingMode, (SavedTiming | None, ...))):  #
 
 
 class SavedRole(words.keyed(_Saved, Count, (Mean | None, ...))):  # type: ignore[misc]
-    """One strategy in one role; a count is null where it is not known."""
+    """The cost of a role; a count is null where it is not known."""
 
     operations: Annotated[int, Field(ge=1)]
     ns: SavedTimes
 
 
-class SavedOps(words.keyed(_Saved, Operation, (SavedRole | None, ...))):  # type: ignore[misc]
-    """One strategy in every role; null where there was nothing to ask."""
+class SavedSetup(_Saved):
+    """The cost of holding the slots."""
+
+    slots: Whole
+    bytes_per_slot: Mean | None
+    ns: SavedTiming | None
 
 
-class SavedRow(_Saved):
-    """One strategy."""
+class _Outcome(_Saved):
+    """The state of a row or a strategy."""
+
+    state: Literal["verified", "void", "absent"]
+    reason: Text | None
+
+    @model_validator(mode="after")
+    def _whatever_is_not_verified_says_why(self) -> Self:
+        if (self.state == "verified") != (self.reason is None):
+            raise ValueError("a verified row or strategy has no reason, and any other has one")
+        return self
+
+
+class _SavedRow(_Outcome):
+    """A row without its figures."""
+
+    name: Text
+    uses: Text
+    family: FamilyName
+    strategies: Annotated[list[Text], Field(min_length=1)]
+    measured_in: Text | None
+
+    @model_validator(mode="after")
+    def _verified_rows_alone_have_figures(self) -> Self:
+        if (self.state == "verified") != (getattr(self, "figures", None) is not None):
+            raise ValueError("a verified row has figures, and no other has")
+        if (self.state == "absent") != (self.measured_in is None):
+            raise ValueError("a row was measured in a strategy unless it is absent")
+        return self
+
+
+class SavedRoleRow(_SavedRow):
+    """A row of gfn lookups, hva visits or slot changes."""
+
+    figures: SavedRole | None
+
+
+class SavedSetupRow(_SavedRow):
+    """A row of setting up."""
+
+    figures: SavedSetup | None
+
+
+class SavedRoles(words.keyed(_Saved, Operation, (list[SavedRoleRow], ...))):  # type: ignore[misc]
+    """The rows of each role; none where there was nothing to ask."""
+
+
+class SavedNames(words.keyed(_Saved, Operation, (Text, ...))):  # type: ignore[misc]
+    """The row that serves a strategy in each role."""
+
+
+class SavedStrategy(_Outcome):
+    """One strategy, as it was asked for."""
 
     strategy: Text
     family: FamilyName
     spec: Text
     note: str
-    verified: bool
-    fault: Text | None
-    bytes_per_slot: Mean | None
-    ops: SavedOps
+    rows: SavedNames
 
-    @model_validator(mode="after")
-    def _void_rows_hold_no_figures(self) -> Self:
-        if self.verified == (self.fault is not None):
-            raise ValueError("a row is either verified or has a fault")
-        figures = [self.bytes_per_slot, *(getattr(self.ops, role) for role in Operation)]
-        if not self.verified and any(figure is not None for figure in figures):
-            raise ValueError("a void row holds no figures")
-        return self
+
+class SavedParameters(_Saved):
+    """The parameters given for the workload; null for its own."""
+
+    slots: Whole | None
+    events: Whole | None
+    memory: Whole | None
 
 
 class SavedWorkload(_Saved):
@@ -94,6 +147,7 @@ class SavedWorkload(_Saved):
     events: Whole
     seed: Whole
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    parameters: SavedParameters
     origin: dict[words.Operation, str]
 
     @model_validator(mode="after")
@@ -110,6 +164,8 @@ class SavedOptions(_Saved):
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     displaced: Whole
     placement: words.Placement
+    patience: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    timings: list[words.TimingMode]
 
 
 class SavedMachine(_Saved):
@@ -143,16 +199,28 @@ class SavedRun(_Saved):
     references: dict[FamilyName, str]
     empty_ns: dict[words.Operation, dict[words.TimingMode, SavedInterval]]
     control: dict[words.Operation, dict[words.TimingMode, SavedRatio]]
-    results: Annotated[list[SavedRow], Field(min_length=1)]
+    strategies: Annotated[list[SavedStrategy], Field(min_length=1)]
+    roles: SavedRoles
+    setup: list[SavedSetupRow]
 
     @model_validator(mode="after")
     def _check_across_rows(self) -> Self:
         if self.schema_version != SCHEMA_VERSION:
             raise ValueError(f"schema_version must be {SCHEMA_VERSION}")
-        names = [row.strategy for row in self.results]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise ValueError(f"results holds {' and '.join(sorted(twice))} twice")
+        _require_once("strategies", [one.strategy for one in self.strategies])
+        tables: dict[str, Sequence[_SavedRow]] = {role: getattr(self.roles, role) for role in Operation}
+        for role, rows in {**tables, "setup": self.setup}.items():
+            _require_once(role, [row.name for row in rows])
+            for one in self.strategies:
+                name = getattr(one.rows, "update" if role == "setup" else role)
+                if rows and name not in [row.name for row in rows]:
+                    raise ValueError(f"{one.strategy} is served by {name}, and {role} has no such row")
         if set(self.references) != {"native", "python"}:
             raise ValueError("references must name a strategy for native and for python")
         return self
+
+
+def _require_once(where: str, names: Sequence[str]) -> None:
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"{where} holds {' and '.join(sorted(twice))} twice")

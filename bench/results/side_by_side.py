@@ -17,13 +17,13 @@ _Cell = Callable[[RoleResult], str]
 def to_side_by_side(runs: Sequence[RunResult]) -> str:
     """The tables of all `runs`: times and counts by role and family, which are never ranked together.
 
-    A cell of times is `hot / cold` in ns, one of counts `slots examined / compares / hops / lines`; a strategy that a
-    result lacks, or whose answers were wrong in it, says so there.
+    A cell of times is `hot / cold` in ns, one of counts `slots examined / compares / hops / lines`; a row that a result
+    lacks, that is void in it or could not take part says so there.
     """
     parts = [_machines(runs)]
     for role in Operation:
         for family in Family:
-            names = [row.strategy for run in runs for row in run.results if row.family == family]
+            names = [row.name for run in runs for row in run.roles[role] if row.family == family]
             rows = list(dict.fromkeys(names))
             if rows:
                 parts.append(f"**{role.plural}**, {family}: ns hot / cold\n")
@@ -49,13 +49,11 @@ def _table(runs: Sequence[RunResult], names: Sequence[str], role: str, cell: _Ce
     for name in names:
         cells = [name]
         for run in runs:
-            row = next((row for row in run.results if row.strategy == name), None)
+            row = next((row for row in run.roles[role] if row.name == name), None)
             if row is None:
                 cells.append("not run")
-            elif not row.verified:
-                cells.append("void")
             else:
-                cells.append(cell(row.roles[role]) if role in row.roles else "n/a")
+                cells.append(str(row.state) if row.figures is None else cell(row.figures))
         table.append(cells)
     return markdown_table(headings, table)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from textwrap import fill, indent
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,11 +16,17 @@ from rich.text import Text
 from slotlookup.structure import Family
 from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
-from .model import RoleResult, RunResult, StrategyResult
+from .model import RoleResult, Row, RunResult, SetupResult, State, StrategyResult
 from .statistics import Interval
-from .verdict import closing_sentence, significant
+from .verdict import closing_sentence, significant, what_rows_are
 
 NOT_KNOWN = "n/a"
+REASON_WIDTH = 24
+"""Columns for why a row is absent, below its name, where no name is longer."""
+NARROWEST_NAME = 12
+_AnyRow = Row[RoleResult] | Row[SetupResult]
+_Column = tuple[str, Literal["left", "right"]]
+_Line = tuple[_AnyRow, Sequence[Text | str]]
 
 
 def span(interval: Interval) -> str:
@@ -40,12 +49,11 @@ WIDEST = 130
 OTHERS = sorted((mode for mode in TimingMode if mode != RANKED), key=lambda mode: mode.cold)
 
 
-def _cells(result: RoleResult | None, width: int, timed: bool) -> list[Text | str]:
-    cells: list[Text | str] = [significant(getattr(result, name) if result else None) for name in Count]
+def _cells(result: RoleResult, width: int, timed: bool) -> list[Text | str]:
+    cells: list[Text | str] = [significant(getattr(result, name)) for name in Count]
     if not timed:
         return cells
-    ns = result.ns if result else {}
-    timing = ns.get(RANKED)
+    timing = result.ns.get(RANKED)
     ratio = timing.ratio if timing else None
     cells.append(significant(timing.interval.median if timing else None))
     cells.append(Text(span(timing.interval) if timing else "", style="dim"))
@@ -53,47 +61,102 @@ def _cells(result: RoleResult | None, width: int, timed: bool) -> list[Text | st
     if width >= WIDE:
         cells.append(Text(span(ratio) if ratio else "", style="dim"))
     if width >= WIDEST:
-        cells.extend(significant(ns[mode].interval.median if mode in ns else None) for mode in OTHERS)
+        cells.extend(significant(result.ns[mode].interval.median if mode in result.ns else None) for mode in OTHERS)
     return cells
 
 
-def _add_columns(table: Table, width: int, timed: bool) -> None:
-    table.add_column("strategy", overflow="fold")
-    for count in Count:
-        table.add_column(count.heading, justify="right", no_wrap=True)
-    if not timed:
-        return
-    table.add_column(RANKED.heading, justify="right", no_wrap=True)
-    table.add_column("95 %", no_wrap=True)
-    table.add_column("ratio", justify="right", no_wrap=True)
-    if width >= WIDE:
-        table.add_column("95 %", no_wrap=True)
-    if width >= WIDEST:
-        for mode in OTHERS:
-            table.add_column(mode.heading, justify="right", no_wrap=True)
+def _columns(width: int, timed: bool) -> list[_Column]:
+    found: list[_Column] = [(count.heading, "right") for count in Count]
+    if timed:
+        found += [(RANKED.heading, "right"), ("95 %", "left"), ("ratio", "right")]
+        if width >= WIDE:
+            found.append(("95 %", "left"))
+        if width >= WIDEST:
+            found += [(mode.heading, "right") for mode in OTHERS]
+    return found
 
 
 def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
     """One role's table with a section for each family, which are never ranked together, and what it covers."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
-    timed = any(RANKED in row.roles[role].ns for row in run.results if role in row.roles)
-    _add_columns(table, width, timed)
+    rows = run.roles[role]
+    timed = any(row.figures is not None and RANKED in row.figures.ns for row in rows)
+    lines = [(row, [_state(row)] if row.figures is None else _cells(row.figures, width, timed)) for row in rows]
     scope: list[str] = []
-    for family in (Family.NATIVE, Family.PYTHON):
-        rows = [row for row in run.results if row.family == family]
-        if not rows:
+    for family in Family:
+        figures = [row.figures for row in rows if row.family == family]
+        if not figures:
             continue
-        first = next((r.roles[role] for r in rows if role in r.roles), None)
+        first = next((known for known in figures if known is not None), None)
         few = "the first " if family is Family.PYTHON else ""
-        asked = f"{few}{first.operations:,} operations" if first else "nothing to ask"
+        asked = f"{few}{first.operations:,} operations" if first else "no figures"
         scope.append(f"{family}: {asked}" + (f", ratio to {run.references[family]}." if timed else "."))
-        table.add_row(Text(str(family), style="bold"))
-        for row in rows:
-            void: list[Text | str] = [Text("void", style="bold red")] * len(Count)
-            result = row.roles.get(role)
-            table.add_row(Text(f" {row.strategy}"), *(_cells(result, width, timed) if row.verified else void))
-        table.add_section()
-    return table, " ".join(scope)
+    return _table(_columns(width, timed), lines, width), " ".join(scope)
+
+
+def setup_table(run: RunResult, width: int) -> Table:
+    """What it takes to hold the slots: bytes, and the time to load them."""
+    timed = any(row.figures is not None and row.figures.ns is not None for row in run.setup)
+    columns: list[_Column] = [("bytes\nper slot", "right")]
+    if timed:
+        columns += [("ns\nper slot", "right"), ("95 %", "left"), ("ratio", "right")]
+    lines = [(row, [_state(row)] if row.figures is None else _setup_cells(row.figures)) for row in run.setup]
+    return _table(columns, lines, width)
+
+
+def _setup_cells(figures: SetupResult) -> list[Text | str]:
+    cells: list[Text | str] = [significant(figures.bytes_per_slot)]
+    if figures.ns is not None:
+        ratio = figures.ns.ratio
+        cells += [significant(figures.ns.interval.median), Text(span(figures.ns.interval), style="dim")]
+        cells.append(Text(f"{ratio.median:.2f}", style=_ratio_style(ratio)) if ratio else NOT_KNOWN)
+    return cells
+
+
+def _table(columns: Sequence[_Column], lines: Sequence[_Line], width: int) -> Table:
+    """Rows by family. Names are broken where they may be, into what the figures leave of `width`."""
+    taken = 0
+    for i, (heading, _) in enumerate(columns):
+        texts = [*heading.split("\n"), *(str(cells[i]) for _, cells in lines if i < len(cells))]
+        taken += max(map(len, texts))
+    wanted = max([len(row.name) + 1 for row, _ in lines] + [REASON_WIDTH])
+    # Figures stand two columns apart, or one where names would be cut up for that.
+    gap = 2 if width - taken - 2 * len(columns) >= REASON_WIDTH else 1
+    room = max(NARROWEST_NAME, min(wanted, width - taken - gap * len(columns) - 2))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 1), collapse_padding=True)
+    table.add_column("strategy", overflow="fold")
+    for heading, justify in columns:
+        table.add_column(heading, justify=justify, no_wrap=True)
+    for family in Family:
+        of_family = [(row, cells) for row, cells in lines if row.family == family]
+        if of_family:
+            table.add_row(Text(str(family), style="bold"))
+            for row, cells in of_family:
+                table.add_row(_name(row, room), *cells)
+            table.add_section()
+    return table
+
+
+def _name(row: _AnyRow, width: int) -> Text:
+    """A row's name; below it, where the row is absent, why."""
+    name = indent(wrapped(row.name, width - 1), " ")
+    if row.state is not State.ABSENT:
+        return Text(name)
+    reason = fill(row.reason or "", width, initial_indent="   ", subsequent_indent="   ", break_on_hyphens=False)
+    return Text.assemble(f"{name}\n", (reason, "dim"))
+
+
+def wrapped(name: str, width: int) -> str:
+    """A name in lines of about `width`, broken after its own punctuation."""
+    lines = [""]
+    for part in re.findall(r"[^-=,+]+[-=,+]*", name):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part if lines[-1] else part.lstrip()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _state(row: _AnyRow) -> Text:
+    return Text(str(row.state), style="bold red" if row.state is State.VOID else "dim")
 
 
 def print_run(run: RunResult, console: Console) -> None:
@@ -112,7 +175,13 @@ def print_run(run: RunResult, console: Console) -> None:
         table, scope = role_table(run, role, console.width)
         console.print(table)
         console.print(Text(scope, style="dim"))
-    for line in _remarks(run.results):
+        _print_what_rows_are(run.roles[role], console)
+    if any(row.figures is not None for row in run.setup):
+        console.print()
+        slots = max(row.figures.slots for row in run.setup if row.figures is not None)
+        console.print(Text.assemble(("set-up", "bold"), "  ", (f"loading the {slots:,} starting slots", "dim")))
+        console.print(setup_table(run, console.width))
+    for line in _remarks(run.strategies):
         console.print(line)
     if run.empty_ns:
         costs = ", ".join(
@@ -125,12 +194,20 @@ def print_run(run: RunResult, console: Console) -> None:
     console.print(closing_sentence(run))
 
 
-def _remarks(rows: Iterable[StrategyResult]) -> list[str]:
+def _print_what_rows_are(rows: Sequence[_AnyRow], console: Console) -> None:
+    told = what_rows_are((row.name, row.uses, row.strategies) for row in rows if row.state is not State.ABSENT)
+    if told:
+        console.print(Text(told, style="dim"))
+
+
+def _remarks(strategies: Iterable[StrategyResult]) -> list[str]:
     lines = [
-        f"[bold red]{escape(row.strategy)} is void[/bold red]: {escape(row.fault or '')}"
-        for row in rows
-        if not row.verified
+        f"[bold red]{escape(one.strategy)} is void[/bold red]: {escape(one.reason or '')}"
+        for one in strategies
+        if one.state is State.VOID
     ]
     return lines + [
-        f"[dim]{escape(row.strategy)}: {escape(row.note)}.[/dim]" for row in rows if row.verified and row.note
+        f"[dim]{escape(one.strategy)}: {escape(one.note)}.[/dim]"
+        for one in strategies
+        if one.state is State.VERIFIED and one.note
     ]

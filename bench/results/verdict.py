@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from slotlookup.structure import Family
 from slotlookup.vocabulary import RANKED, Operation
@@ -33,9 +33,24 @@ def enumerated(names: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def what_rows_are(rows: Iterable[tuple[str, str, Sequence[str]]]) -> str:
+    """A sentence on what rows (name, what it uses, strategies) stand for; "" where their names say it all."""
+    clauses: list[str] = []
+    for name, uses, strategies in rows:
+        # Of two structures, the one that lends a strategy its name stands in the row's.
+        plain = uses.split(" + ") if " + " in uses else []
+        others = [strategy for strategy in strategies if strategy != name and strategy not in plain]
+        if uses != name:
+            alike = f", as {'do' if len(others) > 1 else 'does'} {enumerated(others)}" if others else ""
+            clauses.append(f"{name} uses {uses}{alike}")
+        elif others:
+            clauses.append(f"{name} {'also ' if name in strategies else ''}serves {enumerated(others)}")
+    return "; ".join(clauses) + "." if clauses else ""
+
+
 def closing_sentence(run: RunResult) -> str:
-    """Names the cheapest strategy of each role, and its lead; of the native ones if any answered right."""
-    sound = {row.family for row in run.results if row.verified}
+    """Names the cheapest row of each role, and its lead; of the native ones if any answered right."""
+    sound = {row.family for rows in run.roles.values() for row in rows if row.verified}
     if not sound:
         return "No strategy answered correctly, so none is named the cheapest."
     family = Family.NATIVE if Family.NATIVE in sound else Family.PYTHON
@@ -45,11 +60,7 @@ def closing_sentence(run: RunResult) -> str:
 
 
 def _verdict(run: RunResult, role: str, family: Family) -> str:
-    rows = [
-        (row.strategy, row.roles[role])
-        for row in run.results
-        if row.verified and row.family == family and role in row.roles
-    ]
+    rows = [(row.name, row.figures) for row in run.roles[role] if row.family == family and row.figures is not None]
     timed = [(name, result.ns[RANKED]) for name, result in rows if RANKED in result.ns]
     if not timed:
         return _verdict_by_counts(rows, role)

@@ -97,8 +97,9 @@ def panels(points: Mapping[int, Mapping[str, Any]], metric: str) -> Iterator[Pan
     slots = tuple(sorted(points))
     runs = [points[n] for n in slots]
     for family in (Family.NATIVE, Family.PYTHON):
-        names = dict.fromkeys(row["strategy"] for run in runs for row in run["results"] if row["family"] == family)
         for role in Operation:
+            rows = (row for run in runs for row in run["roles"][role] if row["family"] == family)
+            names = dict.fromkeys(row["name"] for row in rows)
             figures = {name: tuple(_figure(run, name, role, metric) for run in runs) for name in names}
             if not any(figure for row in figures.values() for figure in row):
                 continue
@@ -108,17 +109,17 @@ def panels(points: Mapping[int, Mapping[str, Any]], metric: str) -> Iterator[Pan
 
 
 def _figure(run: Mapping[str, Any], name: str, role: str, metric: str) -> Figure | None:
-    for row in run["results"]:
-        if row["strategy"] == name and row["ops"][role] is not None:
-            return _read_figure(row["ops"][role], metric)
+    for row in run["roles"][role]:
+        if row["name"] == name and row["figures"] is not None:
+            return _read_figure(row["figures"], metric)
     return None
 
 
-def _read_figure(ops: Mapping[str, Any], metric: str) -> Figure | None:
+def _read_figure(figures: Mapping[str, Any], metric: str) -> Figure | None:
     if metric in list(Count):
-        count = ops[metric]
+        count = figures[metric]
         return None if count is None else Figure(Interval(float(count), float(count), float(count)))
-    timing = ops["ns"][metric]
+    timing = figures["ns"][metric]
     return None if timing is None else Figure(_interval(timing), tuple(float(sample) for sample in timing["samples"]))
 
 

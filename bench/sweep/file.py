@@ -21,6 +21,7 @@ from slotlookup.vocabulary import Count, TimingMode
 from slotlookup.writing import replacing
 
 from ..results.model import SCHEMA_VERSION as RUN_SCHEMA_VERSION
+from ..results.model import State
 from .curves import panels
 from .points import EFFORTS, Point, SweepOptions
 
@@ -142,9 +143,7 @@ def _read_point(path: Path, number: int, document: Any, options: SweepOptions) -
                 list(panels({slots: point}, metric))
             if point["workload"]["slots"] != slots or not isinstance(point["workload"]["fingerprint"], str):
                 raise ValueError
-            if {row["strategy"] for row in point["results"] if isinstance(row["verified"], bool)} != set(
-                options.strategies
-            ):
+            if {row["strategy"] for row in point["strategies"] if State(row["state"])} != set(options.strategies):
                 raise ValueError
             return slots, point
     except (AttributeError, KeyError, TypeError, ValueError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slotlookup.errors import UsageError
+from slotlookup.vocabulary import Operation
 from slotlookup.writing import replacing
 
 from .curves import Panel, panels
@@ -64,8 +65,9 @@ def draw(
     shown = [panel for panel in panels(points, metric) if role in (None, panel.role)]
     if not shown:
         raise UsageError(f"--plot {path}: this sweep has no figures for {role or 'any role'} by {unit(metric)}")
-    # Styles go by the order in the sweep, so that a strategy looks alike in every panel and every plot of it.
-    styles = {name: i for i, name in enumerate(options.strategies)}
+    # Styles go by the order in the sweep, so that a row looks alike in every panel and every plot of it.
+    rows = (row["name"] for operation in Operation for point in points.values() for row in point["roles"][operation])
+    styles = {name: i for i, name in enumerate(dict.fromkeys(rows))}
     kind = path.suffix.lower().removeprefix(".")
     with rc_context({"svg.hashsalt": "slotlookup", "font.size": 9.5, "axes.titlesize": 11, "axes.labelsize": 10}):
         figure = _figure(shown, styles, _title(options, machine, points))

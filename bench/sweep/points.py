@@ -23,6 +23,7 @@ from slotlookup.vocabulary import Count, TimingMode
 
 from ..measure.runner import NATIVE_SECONDS, Report, RunOptions, run
 from ..measure.selection import describe_workload, load_trace
+from ..results.model import State
 from .crossover import count_of_slots
 from .curves import panels
 
@@ -91,9 +92,11 @@ def measure(options: SweepOptions, slots: int, report: Report, patience: float =
         options.displaced,
         options.placement,
         patience,
+        (options.timing,),
     )
-    workload = describe_workload(trace, slots, options.seed)
-    return run(trace, workload, list(options.strategies), how, report, (options.timing,)).as_json()
+    asked = {"slots": slots, "events": len(trace.events), "memory": None}
+    workload = describe_workload(trace, slots, options.seed, asked)
+    return run(trace, workload, list(options.strategies), how, report).as_json()
 
 
 def sweep(
@@ -190,9 +193,9 @@ def faults(points: Mapping[int, Point]) -> dict[str, tuple[int, str]]:
     """The void strategies, each with the fewest slots at which it is void, and its fault there."""
     found: dict[str, tuple[int, str]] = {}
     for slots, point in sorted(points.items()):
-        for row in point["results"]:
-            if not row["verified"]:
-                found.setdefault(row["strategy"], (slots, str(row["fault"])))
+        for strategy in point["strategies"]:
+            if strategy["state"] != State.VERIFIED:
+                found.setdefault(strategy["strategy"], (slots, str(strategy["reason"])))
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
@@ -15,7 +14,8 @@ from rich.text import Text
 
 from slotlookup.vocabulary import Count, TimingMode
 
-from ..results.verdict import significant
+from ..results.tables import wrapped
+from ..results.verdict import significant, what_rows_are
 from .crossover import Crossing, Standing, count_of_slots, describe, reigns
 from .curves import Panel, panels
 from .points import Point, SweepOptions, faults
@@ -48,6 +48,8 @@ def print_sweep(
         standings = panel.standings()
         for table in _tables(panel, standings, console.width):
             console.print(table)
+        if told := what_rows_are(_rows(panel, points)):
+            console.print(Text(told, style="dim"))
         _print_crossovers(panel, standings, console)
     for name, (slots, fault) in faults(points).items():
         console.print(f"[bold red]{escape(name)} is void at {count_of_slots(slots)}[/bold red]: {escape(fault)}")
@@ -67,6 +69,16 @@ def print_sweep(
             sentence(panel), console.width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
         )
         console.print(Text("\n".join(lines)))
+
+
+def _rows(panel: Panel, points: Mapping[int, Point]) -> list[tuple[str, str, Sequence[str]]]:
+    """Name, use and strategies of the panel's rows, as the first point that has each gives them."""
+    found: dict[str, tuple[str, str, Sequence[str]]] = {}
+    for point in points.values():
+        for row in point["roles"][panel.role]:
+            if row["family"] == panel.family:
+                found.setdefault(row["name"], (row["name"], row["uses"], row["strategies"]))
+    return list(found.values())
 
 
 def _count_of(points: Mapping[int, Point]) -> str:
@@ -90,7 +102,7 @@ def _tables(panel: Panel, standings: Sequence[Standing], width: int) -> Iterator
     block: list[str] = []
     room = width - first
     for name in columns:
-        wide = max(widths[name], *(len(line) for line in _wrap(name, widths[name]).split("\n"))) + 2
+        wide = max(widths[name], *(len(line) for line in wrapped(name, widths[name]).split("\n"))) + 2
         if block and room < wide:
             yield _table(panel, block, columns, widths)
             block, room = [], width - first
@@ -115,7 +127,7 @@ def _table(panel: Panel, names: Sequence[str], columns: Mapping[str, list[str]],
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("slots", justify="right", no_wrap=True)
     for name in names:
-        table.add_column(Text(_wrap(name, widths[name])), justify="right", no_wrap=True)
+        table.add_column(Text(wrapped(name, widths[name])), justify="right", no_wrap=True)
     for i, slots in enumerate(panel.slots):
         cells = [Text(columns[name][i], style=_style(columns[name][i])) for name in names]
         table.add_row(f"{slots:,}", *cells)
@@ -124,16 +136,6 @@ def _table(panel: Panel, names: Sequence[str], columns: Mapping[str, list[str]],
 
 def _style(cell: str) -> str:
     return {CHEAPEST: "bold green", LEVEL: "green"}.get(cell[-1], "")
-
-
-def _wrap(name: str, width: int) -> str:
-    """A name in lines of about `width`, broken after its own punctuation."""
-    lines = [""]
-    for part in re.findall(r"[^-=,]+[-=,]*", name):
-        if lines[-1] and len(lines[-1]) + len(part) > width:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
 
 
 def _print_crossovers(panel: Panel, standings: Sequence[Standing], console: Console) -> None:

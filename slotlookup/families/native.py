@@ -84,6 +84,9 @@ class NativeStrategy(SelfTimed):
     def replay_changes(self, changes: Words, mode: Mode = HOT) -> int:
         return self.native.replay_changes(changes, mode)
 
+    def replay_load(self, changes: Words) -> int:
+        return self.native.replay_load(changes)
+
     def counters(self) -> Counters:
         if not self.counted:
             return Counters(None, None, None, None)

@@ -378,6 +378,10 @@ class ForeignStrategy(SelfTimed):
         host, _ = self._at_work()
         return self._replay("replay_changes", mode, host.pack(changes))[0]
 
+    def replay_load(self, changes: Words) -> int:
+        host, _ = self._at_work()
+        return int(self._ask("replay_load", host.pack(changes)))
+
     def _replay(self, method: str, mode: Mode, *arrays: object) -> tuple[int, int]:
         host, _ = self._at_work()
         if self._native:

@@ -310,6 +310,14 @@ NB_MODULE(_slotlookup_native, m) {
           },
           "changes"_a, "mode"_a, "Nanoseconds spent in applying the changes.")
       .def(
+          "replay_load",
+          [](Strategy& s, const ChangeTable& changes) {
+            require_kinds(changes);
+            nb::gil_scoped_release free;
+            return slotlookup::replay_load(s, rows(changes));
+          },
+          "changes"_a, "Nanoseconds spent in carrying the changes out in bulk, as load does.")
+      .def(
           "counters",
           [](const Strategy& s) {
             const auto& c = s.counters();

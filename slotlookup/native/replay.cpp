@@ -107,4 +107,10 @@ std::uint64_t replay_changes(Strategy& strategy, std::span<const Change> changes
   return nanoseconds_since(started);
 }
 
+std::uint64_t replay_load(Strategy& strategy, std::span<const Change> changes) {
+  const Clock::time_point started = Clock::now();
+  strategy.load(changes);
+  return nanoseconds_since(started);
+}
+
 }  // namespace slotlookup

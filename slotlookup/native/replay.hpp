@@ -46,4 +46,7 @@ Timed replay_hva(Strategy&, const Timeline&, std::span<const std::uint64_t> star
 // A change returns nothing that the next could wait for, so mode.kind makes no difference.
 std::uint64_t replay_changes(Strategy&, std::span<const Change> changes, const ReplayMode&);
 
+// Nanoseconds spent in Strategy::load.
+std::uint64_t replay_load(Strategy&, std::span<const Change> changes);
+
 }  // namespace slotlookup
