@@ -19,6 +19,7 @@ from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange
 from slotlookup.oracle import expected_gfns
 from slotlookup.stream import GfnStream, HvaStream, Timeline, Words, change_at, change_table, creation_table
 from slotlookup.trace import Trace
+from slotlookup.vocabulary import Operation
 
 DERIVED_LOOKUPS = 200_000
 DERIVED_VISITS = 200_000
@@ -55,19 +56,19 @@ class Questions:
 
 def questions_of(trace: Trace, seed: int) -> Questions:
     """The streams of `trace`; missing ones are derived from `seed`."""
-    origin = {role: trace.provenance.get(role, "recorded") for role in ("gfn", "hva", "update")}
+    origin: dict[str, str] = {role: trace.provenance.get(role, "recorded") for role in Operation}
     gfn = trace.gfn_stream()
     if not len(gfn):
         gfn = _derive_gfns(trace, seed)
-        origin["gfn"] = "synthetic: a page drawn at random after each slot change; the trace has no lookups"
+        origin[Operation.GFN] = "synthetic: a page drawn at random after each slot change; the trace has no lookups"
     hva = trace.hva_stream()
     if not len(hva):
         hva = _derive_hvas(trace, gfn)
-        origin["hva"] = "derived: the host pages of the first lookups are invalidated; the trace has no visits"
+        origin[Operation.HVA] = "derived: the host pages of the first lookups are invalidated; the trace has no visits"
     update = trace.change_table
     if not len(update):
         update = _derive_changes(trace.start)
-        origin["update"] = "derived: slots are deleted and created again; the trace has no slot changes"
+        origin[Operation.UPDATE] = "derived: slots are deleted and created again; the trace has no slot changes"
     return Questions(trace.start, creation_table(trace.start), gfn, hva, update, origin)
 
 

@@ -188,7 +188,7 @@ def parse_spec(text: str) -> StrategySpec:
         missing = [role for role in Role if role not in given]
         if missing:
             raise SpecError(f"strategy '{text}': {' and '.join(missing)} not given; write gfn=STRUCTURE,hva=STRUCTURE")
-        spec = StrategySpec(given["gfn"], given["hva"])
+        spec = StrategySpec(given[Role.GFN], given[Role.HVA])
     for key, value in given.items():
         known = _known(key)
         if known and value not in known and not (key in list(Role) and names_a_file(value)):

@@ -29,6 +29,7 @@ import numpy.typing as npt
 from slotlookup.errors import InputFileError, RegionError
 from slotlookup.memslots import Memslot, Memslots, SlotChange, make_memslot
 from slotlookup.stream import GfnStream, HvaStream, Timeline, Words, change_table, creation_table
+from slotlookup.vocabulary import Operation
 from slotlookup.writing import replacing
 
 if TYPE_CHECKING:
@@ -48,6 +49,17 @@ class EventKind(IntEnum):
     HVA_VISIT = 1
     SLOT_CHANGE = 2
 
+    @property
+    def operation(self) -> Operation:
+        """The operation that replays events of this kind."""
+        return _OPERATIONS[self]
+
+
+_OPERATIONS = {
+    EventKind.GFN_LOOKUP: Operation.GFN,
+    EventKind.HVA_VISIT: Operation.HVA,
+    EventKind.SLOT_CHANGE: Operation.UPDATE,
+}
 
 EVENT_DTYPE = np.dtype(
     [

@@ -41,6 +41,7 @@ from slotlookup.memslots import Memslot
 from slotlookup.oracle import expected_gfns, expected_hvas
 from slotlookup.registry import make_strategy
 from slotlookup.stream import GfnStream, HvaStream, Timeline, change_at, one_segment
+from slotlookup.vocabulary import Role
 
 HVA = 0x7F00_0000_0000
 SCHEMA = files("slotlookup.bench") / "schemas" / "kernel.schema.json"
@@ -85,14 +86,14 @@ def test_system_calls_say_what_the_slots_are() -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_next_asks_each_slot_in_turn(count: int) -> None:
-    pages = asked_pages(Pattern("gfn", "next"), count, 2 * count, 7)
+    pages = asked_pages(Pattern(Role.GFN, "next"), count, 2 * count, 7)
     stream = GfnStream(pages + np.uint64(BASE_GFN), unchanging(len(pages)))
     assert expected_gfns(slots_of(Layout(count, HVA)), stream).tolist() == [*range(count)] * 2
 
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_holes_lie_in_no_slot(count: int) -> None:
-    pages = asked_pages(Pattern("hva", "hole"), count, 500, 7)
+    pages = asked_pages(Pattern(Role.HVA, "hole"), count, 500, 7)
     stream = GfnStream(pages + np.uint64(BASE_GFN), unchanging(len(pages)))
     assert set(expected_gfns(slots_of(Layout(count, HVA)), stream).tolist()) == {-1}
 
@@ -100,7 +101,7 @@ def test_holes_lie_in_no_slot(count: int) -> None:
 @pytest.mark.parametrize("count", COUNTS)
 def test_holes_miss_the_slot_that_lies_aside(count: int) -> None:
     """It is what holes among many slots are compared with: a hit there would pay for a handler."""
-    pages = asked_pages(Pattern("hva", "hole"), count, 500, 7)
+    pages = asked_pages(Pattern(Role.HVA, "hole"), count, 500, 7)
     starts = np.uint64(HVA) + pages * np.uint64(4096)
     stream = HvaStream(starts, starts + np.uint64(4096), unchanging(500))
     assert not expected_hvas(slots_of(Layout(1, HVA, aside=True)), stream).counts.any()

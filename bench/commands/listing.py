@@ -15,7 +15,7 @@ from slotlookup.registry import describe, make_strategy, presets, strategy_names
 from slotlookup.spec import StrategySpec
 from slotlookup.stream import creation_table
 from slotlookup.structure import Family, NativeStructure, Structure
-from slotlookup.vocabulary import Role, UpdateDiscipline
+from slotlookup.vocabulary import Operation, Role, UpdateDiscipline
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +41,7 @@ def list_strategies(as_json: bool) -> None:
             (
                 row["strategy"],
                 "\n".join(row["roles"]),
-                *(_bound(row[key]) for key in ("gfn", "hva", "update")),
+                *(_bound(row[key]) for key in Operation),
                 _bytes(row),
                 _in_a_kernel(row).replace(", ", ",\n").replace(": ", ":\n"),
                 f"{_described(row)}; {row['source']}",

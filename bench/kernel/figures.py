@@ -15,7 +15,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from slotlookup.config import words
 from slotlookup.errors import InputFileError
+from slotlookup.vocabulary import Role
 
 from ..results.statistics import Interval, median, median_interval, ratio_interval
 
@@ -53,7 +55,7 @@ class Series(_Published):
 class Lookups(_Published):
     """One pattern at one slot count: `pages` is the length of a range, `operations` how many a sample has."""
 
-    role: Literal["gfn", "hva"]
+    role: words.Role
     order: Literal["random", "next", "hole"]
     pages: Annotated[int, Field(ge=1)]
     operations: Annotated[int, Field(ge=1)]
@@ -65,7 +67,7 @@ class Lookups(_Published):
     def title(self) -> str:
         """The pattern in words."""
         many = f", {self.pages:,} pages" if self.pages > 1 else ""
-        return f"{'gfn lookup' if self.role == 'gfn' else 'hva invalidation'}, {self.order}{many}"
+        return f"{'gfn lookup' if self.role == Role.GFN else 'hva invalidation'}, {self.order}{many}"
 
     def series(self, how: str) -> Series:
         """The samples of `kernel`, `hot` or `called`."""

@@ -14,6 +14,7 @@ import numpy as np
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
 from slotlookup.memslots import ChangeKind
 from slotlookup.stream import CHANGE_COLUMNS, Numbers, Words
+from slotlookup.vocabulary import Role
 
 REGION_PAGES = 8 * 32_764
 """A gigabyte all but 128 KiB: eight pages a slot at the kernel's limit."""
@@ -25,11 +26,11 @@ BASE_GFN = 1 << 20
 class Pattern:
     """What is asked, one after another.
 
-    `role` is gfn or hva; `order` is random, next (the slot behind the last one) or hole (random holes between slots, of
+    `order` is random, next (the slot behind the last one) or hole (random holes between slots, of
     which an hva search alone is left); `pages` is how long an invalidated range is.
     """
 
-    role: str
+    role: Role
     order: str
     pages: int = 1
 
@@ -39,13 +40,13 @@ class Pattern:
 
 
 PATTERNS = (
-    Pattern("gfn", "random"),
-    Pattern("gfn", "next"),
-    Pattern("hva", "random"),
-    Pattern("hva", "next"),
-    Pattern("hva", "hole"),
-    Pattern("hva", "random", 64),
-    Pattern("hva", "random", 1024),
+    Pattern(Role.GFN, "random"),
+    Pattern(Role.GFN, "next"),
+    Pattern(Role.HVA, "random"),
+    Pattern(Role.HVA, "next"),
+    Pattern(Role.HVA, "hole"),
+    Pattern(Role.HVA, "random", 64),
+    Pattern(Role.HVA, "random", 1024),
 )
 
 

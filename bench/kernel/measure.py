@@ -14,6 +14,7 @@ from typing import Any
 import _slotlookup_native as native
 
 from slotlookup.errors import SlotlookupError, UsageError
+from slotlookup.vocabulary import Role
 
 from ..measure.machine import describe_machine
 from ..measure.runner import Report
@@ -45,7 +46,7 @@ EFFORTS = {"quick": Effort(8, 2, 20), "default": Effort(16, 4, 60)}
 WARM_UP = Effort(2, 2, 1)
 BUILD_SECONDS = 4.0
 """Filling VMs with slots takes no longer than this at a point, but for the first."""
-BLOCKS = {("gfn", 1): 1 << 14, ("hva", 1): 1 << 11, ("hva", 64): 1 << 10, ("hva", 1024): 1 << 9}
+BLOCKS = {(Role.GFN, 1): 1 << 14, (Role.HVA, 1): 1 << 11, (Role.HVA, 64): 1 << 10, (Role.HVA, 1024): 1 << 9}
 """Least operations of a block."""
 
 
@@ -149,14 +150,14 @@ def measure(wanted: Sequence[int], effort: Effort, device: str, report: Report) 
 
 
 def _baselines(one: Client, effort: Effort) -> Baselines:
-    gfn, hva = Pattern("gfn", "random"), Pattern("hva", "hole")
+    gfn, hva = Pattern(Role.GFN, "random"), Pattern(Role.HVA, "hole")
     many = range(effort.rounds)
     one.ask("close")
-    no_vm = [one.ask("time", Block("kernel", hva, 2, BLOCKS["hva", 1], seed)) for seed in many]
+    no_vm = [one.ask("time", Block("kernel", hva, 2, BLOCKS[Role.HVA, 1], seed)) for seed in many]
     one.ask("build", 1, True, SEED)
-    no_slot = [one.ask("time", Block("kernel", hva, 2, BLOCKS["hva", 1], seed)) for seed in many]
+    no_slot = [one.ask("time", Block("kernel", hva, 2, BLOCKS[Role.HVA, 1], seed)) for seed in many]
     one.ask("build", 1, False, SEED)
-    no_lookup = [one.ask("time", Block("bare", gfn, 2, BLOCKS["gfn", 1], seed)) for seed in many]
+    no_lookup = [one.ask("time", Block("bare", gfn, 2, BLOCKS[Role.GFN, 1], seed)) for seed in many]
     return Baselines(gfn_no_lookup=no_lookup, hva_no_vm=no_vm, hva_no_slot=no_slot)
 
 

@@ -23,7 +23,7 @@ from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import LOG_DIRTY_PAGES
 from slotlookup.registry import make_strategy
 from slotlookup.stream import Words
-from slotlookup.vocabulary import Placement
+from slotlookup.vocabulary import Placement, Role
 
 from .layout import BASE_GFN, REGION_PAGES, Layout, Pattern, asked_pages, expected_checksum, numbers_in_order, regions
 
@@ -31,7 +31,7 @@ STRATEGY = "kvm-5.17"
 """What the kernel is compared with: rbtree by gfn, interval tree by hva, the last slot used."""
 PLACEMENT = Placement.SLAB
 SEED = 1
-DISPLACED = {"gfn": 1 << 10, "hva": 16 << 10}
+DISPLACED: dict[str, int] = {Role.GFN: 1 << 10, Role.HVA: 16 << 10}
 """Bytes walked before each search where a strategy is called as the kernel calls its own: see docs/kernel-truth.md."""
 BATCHES = {1: 128, 64: 64, 1024: 16}
 """Questions between two looks at the clock, by pages a question: as many as a call of the kernel takes, or few enough
@@ -98,7 +98,7 @@ class Worker:
         return round(float(np.median(self._time(block, pages))) / BATCHES[block.pattern.pages], 2)
 
     def _time(self, block: Block, pages: Words) -> list[int]:
-        if block.pattern.role == "gfn":
+        if block.pattern.role == Role.GFN:
             return self._time_gfns(block, pages)
         return self._time_hvas(block, pages)
 
@@ -110,7 +110,7 @@ class Worker:
             )
         calls = present(self.calls, "the strategy to time")
         if block.how == "called":
-            return calls.time_gfns(gfns, BATCHES[1], DISPLACED["gfn"])
+            return calls.time_gfns(gfns, BATCHES[1], DISPLACED[Role.GFN])
         spent, checksum = calls.replay_gfns(gfns, BATCHES[1])
         self._require(checksum, expected_checksum(pages, 1, self.layout))
         return spent
@@ -123,7 +123,7 @@ class Worker:
             return self.memory.time_drops(starts, ends, BATCHES[length])
         calls = present(self.calls, "the strategy to time")
         if block.how == "called":
-            return calls.time_hvas(starts, ends, BATCHES[length], DISPLACED["hva"])
+            return calls.time_hvas(starts, ends, BATCHES[length], DISPLACED[Role.HVA])
         # invalidate_range_start searches, and so does invalidate_range_end.
         spent, checksum = calls.replay_hvas(np.repeat(starts, 2), np.repeat(ends, 2), 2 * BATCHES[length])
         self._require(checksum, 2 * expected_checksum(pages, length, self.layout))

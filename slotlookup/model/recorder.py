@@ -59,8 +59,7 @@ class Recorder:
     def trace(self, name: str, start: tuple[Memslot, ...], source: str) -> Trace:
         """A trace that begins with the slots `start`; `source` is the label of each kind of event that occurs."""
         events = self.events()
-        labels = {"gfn": EventKind.GFN_LOOKUP, "hva": EventKind.HVA_VISIT, "update": EventKind.SLOT_CHANGE}
-        present = {key: source for key, kind in labels.items() if (events["kind"] == kind).any()}
+        present: dict[str, str] = {kind.operation: source for kind in EventKind if (events["kind"] == kind).any()}
         return Trace(name, start, events, {"source": source, **present})
 
     def _rows(self, count: int) -> Events:

@@ -21,7 +21,6 @@ from slotlookup.recordings.pasted import LARGEST_PASTE, cleaned, decoded, neares
 from slotlookup.registry import importers
 from slotlookup.trace import EventKind, Events, Trace, replay_changes
 
-_STREAMS = {EventKind.GFN_LOOKUP: "gfn", EventKind.HVA_VISIT: "hva", EventKind.SLOT_CHANGE: "update"}
 _KEPT = {EventKind.GFN_LOOKUP: "gfn lookups", EventKind.HVA_VISIT: "hva visits", EventKind.SLOT_CHANGE: "slot changes"}
 # Finding a member in its class takes 0.1 us, and a recording may have a hundred thousand changes.
 _CREATE, _MOVE = ChangeKind.CREATE, ChangeKind.MOVE
@@ -305,10 +304,10 @@ def _keep(part: _Part, main: _Part, chosen: Chosen) -> _Kept:
 
 def _provenance(kept: Sequence[_Kept]) -> dict[str, str]:
     out = {"source": "; ".join(f"{k.summary.path.name} ({k.summary.form})" for k in kept)}
-    for kind, key in _STREAMS.items():
+    for kind in EventKind:
         names = [k.summary.path.name for k in kept if bool((k.events["kind"] == kind).any())]
         if names:
-            out[key] = f"recorded ({', '.join(names)})"
+            out[kind.operation] = f"recorded ({', '.join(names)})"
     return out
 
 
