@@ -13,6 +13,8 @@ import click
 from slotlookup import __version__
 from slotlookup.errors import EXIT_FAILED, EXIT_USAGE, SlotlookupError
 
+from .printable import printable
+
 # name: (module, its line in `--help`)
 COMMANDS = {
     "run": ("run", "Replay a workload through strategies: check, count and time them."),
@@ -116,5 +118,5 @@ def main() -> None:
 
 def fail(message: str, code: int) -> None:
     """Print one line on stderr and exit with `code`."""
-    print(f"slotlookup: {' '.join(message.splitlines())}", file=sys.stderr)
+    print(f"slotlookup: {printable(' '.join(message.splitlines()))}", file=sys.stderr)
     sys.exit(code)

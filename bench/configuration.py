@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import click
 
 from slotlookup.config.load import DEFAULT, Config, load_config
 from slotlookup.config.settings import Settings
 from slotlookup.errors import UsageError
-from slotlookup.registry import find_workload, mentions_a_file, names_a_trace, parse_spec
+from slotlookup.registry import find_workload, mentions_a_file, names_a_file, names_a_trace, parse_spec
+
+from .printable import printable
 
 
 def configuration(directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
@@ -31,6 +35,16 @@ def configuration(directory: Path | None = None, environment: Mapping[str, str] 
             except UsageError as error:
                 raise config.error(key, str(error)) from None
     return config
+
+
+def announce_code(place: str, strategies: Iterable[str]) -> None:
+    """Name on stderr, before it is loaded, the code among strategies that a file or variable, `place`, asks for."""
+    for text in strategies:
+        parts = [item.partition("=")[2] or item for item in text.split(",")]
+        for file in dict.fromkeys(part.strip() for part in parts):
+            if names_a_file(file):
+                path = Path(file).expanduser().absolute()
+                click.echo(printable(f"slotlookup: loading {path}, which {place} names"), err=True)
 
 
 def _workload_names(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ import click
 import pytest
 from source_tree import ROOT
 
-from slotlookup.bench.cli import COMMANDS, cli
+from slotlookup.bench.cli import COMMANDS, cli, fail
 from slotlookup.errors import SlotlookupError
 from slotlookup.registry import find_workload, mentions_a_file, parse_spec
 
@@ -189,3 +189,9 @@ def test_a_wrong_span_is_refused() -> None:
     check_line(*[words for words, _ in page_lines("`slotlookup compare` and more")], whole=False)
     with pytest.raises(Refused, match="No such option"):
         check_line(*[words for words, _ in page_lines("`slotlookup compare --efect 1` and more")], whole=False)
+
+
+def test_an_error_does_not_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        fail("\x1b]0;title\x07 a\rb\u202e.so:\nline 2", 2)
+    assert capsys.readouterr().err == "slotlookup: \\x1b]0;title\\x07 a b\\u202e.so: line 2\n"

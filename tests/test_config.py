@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from slotlookup.bench.configuration import configuration
+from slotlookup.bench.cli import cli
+from slotlookup.bench.configuration import announce_code, configuration
 from slotlookup.config.load import load_config
 from slotlookup.errors import ConfigError
 
@@ -146,3 +149,90 @@ def test_a_workload_may_be_a_file(tmp_path: Path) -> None:
 def test_a_wrong_environment_variable_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="SLOTLOOKUP_SEED"):
         load_config(tmp_path, {"SLOTLOOKUP_SEED": "soon"})
+
+
+def nested(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder, and one below it."""
+    above, below = tmp_path / "above", tmp_path / "above" / "below"
+    below.mkdir(parents=True)
+    return above, below
+
+
+def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `path` belong to another user than the one who runs slotlookup."""
+    if os.geteuid() == 0:
+        os.chown(path, 65534, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("slotlookup.toml", "seed = 3\n"), ("pyproject.toml", "[tool.slotlookup]\nseed = 3\n")]
+)
+@pytest.mark.parametrize("whose", ["file", "folder"])
+def test_a_file_above_that_belongs_to_another_is_refused(
+    name: str, text: str, whose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    above, below = nested(tmp_path)
+    (above / name).write_text(text)
+    assert load_config(below, {}).settings.seed == 3
+    give_away(above / name if whose == "file" else above, monkeypatch)
+    with pytest.raises(
+        ConfigError, match=rf"above/{name}: not used, .* belongs to another user .*; run slotlookup in "
+    ):
+        load_config(below, {})
+    assert load_config(above, {}).settings.seed == 3
+
+
+@pytest.mark.parametrize(("whose", "mode"), [("file", 0o666), ("folder", 0o777), ("folder", 0o1777)])
+def test_a_file_above_that_everybody_can_write_is_refused(whose: str, mode: int, tmp_path: Path) -> None:
+    above, below = nested(tmp_path)
+    file = above / "slotlookup.toml"
+    file.write_text("seed = 3\n")
+    (file if whose == "file" else above).chmod(mode)
+    with pytest.raises(ConfigError, match=rf"slotlookup.toml: not used, .* its {whose} is world-writable"):
+        load_config(below, {})
+    assert load_config(above, {}).settings.seed == 3
+
+
+def test_a_project_above_without_settings_is_nobodys_concern(tmp_path: Path) -> None:
+    above, below = nested(tmp_path)
+    (above / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    above.chmod(0o777)
+    assert load_config(below, {}).settings.seed == 0
+
+
+@pytest.mark.parametrize("name", ["slotlookup.toml", "pyproject.toml"])
+@pytest.mark.parametrize("kind", ["dangling", "folder", "loop", "fifo"])
+def test_what_is_no_file_is_not_skipped(name: str, kind: str, tmp_path: Path) -> None:
+    above, below = nested(tmp_path)
+    (above / "slotlookup.toml").write_text("seed = 3\n")
+    path = below / name
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("gone" if kind == "dangling" else name)
+    with pytest.raises(ConfigError, match=f"below/{name}: "):
+        load_config(below, {})
+
+
+def test_code_that_a_file_names_is_announced_before_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.py").write_text("raise SystemExit('loaded')\n")
+    file = tmp_path / "slotlookup.toml"
+    for text in ("strategies = ['linear', './evil.py:C']\n", "[check]\nstrategies = ['gfn=./evil.py:C,hva=linear']\n"):
+        file.write_text(text)
+        command = ["check"] if "check" in text else ["run", "one-slot", "--counts-only"]
+        shown = CliRunner().invoke(cli, command).stderr
+        assert shown.startswith(f"slotlookup: loading {tmp_path}/evil.py:C, which {file} names\n")
+    shown = CliRunner().invoke(cli, ["run", "one-slot", "--counts-only", "-s", "linear"]).stderr
+    assert "loading" not in shown
+
+
+def test_the_name_of_announced_code_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
+    announce_code("a file", ["./\x1b[2J\n.so"])
+    assert capsys.readouterr().err.endswith("/\\x1b[2J\\n.so, which a file names\n")

@@ -12,7 +12,7 @@ from slotlookup.config.load import Config
 from slotlookup.config.settings import TimeGate
 from slotlookup.errors import BrokenStrategy, Incomparable
 
-from ..configuration import configuration
+from ..configuration import announce_code, configuration
 from ..gate.baseline import Baseline, line_numbers, read_baseline, to_text, write_baseline
 from ..gate.judge import Outcome, Problem, compare
 from ..gate.renewal import new_baseline
@@ -49,6 +49,9 @@ def command(baseline_file: Path | None, update: bool, form: str, no_times: bool)
     """
     config = configuration()
     path = baseline_file or config.directory / config.settings.check.baseline
+    own = config.settings.check.strategies
+    key = "strategies" if own is None else "check.strategies"
+    announce_code(config.place(key), config.settings.strategies if own is None else own)
     suite = make_suite(config)
     gates = () if no_times else time_gates(config, suite)
     require_matches(config, suite)

@@ -11,7 +11,7 @@ import click
 from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.vocabulary import Placement
 
-from ..configuration import configuration
+from ..configuration import announce_code, configuration
 from ..measure.runner import RunOptions, run
 from ..measure.selection import select
 from ..options import Seconds, choice
@@ -108,12 +108,15 @@ def command(
     Without WORKLOAD, the configured workload is replayed. Every answer is compared with an independent oracle. A wrong
     answer voids the strategy's row and makes the exit code 1.
     """
-    settings = configuration().settings
+    config = configuration()
+    settings = config.settings
     seed = settings.seed if seed is None else seed
     if save is not None and not save.parent.is_dir():
         raise UsageError(f"{save.parent}: no such directory; --save needs one that exists")
     for path in exports:
         check_export_path(path)
+    if not strategies:
+        announce_code(config.place("strategies"), settings.strategies)
     selection = select(
         workload or settings.workload,
         strategies or settings.strategies,

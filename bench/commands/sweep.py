@@ -16,7 +16,7 @@ from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.registry import parse_spec
 from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
-from ..configuration import configuration
+from ..configuration import announce_code, configuration
 from ..measure.machine import describe_machine
 from ..measure.selection import native_strategies, require_available, require_sizable
 from ..options import choice
@@ -125,6 +125,8 @@ def command(
         asked = {name: value for name, value in given.items() if value is not None}
         sweep_file.check_same(resume, kept, asked, machine)
         options, points, counts = kept.options, kept.points, wanted or kept.slots
+        if not strategies:
+            announce_code(str(resume), options.strategies)
     else:
         options = _options(workload, strategies, seed, effort or "default", counts_only, timing)
         counts = wanted or (sweep.QUICK_SLOTS if effort == "quick" else sweep.DEFAULT_SLOTS)
@@ -164,7 +166,10 @@ def _specs(strategies: tuple[str, ...]) -> dict[str, str]:
 def _options(
     workload: str | None, strategies: tuple[str, ...], seed: int | None, effort: str, counts_only: bool, timing: str
 ) -> SweepOptions:
-    settings = configuration().settings
+    config = configuration()
+    settings = config.settings
+    if not strategies:
+        announce_code(config.place("strategies"), settings.strategies)
     return SweepOptions(
         workload or sweep.DEFAULT_WORKLOAD,
         settings.seed if seed is None else seed,

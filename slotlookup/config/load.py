@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import reprlib
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,17 +63,53 @@ def _place(source: Mapping[str, str], key: str) -> str:
 def _from_file(directory: Path) -> tuple[dict[str, Any], str, Path]:
     """The settings table nearest to `directory`, upwards; the name of its file in messages; and its folder."""
     for folder in (directory, *directory.parents):
+        above = folder != directory
         own = folder / FILE_NAME
-        if own.is_file():
+        if _exists(own):
+            if above:
+                _require_trust(own)
             return _parse(own), str(own), folder
         project = folder / "pyproject.toml"
-        if project.is_file():
+        if _exists(project):
             tool = _parse(project).get("tool", {})
             if isinstance(tool, dict) and "slotlookup" in tool:
                 if not isinstance(tool["slotlookup"], dict):
                     raise ConfigError(f"{project}: tool.slotlookup is not a table")
+                if above:
+                    _require_trust(project)
                 return tool["slotlookup"], f"{project} [tool.slotlookup]", folder
     return {}, "", directory
+
+
+def _exists(path: Path) -> bool:
+    """Whether `path` is a file. Raises ConfigError if it is anything else, a link to nothing, or cannot be examined."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        if path.is_file():
+            return True
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    kind = "a link to a file that does not exist" if path.is_symlink() and not path.exists() else "not a file"
+    raise ConfigError(f"{path}: {kind}; mend or remove it")
+
+
+def _require_trust(path: Path) -> None:
+    """Raise ConfigError if another user could have written a file in a folder above the current one.
+
+    A configuration names code to load. Root, who can change every file, is trusted.
+    """
+    remedy = f"run slotlookup in {path.parent} if you trust the file"
+    for what, status in (("folder", path.parent.stat()), ("file", path.lstat()), ("file", path.stat())):
+        where = f"{path}: not used, because it lies above the current folder and"
+        if status.st_uid not in (os.geteuid(), 0):
+            raise ConfigError(f"{where} its {what} belongs to another user (uid {status.st_uid}); {remedy}")
+        if not stat.S_ISLNK(status.st_mode) and status.st_mode & stat.S_IWOTH:
+            raise ConfigError(f"{where} its {what} is world-writable; {remedy}")
 
 
 def _parse(path: Path) -> dict[str, Any]:
