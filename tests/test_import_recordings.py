@@ -240,3 +240,12 @@ def test_made_up_addresses_keep_aliases_apart_and_together() -> None:
     assert a == c and d == a + 0x1000 and abs(a - b) > 0x2000
     with pytest.raises(OverflowError):
         lay_out_hvas([("x", 1 << 63, 0x1000)])
+
+
+def test_more_recordings_than_a_byte_counts(tmp_path: Path) -> None:
+    paths = [written(tmp_path, "slots.csv", SLOTS)]
+    for n in range(256):
+        paths.append(written(tmp_path, f"{n}.u32le", (n % 7).to_bytes(4, "little")))
+    trace, summary = import_files(paths)
+    assert trace.gfn_stream().gfns.tolist() == [n % 7 for n in range(256)]
+    assert (summary.lookups, summary.outside) == (256, 0)

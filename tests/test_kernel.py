@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from results import MACHINE
 
 from slotlookup.bench.commands.kernel import command
 from slotlookup.bench.kernel import figures, measure
@@ -250,7 +251,7 @@ def measurement() -> figures.Measurement:
     return figures.Measurement.model_validate(
         {
             "schema_version": 1,
-            "machine": {"cpu": "a CPU", "kernel": "6.1", "compiler": "GNU", "load": [0.0], "date": "today"},
+            "machine": MACHINE,
             "strategy": "kvm-5.17",
             "placement": "slab",
             "displaced": {"gfn": 1024},

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from slotlookup.config import words
 from slotlookup.errors import InputFileError
 from slotlookup.vocabulary import Role
 
+from ..results.saved import SavedMachine
 from ..results.statistics import Interval, median, median_interval, ratio_interval
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -119,6 +120,12 @@ class Measurement(_Published):
     rounds: Annotated[int, Field(ge=1)]
     baselines: Baselines
     points: list[Point]
+
+    @field_validator("machine")
+    @classmethod
+    def _as_in_a_run(cls, machine: dict[str, Any]) -> dict[str, Any]:
+        SavedMachine.model_validate(machine)
+        return machine
 
     def lookups(self) -> dict[str, list[tuple[int, Lookups]]]:
         """By pattern: slot counts, ascending, and what was found there."""

@@ -59,6 +59,11 @@ def load_result(path: Path | str) -> RunResult:
         raise OtherSchemaVersion(
             source, None, f"result schema {found}; this slotlookup reads schema {SCHEMA_VERSION}, so run again with it"
         )
+    return run_of(document, source)
+
+
+def run_of(document: dict[str, Any], source: Path) -> RunResult:
+    """The result in a document. Raises InputFileError, for `source`, if the document breaks a rule of the schema."""
     return _to_run(_validate(document, source), source)
 
 

@@ -20,6 +20,7 @@ from slotlookup.registry import parse_spec
 from slotlookup.vocabulary import Count, TimingMode
 from slotlookup.writing import replacing
 
+from ..results.load import run_of
 from ..results.model import SCHEMA_VERSION as RUN_SCHEMA_VERSION
 from ..results.model import State
 from .curves import panels
@@ -145,8 +146,9 @@ def _read_point(path: Path, number: int, document: Any, options: SweepOptions) -
                 raise ValueError
             if {row["strategy"] for row in point["strategies"] if State(row["state"])} != set(options.strategies):
                 raise ValueError
+            run_of(point, path)
             return slots, point
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, InputFileError, KeyError, OverflowError, TypeError, ValueError):
         raise InputFileError(
             path, number, "not a point of a sweep; delete the line to have it measured again"
         ) from None

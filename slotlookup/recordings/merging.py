@@ -22,7 +22,7 @@ class Merged:
     """The events in order, the recording of each, and remarks on each recording."""
 
     events: Events
-    origin: npt.NDArray[np.uint8]
+    origin: npt.NDArray[np.uint32]
     remarks: list[list[str]]
 
 
@@ -39,10 +39,10 @@ def merge(events: Sequence[Events], times: Sequence[Times | None], paths: Sequen
     for index, clock in enumerate(told):
         groups.setdefault(clock or index, []).append(index)
     pieces: list[Events] = []
-    origins: list[npt.NDArray[np.uint8]] = []
+    origins: list[npt.NDArray[np.uint32]] = []
     for key, members in groups.items():
         together = np.concatenate([events[i] for i in members])
-        origin = np.repeat(np.array(members, dtype=np.uint8), [len(events[i]) for i in members])
+        origin = np.repeat(np.array(members, dtype=np.uint32), [len(events[i]) for i in members])
         if len(members) > 1:
             order = np.argsort(np.concatenate([t for i in members if (t := times[i]) is not None]), kind="stable")
             together, origin = together[order], origin[order]

@@ -362,7 +362,7 @@ def put_together(
     return trace, Summary([k.summary for k in files], _final(main), main.kinds, lookups, outside, visits)
 
 
-def _outside(trace: Trace, main: _Part, kept: Sequence[_Kept], origin: npt.NDArray[np.uint8]) -> int:
+def _outside(trace: Trace, main: _Part, kept: Sequence[_Kept], origin: npt.NDArray[np.uint32]) -> int:
     """The lookups outside every slot. Raises InputFileError if they show that a file is not a gfn stream.
 
     `origin` has the index in `kept` of each event.
