@@ -1,4 +1,4 @@
-"""The configuration as commands take it: loaded, and every strategy and workload that it names looked up."""
+"""The configuration for commands: loaded, and with all names of strategies and workloads checked."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .printable import printable
 
 
 def configuration(directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
-    """The configuration in force, as `load_config` finds it. Raises ConfigError.
+    """The effective configuration from `load_config`. Raises ConfigError.
 
-    A name that does not exist is found whichever command runs, also by one that does not use that setting.
+    Every command reports an unknown name, also a command that does not use that setting.
     """
     config = load_config(directory, environment)
     for key, name in _workload_names(config.settings):
-        # A file of that name in the current folder is taken by whichever command replays it.
+        # The command that replays it may find a file of that name in the current folder.
         if config.place(key) != DEFAULT and not names_a_trace(name) and not Path(name).exists():
             try:
                 find_workload(name)
             except UsageError as error:
                 raise config.error(key, str(error)) from None
     for key, text in _strategy_names(config.settings):
-        if not mentions_a_file(text):  # the file may lie elsewhere, as seen from here; the command that uses it checks
+        if not mentions_a_file(text):  # the path may be relative to another folder; the command that uses it checks
             try:
                 parse_spec(text)
             except UsageError as error:

@@ -1,4 +1,4 @@
-"""The terminal: one place that decides on colour, width and animation."""
+"""The terminal: decides on colour, width and animation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PIPED_WIDTH = 120
 
 
 def output() -> Console:
-    """Where results go. Off a terminal lines are not folded to a guess of its width."""
+    """The console for results. Without a terminal, lines are not folded to a guessed width."""
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
         return Console(highlight=False)
     return Console(highlight=False, width=PIPED_WIDTH)
@@ -24,7 +24,7 @@ def output() -> Console:
 
 @contextmanager
 def progress_bar(shown: bool) -> Iterator[Report]:
-    """A bar on stderr while the block runs; silent where `shown` is false or stderr is no terminal."""
+    """A bar on stderr while the block runs; silent if `shown` is false or stderr is not a terminal."""
     console = Console(stderr=True, highlight=False)
     if not shown or not console.is_terminal or console.is_dumb_terminal:
         yield lambda what, part: None

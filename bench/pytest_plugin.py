@@ -1,10 +1,10 @@
-"""A pytest plugin: the fixture `slot_cost`, with which any test suite can hold lookup costs to a limit.
+"""A pytest plugin: the fixture `slot_cost`, with which any test suite can limit lookup costs.
 
     def test_faults_stay_cheap(slot_cost):
         cost = slot_cost("kvm-5.17", "q35-4G-numa64", events=50_000)
         assert cost.gfn.compares <= 4
 
-Counts are exact and the same on every machine, so such a test cannot be flaky. Every answer is checked on the way; a
+Counts are exact and the same on every machine, so such a test cannot be flaky. Every answer is checked; a
 wrong one fails the test.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SlotCost:
-    """What a strategy costs on a workload, by role: counts as means an operation, None where not known."""
+    """The costs of a strategy on a workload, by role: counts as means per operation, None if unknown."""
 
     strategy: str
     gfn: RoleResult
@@ -41,9 +41,9 @@ def slot_cost() -> Measure:
     """Count a strategy on a workload: `slot_cost(strategy, workload, *, slots=None, events=None, seed=0)`.
 
     `strategy` is a name or a spec; `workload` a name, the path of a trace, or a `slotlookup.trace.Trace`. Raises
-    UsageError for names that do not exist and BrokenStrategy where an answer is wrong.
+    UsageError for unknown names and BrokenStrategy if an answer is wrong.
     """
-    # Imported here because pytest loads plugins into every session, also into those that measure nothing.
+    # Imported here because pytest loads plugins in every session, also in those without measurements.
     from slotlookup.config.load import load_config
     from slotlookup.questions import questions_of
     from slotlookup.registry import family_of, make_strategy

@@ -129,7 +129,7 @@ HOSTILE: list[tuple[str, dict[str, str], str]] = [
     ("overruns-wild", {"visited": "for (int i = 0; i < 1 << 20; i++) out[i] = 5;"}, "crashed with SIGSEGV in visit(0x"),
     ("twice", {"visited": "if (l->size > 1 && met == 1) out[met++] = out[0];"}, "twice in visit(0x"),
     ("forgets", {"visited": "if (met) met--;"}, "right is"),
-    ("misses", {"find": "if (l->size > 1) return SLOTLOOKUP_NONE;"}, "answered slot -1, right is"),
+    ("misses", {"find": "if (l->size > 1) return SLOTLOOKUP_NONE;"}, "answered slot -1; the right answer is"),
     ("complains", {"check": 'return "the root\\n is red";'}, "failed its own check: the root  is red"),
 ]
 """Name, what is wrong with it, and what is said of it."""

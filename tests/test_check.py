@@ -58,7 +58,7 @@ def test_what_is_unchanged_passes() -> None:
     update()
     result = call()
     assert code(result) == 0
-    assert "All 24 figures that were compared are as in slotlookup-baseline.json." in result.stdout
+    assert "All 24 compared figures equal slotlookup-baseline.json." in result.stdout
 
 
 def test_an_update_without_change_writes_the_same_bytes() -> None:
@@ -76,7 +76,7 @@ def test_one_compare_more_is_a_regression() -> None:
     assert code(result) == 3
     (row,) = [line for line in result.stdout.splitlines() if "regression" in line]
     assert row.split()[:4] == ["small", "linear", "gfn", "compares"]
-    assert "1 of 24 figures is dearer than slotlookup-baseline.json allows." in result.stdout
+    assert "1 of 24 figures is above the limit of slotlookup-baseline.json." in result.stdout
 
 
 def test_what_became_cheaper_passes_and_says_that_the_baseline_is_stale() -> None:
@@ -85,7 +85,7 @@ def test_what_became_cheaper_passes_and_says_that_the_baseline_is_stale() -> Non
     result = call()
     assert code(result) == 0
     assert "cheaper" in result.stdout
-    assert "slotlookup-baseline.json is stale; `slotlookup check --update` takes" in result.stdout
+    assert "slotlookup-baseline.json is out of date; `slotlookup check --update` stores" in result.stdout
 
 
 class Scan(RangeIndex):
@@ -168,7 +168,7 @@ def test_a_wrong_answer_comes_before_everything(planted: type[Scan]) -> None:
     result = call()
     assert code(result) == 1
     # gfn 3 is the last page of slot 0.
-    assert "small: planted: gfn lookup 1 (0x3): answered slot -1, right is 0" in str(result.exception)
+    assert "small: planted: gfn lookup 1 (0x3): answered slot -1; the right answer is 0" in str(result.exception)
     assert "regression" in result.stdout
 
 
@@ -199,7 +199,7 @@ def test_another_seed_asked_for_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("SLOTLOOKUP_SEED", "5")
     result = call()
     assert code(result) == 4
-    assert "workload 'small' is another: seed was 0 in the baseline and is 5 now" in str(result.exception)
+    assert "workload 'small' differs: seed was 0 in the baseline and is 5 now" in str(result.exception)
 
 
 def test_the_baseline_lies_beside_the_file_that_sets_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +241,7 @@ def test_an_update_that_cannot_be_written_is_one_line() -> None:
     ("check", "words"),
     [
         ("strategies = []", "check.strategies: there is no strategy to check"),
-        ("workloads = []", "check.workloads: there is nothing to check"),
+        ("workloads = []", "check.workloads: there is no workload to check"),
         ("workloads = ['two-slot', 'two-slot']", "two workloads are called 'two-slot'; give one a label"),
         (
             "workloads = ['two-slott']",
@@ -272,7 +272,7 @@ def test_a_suite_that_cannot_be_is_bad_usage(check: str, words: str) -> None:
 
 def test_a_workload_that_asks_nothing_is_refused() -> None:
     write_trace(Trace("nothing", (), gfn_events([])), "small.parquet")
-    assert "nothing to ask" in str(call("--update").exception)
+    assert "no questions" in str(call("--update").exception)
 
 
 def test_no_native_strategies_at_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,27 +29,27 @@ IN_JSON: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "another schema": (lambda held: held.update(schema_version=2), "baseline schema 2; this slotlookup reads schema 1"),
     "a schema that is true": (lambda held: held.update(schema_version=True), "baseline schema true"),
     "no schema": (lambda held: held.pop("schema_version"), "it has no schema_version"),
-    "no workloads": (lambda held: held.update(workloads={}), "the baseline holds no figures"),
-    "no strategies": (lambda held: strategies(held).clear(), "the baseline holds no figures"),
+    "no workloads": (lambda held: held.update(workloads={}), "the baseline has no figures"),
+    "no strategies": (lambda held: strategies(held).clear(), "the baseline has no figures"),
     "an unknown key": (lambda held: held.update(extra=1), "extra is not a key of schema 1"),
     "other slots or events": (
         lambda held: held["workloads"]["small"].update(fingerprint="0" * 16),
-        "workload 'small' is another: fingerprint was 0000000000000000 in the baseline and is ",
+        "workload 'small' differs: fingerprint was 0000000000000000 in the baseline and is ",
     ),
     "other questions": (
         lambda held: held["workloads"]["small"].update(questions="0" * 16),
-        "workload 'small' is another: questions was 0000000000000000",
+        "workload 'small' differs: questions was 0000000000000000",
     ),
     "another seed": (
         lambda held: held["workloads"]["small"].update(seed=7),
-        "workload 'small' is another: seed was 7 in the baseline and is 0 now",
+        "workload 'small' differs: seed was 7 in the baseline and is 0 now",
     ),
     "other events": (lambda held: held["workloads"]["small"].update(events=11), "events was 11 in the baseline and is"),
     "no seed": (lambda held: held["workloads"]["small"].pop("seed"), "workloads.small.seed is missing"),
     "another workload": (lambda held: rename(held, "large"), "workload 'small' is not in the baseline (and 1 more)"),
     "a workload too many": (
         lambda held: held["workloads"].update(large=held["workloads"]["small"]),
-        "workload 'large' is in the baseline but is not checked any more",
+        "workload 'large' is in the baseline but is no longer checked",
     ),
     "a strategy that is missing": (
         lambda held: strategies(held).pop("rbtree"),
@@ -57,7 +57,7 @@ IN_JSON: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "a strategy too many": (
         lambda held: strategies(held).update(gone=strategies(held)["rbtree"]),
-        "strategy 'gone' is in the baseline but is not checked any more",
+        "strategy 'gone' is in the baseline but is no longer checked",
     ),
     "a role that is missing": (
         lambda held: strategies(held)["linear"].pop("hva"),
@@ -125,7 +125,7 @@ AS_FILE: dict[str, tuple[Callable[[], object], str]] = {
     "in conflict": (lambda: BASELINE.write_text("<<<<<<< HEAD\n" + BASELINE.read_text()), "at line 1, column 1"),
     "merged badly": (
         lambda: BASELINE.write_text(BASELINE.read_text().replace('"compares"', '"lines": 1, "compares"', 1)),
-        'the key "lines" is there twice',
+        'the key "lines" is present twice',
     ),
     "nested too deeply": (lambda: BASELINE.write_text("[" * 100_000), "nested too deeply"),
     "not text": (lambda: BASELINE.write_bytes(b"\xff\xfe"), "not text in UTF-8"),

@@ -139,7 +139,7 @@ def test_the_summary_keeps_to_what_github_takes(tmp_path: Path) -> None:
         assert append_summary(outcome, {"GITHUB_STEP_SUMMARY": str(summary)}) is None
         text = summary.read_text()
         assert ci_formats.SUMMARY_BYTES - 300 < len(text.encode()) <= ci_formats.SUMMARY_BYTES
-        assert "the worst" in text and "Cut off" in text
+        assert "the worst" in text and "Truncated" in text
     summary.write_text("x" * ci_formats.SUMMARY_BYTES)
     append_summary(outcome, {"GITHUB_STEP_SUMMARY": str(summary)})
     assert summary.stat().st_size == ci_formats.SUMMARY_BYTES

@@ -131,7 +131,7 @@ def test_the_ratio_to_the_reference_decides() -> None:
 
 
 def test_a_reference_that_moved_is_remarked_on() -> None:
-    words = "linear, the reference, took other times in gfn (throughput_hot 2.00 of what it took): the machine's state"
+    words = "linear, the reference, took other times in gfn (throughput_hot 2.00 of its old times): the machine's state"
     assert any(remark.startswith(words) for remark in compare(*slow_machine()).remarks)
 
 
@@ -213,7 +213,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "placement": ({"options": {"placement": "scattered"}}, "the placement (packed, then scattered)"),
     "origin": (
         {"workload": {"origin": {"gfn": "drawn", "hva": "recorded", "update": "recorded"}}},
-        "where the gfn questions come from (recorded, then drawn)",
+        "the origin of the gfn questions (recorded, then drawn)",
     ),
 }
 
@@ -260,7 +260,7 @@ def test_a_result_is_not_compared_with_itself() -> None:
     for other, words in (
         ("a.json", "a.json: OLD and NEW are the same file"),
         ("link.json", "link.json: OLD and NEW are the same file"),
-        ("copy.json", "OLD and NEW hold the same run, of 2026-03-01T10:00:00.000Z"),
+        ("copy.json", "OLD and NEW contain the same run, of 2026-03-01T10:00:00.000Z"),
     ):
         refused = CliRunner().invoke(command, ["a.json", other], standalone_mode=False)
         assert isinstance(refused.exception, Incomparable)
@@ -337,13 +337,13 @@ def test_other_numbers_of_operations_are_not_compared() -> None:
 def test_a_strategy_that_is_now_another_is_told() -> None:
     old, new = row("kvm-5.17", gfn()), row("kvm-5.17", gfn(), spec="gfn=rbtree,hva=interval-tree")
     assert compare(*pair(new, old_rows=(old,))).remarks == [
-        "kvm-5.17 is not what it was: gfn=kvm-5.17,hva=kvm-5.17, then gfn=rbtree,hva=interval-tree"
+        "kvm-5.17 has changed: gfn=kvm-5.17,hva=kvm-5.17, then gfn=rbtree,hva=interval-tree"
     ]
 
 
 def test_another_reference_is_told() -> None:
     comparison = compare(*pair(row("linear", gfn(9.0)), old_rows=(row("linear", gfn(10.0)),)))
-    assert comparison.remarks == ["linear, the reference, does other work in gfn; ratios to it moved with it"]
+    assert comparison.remarks == ["linear, the reference, does other work in gfn; ratios to it have changed as well"]
 
 
 def test_json_holds_every_figure() -> None:

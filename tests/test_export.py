@@ -109,7 +109,7 @@ def test_markup_is_escaped(text: str, escaped: str) -> None:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("x.json", "x.json: results are exported as .csv or .md; give a name that ends in one"),
+        ("x.json", "x.json: results are exported as .csv or .md; give a name with one of these endings"),
         ("csv", "exported as .csv or .md"),
         ("no/dir/x.csv", "no/dir: no such directory"),
     ],

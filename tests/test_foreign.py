@@ -320,7 +320,7 @@ class Mine(RangeIndex):
         ("", "raise SystemExit(5)", "./mine.py:Mine ended its process with exit(5)"),
         ("class Own(Exception): pass", "raise Own('mine')", "./mine.py:Mine raised Own: mine"),
         ("", "import os; os.abort()", "./mine.py:Mine crashed with SIGABRT"),
-        ("", "return 77", "answered slot 77, right is"),
+        ("", "return 77", "answered slot 77; the right answer is"),
         ("", "return 'x'", "raised ValueError"),
         ("def f(:", "", "./mine.py:Mine cannot be loaded: SyntaxError"),
         ("import nowhere", "", "./mine.py:Mine cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"),

@@ -290,7 +290,7 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     [
         (lambda saved: saved.pop("points"), "at points"),
         (lambda saved: saved.update(schema_version=2), "at schema_version"),
-        (lambda saved: saved["points"][0]["lookups"][0]["hot"]["one"].pop(), "as many samples"),
+        (lambda saved: saved["points"][0]["lookups"][0]["hot"]["one"].pop(), "must be equal"),
         (lambda saved: saved["points"][0]["changes"].update(add=[]), "at points.0.changes.add"),
         (lambda saved: saved.update(more=1), "at more"),
     ],
@@ -388,7 +388,7 @@ def test_more_slots_than_the_kernel_allows_are_refused(monkeypatch: pytest.Monke
         (("--recorded", "--plot", "x.pdf"), "end the name in .svg or .png"),
         (("--recorded", "--save", "nowhere/x.json"), "there is no directory"),
         (("--slots", "0"), "not within 1 to 32,764"),
-        (("--slots", "one"), "is no number"),
+        (("--slots", "one"), "is not a number"),
         (("--from", "nowhere.json"), "cannot be read"),
     ],
 )

@@ -265,7 +265,7 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
     lengths = [*range(0, len(text), 7), *range(text.index('"setup"'), len(text.rstrip()))]
     for length in lengths:
         path.write_text(text[:length])
-        with pytest.raises(InputFileError, match="the file ends too soon: empty or cut off"):
+        with pytest.raises(InputFileError, match="the file is empty or truncated"):
             load_result(path)
 
 
@@ -279,7 +279,7 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
         (b'{"schema_version": 1, "figures": []}', "not a result of a run"),
         (b"\xff\xfe{}", "not text in UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"schema_version": NaN, "results": []}', "NaN is no number of JSON"),
+        (b'{"schema_version": NaN, "results": []}', "NaN is not a JSON number"),
     ],
 )
 def test_what_is_no_result_is_refused(content: bytes, words: str, tmp_path: Path) -> None:

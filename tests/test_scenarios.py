@@ -226,12 +226,12 @@ def test_the_command_takes_a_guest_s_memory(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("steady", "--memory", "many"), "'many' is no size; write bytes, or 64M, or 4G"),
+        (("steady", "--memory", "many"), "'many' is not a size; write bytes, or 64M, or 4G"),
         (("steady", "--memory", "-4096"), "'-4096' is no size"),
         (("steady", "--memory", "17G"), "--memory must be whole pages, at most 17,179,869,184 bytes"),
         (("steady", "--memory", "4095"), "must be whole pages"),
-        (("synthetic-same", "--memory", "1G"), "only modelled workloads have guest memory to size"),
-        (("two-slot.parquet", "--memory", "1G"), "only modelled workloads have guest memory to size"),
+        (("synthetic-same", "--memory", "1G"), "only modelled workloads have guest memory"),
+        (("two-slot.parquet", "--memory", "1G"), "only modelled workloads have guest memory"),
         (("swap", "--memory", "64K"), "swap needs 2,097,152; increase --memory"),
         (("firmware", "--memory", "8G", "--slots", "9"), "2,147,483,648 fit; decrease --memory"),
         (("firmware", "--memory", "8M", "--slots", "2000"), "1,991 DIMMs, which need a page each; increase --memory"),

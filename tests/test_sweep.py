@@ -210,7 +210,7 @@ def test_a_killed_sweep_loses_the_point_in_progress(left: int, monkeypatch: pyte
     path.write_bytes(b"".join(kept) + last[:left])
     again = Planted(monkeypatch, 99, KeyboardInterrupt)
     result = call("--resume", "s.jsonl", "--json")
-    remark = "slotlookup: s.jsonl:4: the last line is cut off; its point is measured again\n"
+    remark = "slotlookup: s.jsonl:4: the last line is truncated; its point is measured again\n"
     assert result.stderr == (remark if left else "")
     assert again.measured == [4]
     assert without_place(json.loads(result.stdout)) == without_place(whole)
@@ -263,16 +263,16 @@ def test_a_strategy_that_means_something_else_now_is_refused() -> None:
 def test_a_workload_that_asks_something_else_now_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     call(*BASE, "--slots", "1", "--save", "s.jsonl")
     monkeypatch.setitem(bench_sweep.EFFORTS, "quick", bench_sweep.Effort(0.0, 600, 600))
-    assert "with 1 slot is no longer what it was" in str(call("--resume", "s.jsonl").exception)
+    assert "with 1 slot has changed since" in str(call("--resume", "s.jsonl").exception)
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "s.jsonl: no such file; begin a sweep with --save"),
-        (b"", "s.jsonl:1: not a sweep that was saved"),
-        (b"\xff\xfe\n", "s.jsonl:1: not a sweep that was saved"),
-        (b"[1]\n", "s.jsonl:1: not a sweep that was saved"),
+        (None, "s.jsonl: no such file; start a sweep with --save"),
+        (b"", "s.jsonl:1: not a saved sweep"),
+        (b"\xff\xfe\n", "s.jsonl:1: not a saved sweep"),
+        (b"[1]\n", "s.jsonl:1: not a saved sweep"),
         (b'{"sweep": 2}\n', "s.jsonl:1: sweep file version 2; this slotlookup reads 1"),
         (b'{"sweep": 1, "options": {}}\n', "s.jsonl:1: the line about the sweep is damaged"),
     ],
@@ -373,12 +373,12 @@ def test_the_plot_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["q35-1G"], "workload 'q35-1G' has 9 slots and no other number; sweep one that"),
-        (["there/is.parquet"], "a trace has the slots it has and cannot be swept"),
+        (["q35-1G"], "workload 'q35-1G' has 9 slots and no other number; use one that"),
+        (["there/is.parquet"], "a trace has fixed slots and cannot be swept"),
         (["synthetic-unifrom"], "did you mean 'synthetic-uniform'?"),
         (["-s", "rbtre"], "did you mean 'rbtree'?"),
-        (["--slots", "1,x"], "--slots: 'x' is no number"),
-        (["--slots", ""], "--slots: '' is no number"),
+        (["--slots", "1,x"], "--slots: 'x' is not a number"),
+        (["--slots", ""], "--slots: '' is not a number"),
         (["--slots", "0"], f"--slots: 0 is not within 1 to {USER_SLOTS:,}"),
         (["--slots", "32765"], "--slots: 32,765 is not within"),
         (["--save", "a", "--resume", "b"], "give --save to start a sweep, or --resume"),

@@ -80,14 +80,14 @@ def command(baseline_file: Path | None, update: bool, form: str, no_times: bool)
 
 
 def raise_for(outcome: Outcome, path: Path) -> None:
-    """Raise what becomes the line on stderr: BrokenStrategy for wrong answers, Incomparable for exit code 4."""
+    """Raise the error for stderr: BrokenStrategy for wrong answers, Incomparable for exit code 4."""
     if outcome.faults:
         first = outcome.faults[0]
         raise BrokenStrategy(f"{first.workload}: {first.message}{_more(len(outcome.faults))}")
     if outcome.exit_code == Incomparable.exit_code:
         raise Incomparable(
             f"{path}: {outcome.problems[0].message}{_more(len(outcome.problems))}; "
-            "where that is as it should be, `slotlookup check --update` takes the new figures"
+            "if this is intended, store the new figures with `slotlookup check --update`"
         )
 
 
@@ -96,7 +96,7 @@ def _more(count: int) -> str:
 
 
 def shown(path: Path) -> str:
-    """A path as people write it: from here if it lies below."""
+    """A path for messages: relative to the current folder if it is below it."""
     here, real = Path.cwd(), Path(os.path.abspath(path))  # noqa: PTH100 - a symbolic link keeps its name
     return str(real.relative_to(here)) if real.is_relative_to(here) else str(path)
 
@@ -126,9 +126,9 @@ def _update(
     form: str,
     keep_times: bool,
 ) -> int:
-    """Write the new baseline. Raises BrokenStrategy, and writes nothing, where an answer was wrong."""
+    """Write the new baseline. If an answer was wrong, raises BrokenStrategy and writes nothing."""
     if outcome.faults:
-        outcome.notes.append(f"{outcome.baseline} is left as it was.")
+        outcome.notes.append(f"{outcome.baseline} is unchanged.")
         show(outcome, form, path, held, update=True)
         raise_for(outcome, path)
     new = new_baseline(counted, times, suite.placement, held, keep_times=keep_times)
@@ -144,7 +144,7 @@ def _update(
 
 
 def show(outcome: Outcome, form: str, path: Path, held: Baseline | None, *, update: bool) -> None:
-    """Print the outcome. Whatever goes to stdout is of the format asked for; the rest goes to stderr."""
+    """Print the outcome: the requested format on stdout, everything else on stderr."""
     from ..console import output
     from ..gate.ci_formats import append_summary, github, junit, within_repository
     from ..gate.formats import markdown, print_table, sentences, to_json
@@ -165,13 +165,13 @@ def show(outcome: Outcome, form: str, path: Path, held: Baseline | None, *, upda
         if trouble:
             click.echo(f"slotlookup: {trouble}", err=True)
     if outcome.exit_code not in (BrokenStrategy.exit_code, Incomparable.exit_code) or update:
-        # Those two end in a line on stderr anyhow.
+        # These two end with a line on stderr in any case.
         for sentence in sentences(outcome):
             click.echo(sentence, err=True)
 
 
 def _is_canonical(baseline: Baseline, path: Path) -> bool:
-    """Whether the file is as we would write it, so that its lines are where we think."""
+    """Whether the file is exactly as written by this version, so that line numbers are valid."""
     try:
         return path.read_text(encoding="utf-8") == to_text(baseline)
     except (OSError, UnicodeDecodeError):

@@ -62,13 +62,13 @@ FILLED = 1_024
 
 
 def strategy_row(name: str) -> dict[str, Any]:
-    """A strategy as the list has it in JSON. What a preset or a partner makes of a structure is worked out."""
+    """A strategy as a row of the JSON list, including the effects of presets and partners."""
     known = describe(name)
     declared = presets().get(name) or structures()[name]
     gfn, hva = structures()[known.spec.gfn], structures()[known.spec.hva]
     serving = [gfn, hva] if len(known.roles) == len(Role) else [structures()[name]]
     obstacle = known.capabilities.obstacle
-    # No strategy knows the bytes of Python objects.
+    # No strategy reports the bytes of Python objects.
     sized = known.family is Family.NATIVE and not known.missing
     return {
         "strategy": name,
@@ -90,13 +90,13 @@ def strategy_row(name: str) -> dict[str, Any]:
 
 
 def _readers(spec: StrategySpec, serving: Sequence[Structure]) -> str:
-    """What a change does to readers under way: they look on, at the old slots if need be, or they must wait."""
+    """The effect of a change on concurrent readers: they continue ("look on"), perhaps on the old slots, or wait."""
     in_place = all(isinstance(s, NativeStructure) and s.readers_in_place for s in serving)
     return "look on" if spec.update != UpdateDiscipline.IN_PLACE or in_place else "wait"
 
 
 def _bytes_per_slot(name: str) -> float | None:
-    """Measured, with 1,024 slots of 1 to 16 MiB, a hole before every other."""
+    """Measured with 1,024 slots of 1 to 16 MiB, with a hole before every other slot."""
     strategy = make_strategy(name)
     slots, gfn, hva_page = [], 0, 0x7F00_0000_0
     for number in range(FILLED):
@@ -135,7 +135,7 @@ def _described(row: dict[str, Any]) -> str:
 
 
 def _print_blocks(rows: list[dict[str, Any]], console: Console) -> None:
-    """A paragraph each, for terminals on which a table would be mostly folded words."""
+    """One paragraph per strategy, for terminals that are too narrow for a table."""
     from rich.padding import Padding
     from rich.text import Text
 

@@ -23,12 +23,12 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
 
 
 def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """A number of bytes with a suffix or none, as QEMU's -m takes it."""
+    """A number of bytes with an optional suffix, as for QEMU's -m."""
     if value is None:
         return None
     found = re.fullmatch(r"(\d{1,18})([KMG]?)", value.strip().upper())
     if found is None:
-        raise click.BadParameter(f"'{value}' is no size; write bytes, or 64M, or 4G", ctx, param)
+        raise click.BadParameter(f"'{value}' is not a size; write bytes, or 64M, or 4G", ctx, param)
     return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
 
 
@@ -112,7 +112,7 @@ def command(
     settings = config.settings
     seed = settings.seed if seed is None else seed
     if save is not None and not save.parent.is_dir():
-        raise UsageError(f"{save.parent}: no such directory; --save needs one that exists")
+        raise UsageError(f"{save.parent}: no such directory; --save needs an existing one")
     for path in exports:
         check_export_path(path)
     if not strategies:

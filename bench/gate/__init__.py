@@ -1,4 +1,4 @@
-"""The gate: its suite, new counts and times beside a baseline, the judgement, and its forms for people and for CI.
+"""The gate: its suite, the comparison of new counts and times with a baseline, the judgement, and its output formats.
 
-What may come in: what decides or explains whether a check passes.
+This folder contains code that decides or explains whether a check passes.
 """

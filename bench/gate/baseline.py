@@ -1,8 +1,8 @@
-"""Baselines: the figures that `check` compares with, as a JSON file that is kept in git.
+"""Baselines: the figures with which `check` compares, as a JSON file that is kept in git.
 
-Totals instead of means, so that every figure is an integer; keys in order and one line a group of figures, so that a
-diff shows what moved and nothing else. Besides the figures stands what they depend on: the schema, the placement, and
-of each workload its size, seed and fingerprints.
+The file has totals instead of means, so that every figure is an integer, sorted keys and one line per group of figures,
+so that a diff shows only the changes. It also contains the inputs of the figures: the schema, the placement, and the
+size, seed and fingerprints of each workload.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Baseline(Exact):
 
 
 def time_key(strategy: str, against: str, role: str, mode: str) -> str:
-    """What a time is called within its workload."""
+    """The key of a time within its workload."""
     return f"{strategy} against {against}, {role} {mode}"
 
 
 def key_of(gate: TimeGate) -> str:
-    """What a configured time is called within its workload."""
+    """The key of a configured time within its workload."""
     return time_key(gate.strategy, gate.against, gate.role, gate.mode)
 
 
@@ -57,12 +57,12 @@ def to_text(baseline: Baseline) -> str:
 
 
 def line_numbers(baseline: Baseline) -> dict[tuple[str, ...], int]:
-    """The line, from 1, at which `to_text` puts each (workload, strategy, role), each (workload, time) and workload."""
+    """The 1-based line in `to_text` of each (workload, strategy, role), each (workload, time) and workload."""
     return {place: number for number, (_, place) in enumerate(_lines(baseline), 1) if place}
 
 
 def _lines(baseline: Baseline) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each line of the file, with the group of figures that it holds, if one."""
+    """Each line of the file, with its group of figures, if any."""
     yield "{", ()
     yield f'  "placement": {json.dumps(baseline.placement)},', ()
     yield f'  "schema_version": {baseline.schema_version},', ()
@@ -91,19 +91,19 @@ def _lines(baseline: Baseline) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _in_order(table: dict[Any, Any]) -> Iterator[tuple[Any, Any, str]]:
-    """Key, value, and the comma that follows all but the last."""
+    """Key, value, and the comma after all but the last."""
     for i, key in enumerate(sorted(table), 1):
         yield key, table[key], "," if i < len(table) else ""
 
 
 def write_baseline(baseline: Baseline, path: Path) -> None:
-    """Write whole or not at all. Raises InputFileError where that fails."""
+    """Write the whole file or nothing. Raises InputFileError if that fails."""
     with replacing(path) as file:
         file.write(to_text(baseline).encode())
 
 
 def read_baseline(path: Path) -> Baseline:
-    """The baseline in a file. Raises Incomparable where there is none or it is not one that this version reads."""
+    """The baseline in a file. Raises Incomparable if there is none, or none that this version reads."""
     document = _parse(path, _read(path))
     if not isinstance(document, dict) or "schema_version" not in document:
         raise Incomparable(f"{path}: not a baseline: it has no schema_version; {RENEW}")
@@ -117,13 +117,13 @@ def read_baseline(path: Path) -> Baseline:
     except ValidationError as error:
         raise Incomparable(f"{path}: {_explain(error)}; {RENEW}") from None
     if not any(True for _ in baseline.groups()):
-        raise Incomparable(f"{path}: the baseline holds no figures; {RENEW}")
+        raise Incomparable(f"{path}: the baseline has no figures; {RENEW}")
     return baseline
 
 
 def _read(path: Path) -> str:
     try:
-        # A pipe or a device would keep us waiting.
+        # Reading a pipe or a device could block.
         if path.exists() and not path.is_file():
             kind = "a directory" if path.is_dir() else "not a regular file"
             raise Incomparable(f"{path}: cannot be read: it is {kind}; name a file")
@@ -151,11 +151,11 @@ def _parse(path: Path, text: str) -> Any:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object. A merge can leave a key twice, and the reader of a diff would not know which of them holds."""
+    """An object without duplicate keys, which a merge can leave and which would be ambiguous."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {json.dumps(key)} is there twice, as after a bad merge")
+            raise ValueError(f"the key {json.dumps(key)} is present twice, perhaps after a bad merge")
         found[key] = value
     return found
 

@@ -1,4 +1,4 @@
-"""A check's outcome as continuous integration reads it: GitHub's commands and step summary, and JUnit's XML."""
+"""A check's outcome for continuous integration: GitHub's commands and step summary, and JUnit's XML."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .formats import describe, markdown, sentences, stale_sentence
 from .judge import Outcome, Row, Verdict
 
 MOST_ANNOTATIONS = 10
-"""Of each level, in one step; GitHub drops what comes after."""
+"""The maximum number of annotations per level and step; GitHub drops the rest."""
 SUMMARY_BYTES = 1024 * 1024
-"""What the summary of one step may hold; GitHub drops a larger one altogether."""
+"""The maximum size of the summary of one step; GitHub drops a larger one entirely."""
 
 Annotation = tuple[str, str, int | None]
 """Title, message and line."""
 
 
 def escape_data(text: str) -> str:
-    """Text as a workflow command's message. The percent sign goes first, as the others bring one."""
+    """Text as a workflow command's message. The percent sign is escaped first, as the other escapes contain one."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
@@ -38,9 +38,9 @@ def annotation(level: str, message: str, title: str, file: str | None = None, li
 
 
 def github(outcome: Outcome, file: str | None, lines: Mapping[tuple[str, ...], int]) -> str:
-    """Workflow commands, at most MOST_ANNOTATIONS of each level; the last says how many there would have been.
+    """Workflow commands, at most MOST_ANNOTATIONS of each level; the last gives the total number.
 
-    `file` is the baseline within the repository, None where it lies outside; `lines` are those of its groups.
+    `file` is the baseline within the repository, None if it is outside; `lines` are those of its groups.
     """
 
     def of_row(row: Row) -> Annotation:
@@ -65,22 +65,22 @@ def _limited(level: str, found: list[Annotation], file: str | None) -> list[str]
     shown = found if len(found) <= MOST_ANNOTATIONS else found[: MOST_ANNOTATIONS - 1]
     commands = [annotation(level, message, title, file, line) for title, message, line in shown]
     if len(shown) < len(found):
-        words = f"and {len(found) - len(shown):,} more; the summary of this step has all of them"
+        words = f"and {len(found) - len(shown):,} more; the summary of this step lists all"
         commands.append(annotation(level, words, "slotlookup: more", file))
     return commands
 
 
 def within_repository(path: Path, environment: Mapping[str, str]) -> str | None:
-    """The path from the root of the repository that GitHub checked out, as annotations want it."""
+    """The path relative to the root of the repository that GitHub checked out, as annotations require."""
     root = Path(environment.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
     real = path.resolve()
     return real.relative_to(root).as_posix() if real.is_relative_to(root) else None
 
 
 def append_summary(outcome: Outcome, environment: Mapping[str, str]) -> str | None:
-    """Append the full outcome to the step's summary, as far as there is room. Returns what went wrong, if anything.
+    """Append the full outcome to the step's summary, within its maximum size. Returns an error message, if any.
 
-    A verdict must not be lost because a summary could not be written, so this does not raise.
+    It does not raise, because a summary that cannot be written must not lose the verdict.
     """
     name = environment.get("GITHUB_STEP_SUMMARY")
     if not name:
@@ -95,9 +95,9 @@ def append_summary(outcome: Outcome, environment: Mapping[str, str]) -> str | No
 
 
 def junit(outcome: Outcome) -> str:
-    """JUnit's XML: a test case for each workload, strategy and role, and for each gated time.
+    """JUnit's XML: one test case per workload, strategy and role, and one per gated time.
 
-    A regression is a failure; a wrong answer and what cannot be compared are errors; what is too noisy is skipped.
+    A regression is a failure; a wrong answer and a figure that cannot be compared are errors; noisy times are skipped.
     """
     suite = ElementTree.Element("testsuite", name="slotlookup check")
     cases: dict[tuple[str, str], ElementTree.Element] = {}
@@ -114,22 +114,22 @@ def junit(outcome: Outcome) -> str:
 
     for workload, strategy, role in outcome.groups:
         case(workload, f"{strategy} {role}")
-    dearer: dict[tuple[str, str], list[str]] = {}
+    worse: dict[tuple[str, str], list[str]] = {}
     for row in outcome.rows:
         name = f"{row.strategy} {row.role}"
         if row.against is not None:
             name += f" {row.metric} against {row.against}"
         where = case(row.workload, name)
         if row.verdict is Verdict.REGRESSION:
-            dearer.setdefault((row.workload, name), []).append(describe(row))
+            worse.setdefault((row.workload, name), []).append(describe(row))
         elif row.verdict is Verdict.NOISY:
             tell(where, "skipped", "", [describe(row)])
-    for (workload, name), lines in dearer.items():
+    for (workload, name), lines in worse.items():
         tell(case(workload, name), "failure", "regression", lines)
     for fault in outcome.faults:
         tell(case(fault.workload, f"{fault.strategy} answers"), "error", "wrong answer", [fault.message])
     for i, problem in enumerate(outcome.problems, 1):
-        # A case of its own each, as a reader shows one message of a case only.
+        # One case per message, as readers of JUnit files show only one message per case.
         tell(case(problem.workload or "baseline", f"comparable {i}"), "error", "not comparable", [problem.message])
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
@@ -144,5 +144,5 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def xml_text(text: str) -> str:
-    """Text without the characters that no XML may hold, each replaced by how Python writes it."""
+    """Text in which characters that XML forbids are replaced by their Python escapes."""
     return _NOT_XML.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -1,4 +1,4 @@
-"""A check's outcome as people read it, and as JSON: what moved, what could not be compared, and what follows."""
+"""A check's outcome as text and as JSON: changed figures, figures that could not be compared, and the verdict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .judge import Outcome, Row, Verdict
 
 SCHEMA_VERSION = 1
 ORDER = (Verdict.REGRESSION, Verdict.NOISY, Verdict.TOLERATED, Verdict.CHEAPER, Verdict.SAME)
-"""From what must be seen to what need not."""
+"""From the most to the least important."""
 STYLES = {
     Verdict.REGRESSION: "bold red",
     Verdict.NOISY: "yellow",
@@ -27,17 +27,17 @@ UPDATE = "`slotlookup check --update`"
 
 
 def by_severity(outcome: Outcome) -> list[Row]:
-    """All rows, the worst first; those of one verdict as they come."""
+    """All rows, the worst first; rows of one verdict in their order."""
     return sorted(outcome.rows, key=lambda row: ORDER.index(row.verdict))
 
 
 def moved(outcome: Outcome) -> list[Row]:
-    """The rows that are not as they were, the worst first."""
+    """The rows that changed, the worst first."""
     return [row for row in by_severity(outcome) if row.verdict is not Verdict.SAME]
 
 
 def change_text(row: Row) -> str:
-    """The change in percent; where it is too small to show but there, that."""
+    """The change in percent; a nonzero change that is too small to show is marked as such."""
     change = row.change
     if change is None:
         return "from 0"
@@ -71,31 +71,31 @@ def describe(row: Row) -> str:
 
 
 def sentences(outcome: Outcome) -> Iterator[str]:
-    """What the check comes to, the worst first."""
+    """The result of the check in sentences, the worst first."""
     for fault in outcome.faults:
-        yield f"{fault.strategy} on {fault.workload} answers wrong: {fault.message}"
+        yield f"{fault.strategy} on {fault.workload} has wrong answers: {fault.message}"
     worse, noisy = outcome.of(Verdict.REGRESSION), outcome.of(Verdict.NOISY)
     tolerated, cheaper = outcome.of(Verdict.TOLERATED), outcome.of(Verdict.CHEAPER)
     if worse:
-        yield f"{_figures(len(worse), len(outcome.rows))} dearer than {outcome.baseline} allows."
+        yield f"{_figures(len(worse), len(outcome.rows))} above the limit of {outcome.baseline}."
     for problem in outcome.problems:
         yield f"Not compared: {problem.message}."
     if noisy:
-        yield f"{_figures(len(noisy), len(outcome.rows))} too noisy to tell; times gate nothing then."
+        yield f"{_figures(len(noisy), len(outcome.rows))} too noisy to decide; they do not fail the check."
     if tolerated:
-        yield f"{_figures(len(tolerated), len(outcome.rows))} dearer, within what is tolerated."
+        yield f"{_figures(len(tolerated), len(outcome.rows))} higher, within the tolerances."
     if cheaper:
         yield stale_sentence(outcome)
     if outcome.rows and not (worse or noisy or tolerated or cheaper):
-        yield f"All {len(outcome.rows):,} figures that were compared are as in {outcome.baseline}."
+        yield f"All {len(outcome.rows):,} compared figures equal {outcome.baseline}."
     yield from outcome.notes
 
 
 def stale_sentence(outcome: Outcome) -> str:
-    """What to do about figures that became cheaper."""
+    """The advice for improved figures."""
     return (
-        f"{_figures(len(outcome.of(Verdict.CHEAPER)), len(outcome.rows))} cheaper: {outcome.baseline} is stale; "
-        f"{UPDATE} takes the new figures, so that they cannot be lost again unseen."
+        f"{_figures(len(outcome.of(Verdict.CHEAPER)), len(outcome.rows))} lower: {outcome.baseline} is out of date; "
+        f"{UPDATE} stores the improvements, so that a later loss of them is detected."
     )
 
 
@@ -104,7 +104,7 @@ def _figures(some: int, of: int) -> str:
 
 
 def print_table(outcome: Outcome, console: Console) -> None:
-    """What moved, for a terminal."""
+    """The changed figures, for a terminal."""
     rows = moved(outcome)
     if rows:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -119,7 +119,7 @@ def print_table(outcome: Outcome, console: Console) -> None:
 
 
 def markdown(outcome: Outcome, limit: int | None = None) -> str:
-    """The full outcome: what moved, then everything. Of more than `limit` bytes, whole rows are left out at the end."""
+    """The full outcome: changed figures, then all. Beyond `limit` bytes, whole rows are left out at the end."""
     code = outcome.exit_code
     head = [f"### slotlookup check: {outcome.verdict}", ""]
     head += [f"- {markdown_text(sentence)}" for sentence in sentences(outcome)]
@@ -127,13 +127,13 @@ def markdown(outcome: Outcome, limit: int | None = None) -> str:
     lines = [*head, "", *(_markdown_table(shown) if shown else [])]
     if rest:
         # GitHub reads Markdown inside details only after an empty line.
-        lines += ["", "<details><summary>The figures that are as they were</summary>", "", *_markdown_table(rest)]
+        lines += ["", "<details><summary>Unchanged figures</summary>", "", *_markdown_table(rest)]
     closing = ["", "</details>"] if rest else []
     text = "\n".join([*lines, *closing, ""])
     if limit is None or len(text.encode()) <= limit:
         return text
-    cut = f"Cut off: the whole does not fit; `slotlookup check --format json` has it. Exit code {code}."
-    # Without <details>, so that a cut can leave nothing open.
+    cut = f"Truncated; `slotlookup check --format json` prints everything. Exit code {code}."
+    # Without <details>, so that truncation leaves no element open.
     lines = [*head, "", *_markdown_table(by_severity(outcome))]
     room = limit - len(f"\n\n{cut}\n".encode())
     kept: list[str] = []
@@ -157,11 +157,11 @@ def _markdown_table(rows: list[Row]) -> list[str]:
 
 
 _MARKDOWN = {ord(c): f"\\{c}" for c in "\\`*_[]#~"} | {ord(c): f"&#{ord(c)};" for c in "<>|&@"}
-"""Of the latter, | would end a cell, and @ would call people."""
+"""Characters with a meaning in Markdown; | would end a cell, and @ would notify users."""
 
 
 def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Text that Markdown shows unchanged, on one line."""
     return " ".join(text.translate(_MARKDOWN).split())
 
 

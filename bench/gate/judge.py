@@ -1,7 +1,7 @@
-"""The gate's judgement: new figures beside those of the baseline, and what follows from them.
+"""The gate's judgement: new figures compared with those of the baseline, and the verdict.
 
-Counts gate exactly, but for tolerances that were asked for. What cannot be compared is a problem with a name, never a
-figure left out: a strategy or workload on one side only, another seed, other questions, a count that is missing.
+Counts gate exactly, except for configured tolerances. A figure that cannot be compared is a named problem and is never
+left out: a strategy or workload on one side only, another seed, other questions, a missing count.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EXIT_REGRESSION = 3
 
 
 class Verdict(StrEnum):
-    """What became of a figure."""
+    """The verdict on a figure."""
 
     SAME = "same"
     CHEAPER = "cheaper"
@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """A figure, then and now: a total of a count, or a ratio of times, which has an interval and whom it is against."""
+    """A figure, old and new: a total of a count, or a ratio of times with its interval and the other strategy."""
 
     workload: str
     strategy: str
@@ -52,14 +52,14 @@ class Row:
 
     @property
     def place(self) -> tuple[str, ...]:
-        """Where the baseline holds the figure, as `line_numbers` keys it."""
+        """The figure's key in `line_numbers`."""
         if self.against is None:
             return self.workload, self.strategy, self.role
         return self.workload, time_key(self.strategy, self.against, self.role, self.metric)
 
     @property
     def change(self) -> float | None:
-        """In percent of the baseline's figure; None where that is 0 and the new one is not."""
+        """In percent of the baseline's figure; None if that is 0 and the new figure is not."""
         if self.now == self.baseline:
             return 0.0
         return float((self.now - self.baseline) / self.baseline * 100) if self.baseline else None
@@ -67,7 +67,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that cannot be compared, and where it belongs as far as that can be told."""
+    """Something that cannot be compared, and its place as far as known."""
 
     message: str
     workload: str | None = None
@@ -77,9 +77,9 @@ class Problem:
 
 @dataclass
 class Outcome:
-    """All that a check found.
+    """The outcome of a check.
 
-    `groups` are the (workload, strategy, role) that were counted, `alike` the workloads that are the baseline's.
+    `groups` are the counted (workload, strategy, role), `alike` the workloads that equal the baseline's.
     """
 
     baseline: str
@@ -96,7 +96,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """1 for wrong answers, else 3 for a regression, else 4 for what cannot be compared, else 0."""
+        """1 for wrong answers, else 3 for a regression, else 4 for anything that cannot be compared, else 0."""
         if self.faults:
             return EXIT_FAILED
         if self.of(Verdict.REGRESSION):
@@ -123,12 +123,12 @@ def allowed(tolerances: Sequence[Tolerance], workload: str, strategy: str, role:
 
 
 def judge(baseline: int, now: int, tolerance: float) -> Verdict:
-    """What became of a total. `tolerance` is in percent."""
+    """The verdict on a total. `tolerance` is in percent."""
     if now == baseline:
         return Verdict.SAME
     if now < baseline:
         return Verdict.CHEAPER
-    # In fractions, as 5 % of 20 must be 1 and not nearly 1.
+    # In fractions, as 5 % of 20 must be exactly 1.
     within = now * 100 <= baseline * (100 + Fraction(str(tolerance)))
     return Verdict.TOLERATED if within else Verdict.REGRESSION
 
@@ -136,7 +136,7 @@ def judge(baseline: int, now: int, tolerance: float) -> Verdict:
 def compare(
     counted: Counted, placement: str, baseline: Baseline, tolerances: Sequence[Tolerance], path: str
 ) -> Outcome:
-    """Every figure beside the baseline's. `path` is what the baseline is called."""
+    """Every figure compared with the baseline's. `path` is the baseline's name in messages."""
     outcome = Outcome(path, faults=list(counted.faults))
     for title, figures in counted.workloads.items():
         outcome.groups += [(title, s, role) for s, roles in figures.strategies.items() for role in roles]
@@ -149,9 +149,7 @@ def compare(
             outcome.problems.append(Problem(f"workload '{title}' is not in the baseline", title))
     for title in baseline.workloads:
         if title not in counted.workloads:
-            outcome.problems.append(
-                Problem(f"workload '{title}' is in the baseline but is not checked any more", title)
-            )
+            outcome.problems.append(Problem(f"workload '{title}' is in the baseline but is no longer checked", title))
     both = {title: held for title, held in baseline.workloads.items() if title in counted.workloads}
     void = {(fault.workload, fault.strategy) for fault in counted.faults}
     for problem in _strategies_apart(counted, both, void):
@@ -160,7 +158,7 @@ def compare(
         new = counted.workloads[title]
         differences = list(_differences(held, new))
         if differences:
-            outcome.problems.append(Problem(f"workload '{title}' is another: {'; '.join(differences)}", title))
+            outcome.problems.append(Problem(f"workload '{title}' differs: {'; '.join(differences)}", title))
             continue
         outcome.alike.add(title)
         for strategy in held.strategies.keys() & new.strategies.keys():
@@ -179,8 +177,8 @@ def _differences(held: WorkloadFigures, new: WorkloadFigures) -> Iterator[str]:
 def _strategies_apart(
     counted: Counted, both: dict[str, WorkloadFigures], void: set[tuple[str, str]]
 ) -> Iterator[Problem]:
-    """Strategies that one side lacks: told once where it is so on every workload, else by workload."""
-    new, gone = "is not in the baseline", "is in the baseline but is not checked any more"
+    """Strategies that one side lacks: reported once if so on every workload, else by workload."""
+    new, gone = "is not in the baseline", "is in the baseline but is no longer checked"
     apart: dict[tuple[str, str], list[str]] = {}
     for title, held in both.items():
         now = counted.workloads[title].strategies
@@ -215,7 +213,7 @@ def _compare_strategy(
         if role not in then:
             lacks(f"the baseline lacks {where}")
         elif role not in now:
-            lacks(f"{where} is in the baseline but is not counted any more")
+            lacks(f"{where} is in the baseline but is no longer counted")
         elif then[role].operations != now[role].operations:
             words = f"{then[role].operations} operations in the baseline and {now[role].operations} now"
             lacks(f"{where}: {words}")
@@ -231,7 +229,7 @@ def _compare_strategy(
                 elif b is not None:
                     lacks(f"the baseline lacks {metric} for {where}")
                 elif a is not None:
-                    lacks(f"{metric} for {where} is in the baseline but is not counted any more")
+                    lacks(f"{metric} for {where} is in the baseline but is no longer counted")
 
 
 def _total(figures: Figures, metric: str) -> int | None:

@@ -15,9 +15,9 @@ from .time import TimeMeasurement
 def new_baseline(
     counted: Counted, times: Sequence[TimeMeasurement], placement: str, old: Baseline | None, *, keep_times: bool
 ) -> Baseline:
-    """The figures counted, and the times measured; those of `old` too where times were left out of the check.
+    """The counted figures and the measured times, or the times of `old` if times were left out of the check.
 
-    Raises SlotlookupError where a time is too noisy.
+    Raises SlotlookupError if a time is too noisy.
     """
     new = Baseline(placement=placement, workloads=counted.workloads)  # type: ignore[arg-type]
     for title, figures in new.workloads.items():
@@ -29,14 +29,14 @@ def new_baseline(
                 kept = keep_or_renew(time, held.get(time.key))
                 if kept is None:
                     raise SlotlookupError(
-                        f"{title}: the time of {time.key}, is too noisy for a baseline; try again with a larger budget"
+                        f"{title}: the time of {time.key}, is too noisy for a baseline; repeat with a larger budget"
                     )
                 figures.times[time.key] = kept
     return new
 
 
 def keep_or_renew(time: TimeMeasurement, old: TimeFigure | None) -> TimeFigure | None:
-    """What a new baseline holds: the old ratio as long as it lies in the new interval, so that noise makes no diff."""
+    """The ratio for a new baseline: the old one if it is in the new interval, so that noise causes no diff."""
     new = time.figure()
     ratio = time.ratio
     if old is None or new is None or ratio is None or (old.cpu, old.displaced) != (new.cpu, new.displaced):

@@ -1,4 +1,4 @@
-"""The gate's suite: the workloads and strategies that the configuration names, and their counts.
+"""The gate's suite: the configured workloads and strategies, and their counts.
 
 A time gate for a strategy that is not checked, or a tolerance that matches nothing, is refused before counting starts.
 """
@@ -32,7 +32,7 @@ from .baseline import key_of
 
 @dataclass(frozen=True)
 class SuiteWorkload:
-    """A workload to replay. `slots` is the most that exist at one time; `name` is what the trace was found under."""
+    """A workload to replay. `slots` is the maximum number at one time; `name` is the name or path of the trace."""
 
     title: str
     name: str
@@ -43,9 +43,9 @@ class SuiteWorkload:
 
 @dataclass(frozen=True)
 class Suite:
-    """What is checked: strategies by name or spec, workloads, and where native strategies' slots lie.
+    """The suite: strategies by name or spec, workloads, and the placement of native strategies' slots.
 
-    `patience` is how many seconds a structure from a file may take for one answer.
+    `patience` is the number of seconds that a structure from a file may take for one answer.
     """
 
     strategies: tuple[str, ...]
@@ -55,12 +55,12 @@ class Suite:
 
     @property
     def make(self) -> MakeStrategy:
-        """How the strategies of the suite are made."""
+        """The function that makes the strategies of the suite."""
         return partial(make_strategy, placement=self.placement, patience=self.patience)
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """What the workloads are called."""
+        """The labels of the workloads."""
         return tuple(workload.title for workload in self.workloads)
 
 
@@ -75,7 +75,7 @@ class Fault:
 
 @dataclass
 class Counted:
-    """Figures by workload, and the wrong answers. `questions` are kept for the gated times."""
+    """Figures by workload, and the wrong answers. `questions` are stored for the gated times."""
 
     workloads: dict[str, WorkloadFigures] = field(default_factory=dict)
     questions: dict[str, Questions] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Counted:
 
 
 def make_suite(config: Config) -> Suite:
-    """The suite that the configuration describes, with every trace built.
+    """The configured suite, with every trace built.
 
     Raises ConfigError if it is empty or a trace cannot be built, and SpecError for a strategy that cannot be made.
     """
@@ -93,9 +93,9 @@ def make_suite(config: Config) -> Suite:
     if not chosen and check.strategies is None:
         chosen = native_strategies()
     if not chosen:
-        raise config.error(key, "there is no strategy to check; name one, or leave the key out for all native ones")
+        raise config.error(key, "there is no strategy to check; name one, or remove the key to check all native ones")
     if not check.workloads:
-        raise config.error("check.workloads", "there is nothing to check; name a workload, or leave the key out")
+        raise config.error("check.workloads", "there is no workload to check; name one, or remove the key")
     require_available(chosen)
     workloads = tuple(_build(config, i, asked) for i, asked in enumerate(check.workloads))
     return Suite(tuple(dict.fromkeys(chosen)), workloads, config.settings.placement, config.settings.patience)
@@ -114,7 +114,7 @@ def _build(config: Config, index: int, asked: CheckWorkload) -> SuiteWorkload:
 
 
 def time_gates(config: Config, suite: Suite) -> tuple[TimeGate, ...]:
-    """The configured times. Raises ConfigError where one names what is not checked, or two are the same."""
+    """The configured times. Raises ConfigError if one names something that is not in the suite, or if two are equal."""
     seen: set[tuple[str, str]] = set()
     for i, gate in enumerate(config.settings.check.times):
         key = f"check.times.{i}"
@@ -124,18 +124,18 @@ def time_gates(config: Config, suite: Suite) -> tuple[TimeGate, ...]:
         if gate.workload not in suite.titles:
             raise config.error(f"{key}.workload", unknown("workload that is checked", gate.workload, suite.titles))
         if (gate.workload, key_of(gate)) in seen:
-            raise config.error(key, f"asks for {key_of(gate)} on '{gate.workload}' a second time; leave one out")
+            raise config.error(key, f"repeats {key_of(gate)} on '{gate.workload}'; remove one")
         seen.add((gate.workload, key_of(gate)))
         family = family_of(gate.strategy)
         if family is not family_of(gate.against):
-            raise config.error(key, "one strategy is native, the other is not; they are never compared")
+            raise config.error(key, "one strategy is native and the other is not; these are never compared")
         if family is not Family.NATIVE and gate.mode != RANKED:
             raise config.error(f"{key}.mode", f"Python strategies have {RANKED} only")
     return config.settings.check.times
 
 
 def require_matches(config: Config, suite: Suite) -> None:
-    """Raise ConfigError where a tolerance is for nothing that is checked, as one with a misspelt name would be."""
+    """Raise ConfigError if a tolerance matches nothing in the suite, as one with a misspelt name would."""
     for i, tolerance in enumerate(config.settings.check.tolerances):
         for part, pattern, names in (
             ("strategy", tolerance.strategy, suite.strategies),
@@ -153,7 +153,9 @@ def count(suite: Suite, report: Report) -> Counted:
         report(workload.title, i / len(suite.workloads))
         questions = questions_of(workload.trace, workload.seed)
         if not len(questions.gfn) and not len(questions.update):
-            raise UsageError(f"workload '{workload.title}': there are no slots and nothing to ask; check another")
+            raise UsageError(
+                f"workload '{workload.title}': there are no slots and no questions; check another workload"
+            )
         counts = counting.count(questions, suite.strategies, suite.make)
         counted.faults += [Fault(workload.title, strategy, message) for strategy, message in counts.faults.items()]
         counted.questions[workload.title] = questions
@@ -188,13 +190,13 @@ def totals(result: RoleResult) -> Figures:
 
 
 def questions_fingerprint(questions: Questions) -> str:
-    """What a run asks, derived streams included, as 16 hex digits."""
+    """A digest of a run's questions, derived streams included, 16 hex digits."""
     digest = hashlib.sha256()
     streams = (questions.gfn.gfns, questions.hva.starts, questions.hva.ends)
     lines = (questions.gfn.timeline, questions.hva.timeline)
     tables = (questions.start, questions.update, *(t for line in lines for t in (line.segments, line.changes)))
     for table in (*streams, *tables):
-        # The length keeps apart what would be equal end to end.
+        # The length distinguishes tables whose concatenation would be equal.
         digest.update(len(table).to_bytes(8, "little"))
         digest.update(np.ascontiguousarray(table, dtype="<u8").tobytes())
     return digest.hexdigest()[:16]

@@ -1,7 +1,8 @@
-"""Times that gate: the ratio of one strategy to another, measured in turns in this very run.
+"""Times that gate: the ratio of one strategy to another, measured in rotation in the same run.
 
-A ratio is dearer only where both agree: the sign-test interval lies above the baseline's ratio, and the median exceeds
-it by the effect that was asked for. Where neither that nor the opposite can be told, it is said, and nothing fails.
+A ratio is a regression only if two conditions hold: the sign-test interval lies above the baseline's ratio, and the
+median exceeds it by the configured effect. If the noise permits no decision, that is reported, and the time does not
+fail.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from .judge import Outcome, Problem, Row, Verdict
 from .suite import Fault
 
 SECONDS = 1.5
-"""For each gate, before the configured budget scales it."""
+"""Seconds per gate, before scaling by the configured budget."""
 
 
 @dataclass(frozen=True)
 class TimeMeasurement:
-    """What a gate's timing gave. `ratio` is None where nothing came of it; `displaced` is 0 where caches were hot."""
+    """The result of a gate's timing. `ratio` is None if there is no result; `displaced` is 0 for hot caches."""
 
     gate: TimeGate
     ratio: Interval | None
@@ -41,11 +42,11 @@ class TimeMeasurement:
 
     @property
     def key(self) -> str:
-        """What the baseline calls it."""
+        """Its key in the baseline."""
         return key_of(self.gate)
 
     def figure(self) -> TimeFigure | None:
-        """What the baseline keeps."""
+        """Its figure in the baseline."""
         if self.ratio is None:
             return None
         ppm = max(1, round(self.ratio.median * PARTS_PER_MILLION))
@@ -95,7 +96,7 @@ def measure(
 
 
 def _ratio(values: list[float], base: list[float], walk: list[float] | None) -> Interval | None:
-    """The paired ratio, net of the walk that displaced the caches; None where noise left nothing of a sample."""
+    """The paired ratio, minus the walk that displaced the caches; None if noise made a sample zero or negative."""
     if walk is not None:
         values = [v - w for v, w in zip(values, walk, strict=True)]
         base = [b - w for b, w in zip(base, walk, strict=True)]
@@ -103,7 +104,7 @@ def _ratio(values: list[float], base: list[float], walk: list[float] | None) -> 
 
 
 def judge_time(ratio: Interval | None, baseline: float, percent: float) -> Verdict:
-    """What became of a ratio: a regression only where interval and effect size agree, else what can be told."""
+    """The verdict on a ratio: a regression only if interval and effect size agree."""
     if ratio is None or ratio.low is None or ratio.high is None:
         return Verdict.NOISY
     limit, floor = baseline * (1 + percent / 100), baseline / (1 + percent / 100)
@@ -112,13 +113,13 @@ def judge_time(ratio: Interval | None, baseline: float, percent: float) -> Verdi
     if ratio.high < baseline and ratio.median < floor:
         return Verdict.CHEAPER
     if ratio.high > limit and ratio.low <= baseline:
-        # From no change to more than was allowed: everything is possible.
+        # From no change to more than the limit: no decision is possible.
         return Verdict.NOISY
     return Verdict.TOLERATED if ratio.low > baseline else Verdict.SAME
 
 
 def compare_times(outcome: Outcome, measured: Sequence[TimeMeasurement], baseline: Baseline) -> None:
-    """Put each ratio beside the baseline's; what cannot be compared becomes a problem of the outcome."""
+    """Compare each ratio with the baseline's; a ratio that cannot be compared becomes a problem of the outcome."""
     asked = {(m.gate.workload, m.key) for m in measured}
     for title, held in baseline.workloads.items():
         for key in held.times:
@@ -133,7 +134,7 @@ def compare_times(outcome: Outcome, measured: Sequence[TimeMeasurement], baselin
             outcome.problems.append(Problem(words, gate.workload, gate.strategy, gate.role))
 
         if workload is not None and gate.workload not in outcome.alike:
-            continue  # told already
+            continue  # already reported
         if figure is None:
             problem(f"the baseline lacks the time of {time.key}, on workload '{gate.workload}'")
         elif figure.cpu != time.cpu:

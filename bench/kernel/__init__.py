@@ -1,1 +1,1 @@
-"""The running kernel as ground truth: what a memslot more costs it, beside what it costs this tool's structures."""
+"""The running kernel as ground truth: the cost of memslots in the kernel, compared with this tool's structures."""

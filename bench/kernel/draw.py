@@ -1,4 +1,4 @@
-"""The kernel's marginal costs and the tool's in one plot: a panel a pattern, slots against nanoseconds."""
+"""The kernel's marginal costs and the tool's in one plot: one panel per pattern, slots against nanoseconds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DPI = 150
 
 
 def draw(measured: Measurement, path: Path) -> None:
-    """Draw into `path` (.svg or .png). Raises UsageError where that cannot be, InputFileError where writing fails."""
+    """Draw into `path` (.svg or .png). Raises UsageError if that is not possible, InputFileError if writing fails."""
     check_plot_path(path)
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -35,7 +35,7 @@ def draw(measured: Measurement, path: Path) -> None:
         FigureCanvasAgg(figure)
         machine = measured.machine
         figure.suptitle(
-            f"What N slots cost more than one: {machine['cpu']}, Linux {machine['kernel']}",
+            f"Additional cost of N slots over one: {machine['cpu']}, Linux {machine['kernel']}",
             fontsize=12,
             y=1 - 0.25 / height,
         )
@@ -64,7 +64,7 @@ def _panel(ax: Axes, title: str, points: list[tuple[int, Lookups]], strategy: st
     x = [float(slots) for slots, _ in many]
     for style, how in enumerate(("kernel", *HOWS)):
         found = [median_interval(lookups.series(how).marginal()) for _, lookups in many]
-        # A logarithmic axis has no place for what came out at or below 0: the line has a gap there.
+        # A logarithmic axis cannot show values at or below 0: the line has a gap there.
         y = [interval.median if interval.median > 0 else math.nan for interval in found]
         bounded = [i.low is not None and i.high is not None and i.low > 0 for i in found]
         low = [i.low if i.low is not None and known else math.nan for i, known in zip(found, bounded, strict=True)]
@@ -89,7 +89,7 @@ def _panel(ax: Axes, title: str, points: list[tuple[int, Lookups]], strategy: st
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(axis="x", labelsize=7.5)
     ax.set_xlabel("slots")
-    ax.set_ylabel("ns more than one slot")
+    ax.set_ylabel("ns in addition to one slot")
     ax.grid(which="major", color="0.88", linewidth=0.7)
     ax.set_axisbelow(True)
     for spine in ("top", "right"):

@@ -1,9 +1,9 @@
-"""What `slotlookup kernel` found, in its published form, and the arithmetic on it.
+"""The measurement of `slotlookup kernel` in its published form, and the arithmetic on it.
 
-A **marginal cost** is what N slots cost more than one: the same addresses are asked of a VM with N slots and of one
-with a single slot over the same memory, in turns, and the difference is taken round by round. By it, system calls,
-loops and whatever else does not depend on the number of slots cancel. **Fidelity** is the tool's marginal cost by the
-kernel's.
+A **marginal cost** is the additional cost of N slots over one: the same addresses are looked up, alternately, in a VM
+with N slots and in one with a single slot over the same memory, and the difference is computed round by round. System
+calls, loops and all other costs that do not depend on the number of slots cancel. **Fidelity** is the tool's marginal
+cost divided by the kernel's.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ..results.statistics import Interval, median, median_interval, ratio_interv
 
 SCHEMA_VERSION: Literal[1] = 1
 GOAL = 1.5
-"""How far the tool's marginal cost may lie from the kernel's, either way."""
+"""The factor by which the tool's marginal cost may differ from the kernel's, in either direction."""
 HOWS = ("hot", "called")
-"""How the strategy is asked: one question after another; and as the kernel calls its own structures."""
+"""The ways of calling the strategy: one question after another, and as the kernel calls its own structures."""
 
 Nanoseconds = Annotated[float, Field(allow_inf_nan=False)]
 Samples = Annotated[list[Nanoseconds], Field(min_length=1)]
@@ -37,7 +37,7 @@ class _Published(BaseModel):
 
 
 class Series(_Published):
-    """Nanoseconds an operation, one sample a round: of `one` slot and of `many`. Equal places are of one round."""
+    """Nanoseconds per operation, one sample per round, for `one` slot and for `many`. Equal indices are one round."""
 
     one: Samples
     many: Samples
@@ -45,16 +45,16 @@ class Series(_Published):
     @model_validator(mode="after")
     def _paired(self) -> Self:
         if len(self.one) != len(self.many):
-            raise ValueError("as many samples of one slot as of many are needed")
+            raise ValueError("the numbers of samples of one slot and of many must be equal")
         return self
 
     def marginal(self) -> list[float]:
-        """What many slots cost more than one, round by round."""
+        """The additional cost of many slots over one, round by round."""
         return [many - one for one, many in zip(self.one, self.many, strict=True)]
 
 
 class Lookups(_Published):
-    """One pattern at one slot count: `pages` is the length of a range, `operations` how many a sample has."""
+    """One pattern at one slot count: `pages` is the length of a range, `operations` their number per sample."""
 
     role: words.Role
     order: Literal["random", "next", "hole"]
@@ -76,7 +76,7 @@ class Lookups(_Published):
 
 
 class Changes(_Published):
-    """Nanoseconds of each call that changed a slot beside all others; `fill` is a mean over those created before."""
+    """Nanoseconds of each call that changed a slot with all others present; `fill` is a mean over their creation."""
 
     fill: Nanoseconds
     add: Samples
@@ -90,16 +90,16 @@ class Point(_Published):
     """Everything at one slot count."""
 
     slots: Annotated[int, Field(ge=1)]
-    builds: Annotated[int, Field(ge=1, description="How many VMs the samples come from.")]
+    builds: Annotated[int, Field(ge=1, description="The number of VMs from which the samples come.")]
     lookups: list[Lookups]
     changes: Changes
 
 
 class Baselines(_Published):
-    """Nanoseconds an operation of what is no lookup.
+    """Nanoseconds per operation of calls without a lookup.
 
     `gfn_no_lookup` is the MSR written with the enable bit clear; `hva_no_vm` an invalidation of an absent page in a
-    process without VM; `hva_no_slot` in one whose only slot lies elsewhere.
+    process without VM; `hva_no_slot` in one whose only slot is elsewhere.
     """
 
     gfn_no_lookup: Samples
@@ -108,7 +108,7 @@ class Baselines(_Published):
 
 
 class Measurement(_Published):
-    """A whole measurement. `batched` says whether madvise took many ranges a call."""
+    """A whole measurement. `batched` says whether madvise accepted many ranges per call."""
 
     schema_version: Literal[1]
     machine: dict[str, Any]
@@ -128,7 +128,7 @@ class Measurement(_Published):
         return machine
 
     def lookups(self) -> dict[str, list[tuple[int, Lookups]]]:
-        """By pattern: slot counts, ascending, and what was found there."""
+        """By pattern: slot counts, ascending, and their measurements."""
         found: dict[str, list[tuple[int, Lookups]]] = {}
         for point in sorted(self.points, key=lambda point: point.slots):
             for lookups in point.lookups:
@@ -136,9 +136,9 @@ class Measurement(_Published):
         return found
 
     def noise(self, title: str) -> float:
-        """Nanoseconds by which VMs of one slot each came out apart in a pattern: what is less is no difference.
+        """The difference in nanoseconds between VMs of one slot each, by pattern: smaller differences are ties.
 
-        0 where one slot was not among the slot counts.
+        0 if one slot was not among the slot counts.
         """
         controls = [lookups.kernel.marginal() for slots, lookups in self.lookups().get(title, []) if slots == 1]
         return max((abs(median(control)) for control in controls), default=0.0)
@@ -148,10 +148,11 @@ Verdict = Literal["within", "beyond", "open", "equal", "too small"]
 
 
 class Fidelity(_Published):
-    """The tool's marginal cost by the kernel's at one point.
+    """The tool's marginal cost divided by the kernel's at one point.
 
-    `verdict`: `within` the goal; `beyond` it; `open` where the interval of the ratio holds the goal's edge; `equal`
-    where the two marginals' difference cannot be told from 0; `too small` where the kernel's own marginal cannot.
+    `verdict`: `within` the goal; `beyond` it; `open` if the interval of the ratio contains a limit of the goal;
+    `equal` if the difference of the two marginal costs cannot be distinguished from 0; `too small` if the kernel's
+    own marginal cost cannot.
     """
 
     ratio: float | None
@@ -161,7 +162,7 @@ class Fidelity(_Published):
 
 
 def fidelity(kernel: Series, tool: Series, noise: float) -> Fidelity:
-    """Compare the tool's marginal cost with the kernel's; below `noise` nanoseconds the kernel's is not told from 0."""
+    """Compare the tool's marginal cost with the kernel's; below `noise` nanoseconds the kernel's counts as 0."""
     theirs, ours = kernel.marginal(), tool.marginal()
     cost, own = median_interval(theirs), median_interval(ours)
     if cost.low is None or own.low is None or cost.low <= noise:
@@ -183,7 +184,7 @@ def fidelity(kernel: Series, tool: Series, noise: float) -> Fidelity:
 
 
 def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
-    """The paired ratio; where a round's difference came out at or below 0, the wider one of two separate intervals.
+    """The paired ratio; if a round's difference is at or below 0, the wider one of two separate intervals.
 
     The median of `theirs` and the low end of its interval must be above 0.
     """
@@ -196,7 +197,7 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
 
 
 class Marginal(_Published):
-    """Nanoseconds that many slots cost more than one; `low` and `high` are null where rounds were too few."""
+    """The additional cost of many slots over one in ns; `low` and `high` are null if there were too few rounds."""
 
     median: float
     low: float | None
@@ -210,7 +211,7 @@ class Compared(Marginal):
 
 
 class Row(_Published):
-    """One pattern at one slot count. Of one slot it is the control: two VMs of one slot each."""
+    """One pattern at one slot count. For one slot it is the control: two VMs of one slot each."""
 
     slots: int
     role: str
@@ -221,18 +222,18 @@ class Row(_Published):
     called: Compared
 
     def compared(self, how: str) -> Compared:
-        """What was found of `hot` or `called`."""
+        """The measurement of `hot` or `called`."""
         return {"hot": self.hot, "called": self.called}[how]
 
 
 class Result(Measurement):
-    """What `slotlookup kernel --json` prints: the measurement, and what it comes to, which follows from its samples."""
+    """The JSON of `slotlookup kernel`: the measurement, and the results that follow from its samples."""
 
     fidelity: list[Row]
 
 
 def row_of(slots: int, lookups: Lookups, noise: float) -> Row:
-    """One pattern at one slot count; below `noise` nanoseconds the kernel's marginal cost is not told from 0."""
+    """One pattern at one slot count; below `noise` nanoseconds the kernel's marginal cost counts as 0."""
     compared = {
         how: Compared(
             **_marginal(lookups.series(how)),
@@ -256,7 +257,7 @@ def _marginal(series: Series) -> dict[str, Any]:
 
 
 def rows(measured: Measurement) -> list[Row]:
-    """A row for each pattern and slot count."""
+    """One row per pattern and slot count."""
     return [
         row_of(slots, lookups, measured.noise(title))
         for title, points in measured.lookups().items()
@@ -285,7 +286,7 @@ def to_json(measured: Measurement) -> str:
 
 
 def read_measurement(path: Path) -> Measurement:
-    """A measurement that was saved. Raises InputFileError where the file holds none, or another version's."""
+    """A saved measurement. Raises InputFileError if the file has none, or one of another version."""
     try:
         found = Result.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -294,5 +295,5 @@ def read_measurement(path: Path) -> Measurement:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         where = f"at {place}: " if place else ""
-        raise InputFileError(path, None, f"no result of `slotlookup kernel`: {where}{first['msg']}") from None
+        raise InputFileError(path, None, f"not a result of `slotlookup kernel`: {where}{first['msg']}") from None
     return Measurement.model_validate(found.model_dump(exclude={"fidelity"}))

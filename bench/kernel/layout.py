@@ -1,8 +1,8 @@
-"""The slots that kernel and tool are both given, and the addresses that both are asked.
+"""The slots of both the kernel and the tool, and the addresses that are looked up in both.
 
-One region of a gigabyte of host memory, never touched, is cut into equal slots. Each leaves the last page of its share
-out, so that there are holes to ask for. They are created in random order: in the order of their addresses, neighbours
-would lie side by side in the kernel's memory too, as they do in no VM that has been up for long.
+One region of a gigabyte of host memory, never touched, is divided into equal slots. Each excludes the last page of its
+part, so that there are holes. The slots are created in random order: if they were created in the order of their
+addresses, neighbours would also be adjacent in the kernel's memory, unlike in a VM that has run for a long time.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from slotlookup.stream import CHANGE_COLUMNS, Numbers, Words
 from slotlookup.vocabulary import Role
 
 REGION_PAGES = 8 * 32_764
-"""A gigabyte all but 128 KiB: eight pages a slot at the kernel's limit."""
+"""A gigabyte minus 128 KiB: eight pages per slot at the kernel's limit."""
 BASE_GFN = 1 << 20
-"""4 GiB: above everything that a VM has of its own."""
+"""4 GiB: above everything else in a VM."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What is asked, one after another.
+    """A sequence of questions.
 
-    `order` is random, next (the slot behind the last one) or hole (random holes between slots, of
-    which an hva search alone is left); `pages` is how long an invalidated range is.
+    `order` is random, next (the slot after the previous one) or hole (random holes between slots, for which an hva
+    visit consists of the search only); `pages` is the length of an invalidated range.
     """
 
     role: Role
@@ -52,7 +52,7 @@ PATTERNS = (
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`slots` equal slots over the region at `hva`; or, `aside`, one slot of its first page, which is no hole."""
+    """`slots` equal slots over the region at `hva`; or, if `aside`, one slot of its first page, which is not a hole."""
 
     slots: int
     hva: int
@@ -60,11 +60,11 @@ class Layout:
 
     @property
     def share(self) -> int:
-        """Pages from one slot's beginning to the next."""
+        """Pages from one slot's start to the next."""
         return REGION_PAGES // self.slots
 
     def creations(self, seed: int) -> Words:
-        """The changes that create the slots, as uint64[slots, 6]; ids go by address, the order is drawn from `seed`."""
+        """The changes that create the slots, uint64[slots, 6]; ids follow the addresses, `seed` gives the order."""
         if self.aside:
             first, pages, order = np.array([0]), np.array([1]), np.array([0])
         else:
@@ -88,9 +88,9 @@ def regions(creations: Words) -> Words:
 
 
 def asked_pages(pattern: Pattern, slots: int, count: int, seed: int) -> Words:
-    """`count` pages of the region, counted from its start, that `pattern` asks of a layout of `slots` slots.
+    """`count` pages of the region, relative to its start, that `pattern` looks up in a layout of `slots` slots.
 
-    The first page of a slot, or the hole behind it. Ranges begin there and end within the region.
+    Each is the first page of a slot, or the hole after it. Ranges begin there and end within the region.
     """
     share = REGION_PAGES // slots
     if pattern.order == "next":
@@ -104,7 +104,7 @@ def asked_pages(pattern: Pattern, slots: int, count: int, seed: int) -> Words:
 
 
 def expected_checksum(pages: Words, length: int, layout: Layout) -> int:
-    """The sum of slot number + 1 over all slots that ranges of `length` pages from `pages` on meet, by division."""
+    """The sum of slot number + 1 over all slots that overlap ranges of `length` pages from `pages` on, by division."""
     first = pages.astype(np.int64)
     if layout.aside:
         return int(np.count_nonzero(first == 0))

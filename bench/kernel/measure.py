@@ -1,4 +1,4 @@
-"""The order in which kernel and tool are measured: in turns, so that what the machine does hits both alike."""
+"""The measurement of kernel and tool, in alternation, so that disturbances of the machine affect both equally."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from .worker import DISPLACED, PLACEMENT, SEED, STRATEGY, Block, serve
 
 DEVICE = "/dev/kvm"
 DEFAULT_SLOTS = (1, 2, 8, 32, 128, 512, 2048, 8192)
-"""And the kernel's limit."""
+"""The default slot counts, to which the kernel's limit is added."""
 QUICK_SLOTS = (1, 8, 128, 2048)
 HOWS = ("kernel", "hot", "called")
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """`rounds` are taken at each point, of as many as `builds` VMs; `changes` are the slot changes timed.
+    """`rounds` per point, on up to `builds` VMs; `changes` is the number of timed slot changes.
 
-    Both are even, so that either process is as often the one as the other.
+    Both are even, so that each process has each role equally often.
     """
 
     rounds: int
@@ -45,20 +45,20 @@ class Effort:
 EFFORTS = {"quick": Effort(8, 2, 20), "default": Effort(16, 4, 60)}
 WARM_UP = Effort(2, 2, 1)
 BUILD_SECONDS = 4.0
-"""Filling VMs with slots takes no longer than this at a point, but for the first."""
+"""The maximum time in seconds for filling VMs with slots at a point, except for the first VM."""
 BLOCKS = {(Role.GFN, 1): 1 << 14, (Role.HVA, 1): 1 << 11, (Role.HVA, 64): 1 << 10, (Role.HVA, 1024): 1 << 9}
-"""Least operations of a block."""
+"""The minimum number of operations in a block."""
 
 
 class WorkerFault(SlotlookupError):
-    """A measuring process reported an error or is gone."""
+    """A measuring process reported an error or has ended."""
 
 
 class Client:
-    """Our end of a measuring process."""
+    """The caller's end of a measuring process."""
 
     def __init__(self, device: str, cpu: int) -> None:
-        # Forked, it would inherit the thread that draws the progress bar.
+        # A forked process would inherit the thread that draws the progress bar.
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, device, cpu), daemon=True)
@@ -71,13 +71,13 @@ class Client:
             self._connection.send((name, arguments))
             well, answer = self._connection.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError):
-            raise WorkerFault("a measuring process was killed (out of memory?); ask for fewer --slots") from None
+            raise WorkerFault("a measuring process was killed (out of memory?); use fewer --slots") from None
         if not well:
             raise WorkerFault(str(answer))
         return answer
 
     def end(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process."""
         self._connection.close()
         self._process.terminate()
         self._process.join()
@@ -85,7 +85,7 @@ class Client:
 
 @contextmanager
 def clients(device: str) -> Iterator[tuple[Client, Client]]:
-    """Two measuring processes, on the last CPU that we may use; they end with the block."""
+    """Two measuring processes, on the last permitted CPU; they end with the block."""
     cpu = max(os.sched_getaffinity(0))
     one = Client(device, cpu)
     try:
@@ -99,7 +99,7 @@ def clients(device: str) -> Iterator[tuple[Client, Client]]:
 
 
 def missing(device: str) -> str | None:
-    """Why nothing can be measured here, with the remedy; None where it can."""
+    """The reason why measuring is not possible, with the remedy; None if it is."""
     try:
         native.KernelVm(device)
     except OSError as error:
@@ -117,19 +117,21 @@ def missing(device: str) -> str | None:
 def measure(wanted: Sequence[int], effort: Effort, device: str, report: Report) -> Measurement:
     """Measure at each slot count of `wanted`; empty means the default ones up to the kernel's limit.
 
-    Raises SlotlookupError where the kernel cannot be measured, UsageError where it does not allow so many slots.
+    Raises SlotlookupError if the kernel cannot be measured, UsageError if it does not allow so many slots.
     """
     if reason := missing(device):
-        raise SlotlookupError(f"{reason} (a recorded measurement is shown by --recorded)")
+        raise SlotlookupError(f"{reason} (--recorded shows a recorded measurement)")
     machine = describe_machine()
     with clients(device) as (one, many):
         limit, batched = one.ask("limit")
         counts = tuple(wanted) or (*(n for n in DEFAULT_SLOTS if n < limit), limit)
         if max(counts) > limit:
-            raise UsageError(f"--slots: {max(counts):,} is more than the {limit:,} that this kernel lets a VM have")
+            raise UsageError(
+                f"--slots: {max(counts):,} is more than the {limit:,} slots per VM that this kernel allows"
+            )
         report("baselines", 0.0)
         baselines = _baselines(one, effort)
-        # Thrown away: the first VMs of two processes have come out apart by 90 ns an invalidation, later ones have not.
+        # Discarded: the first VMs of two processes have differed by 90 ns per invalidation, later ones have not.
         _point(one, many, 2, WARM_UP)
         points: list[Point] = []
         for done, slots in enumerate(counts):
@@ -162,7 +164,9 @@ def _baselines(one: Client, effort: Effort) -> Baselines:
 
 
 def _point(one: Client, many: Client, slots: int, effort: Effort) -> Point:
-    patterns = [pattern for pattern in PATTERNS if slots > 1 or pattern.order != "hole"]  # one slot has none beside it
+    patterns = [
+        pattern for pattern in PATTERNS if slots > 1 or pattern.order != "hole"
+    ]  # with one slot there are no others
     taken: dict[Pattern, dict[str, tuple[list[float], list[float]]]] = {
         pattern: {how: ([], []) for how in HOWS} for pattern in patterns
     }
@@ -170,7 +174,7 @@ def _point(one: Client, many: Client, slots: int, effort: Effort) -> Point:
     fill = 0.0
     build = 0
     while build < builds:
-        if build:  # a process keeps its place in memory, and with it some nanoseconds: let both VMs have had both
+        if build:  # the placement of a process in memory costs some nanoseconds: each VM is measured in both processes
             one, many = many, one
         spent = many.ask("build", slots, False, SEED + build)
         if build == 0:
@@ -206,7 +210,7 @@ def _point(one: Client, many: Client, slots: int, effort: Effort) -> Point:
 
 
 def _block_length(pattern: Pattern, slots: int) -> int:
-    """A power of two; where a question is one page, every slot is met in the half that warms up."""
+    """A power of two; if a question is one page, the half that warms up touches every slot."""
     least = BLOCKS[pattern.role, pattern.pages]
     return least if pattern.pages > 1 else max(least, 1 << (2 * slots - 1).bit_length())
 
@@ -219,7 +223,7 @@ def _round(
     round_: int,
     taken: dict[str, tuple[list[float], list[float]]],
 ) -> None:
-    """A sample of each; the order rotates and every other time reverses, so that nobody always follows another."""
+    """One sample of each; the order rotates, and reverses every other time, so that no pair has a fixed order."""
     turns = [(how, who) for how in HOWS for who in (0, 1)]
     turn = round_ // 2 % len(turns)
     order = turns[turn:] + turns[:turn]
@@ -230,5 +234,5 @@ def _round(
 
 
 def recorded_path() -> Path:
-    """The measurement of one machine that ships."""
+    """The measurement of one machine that ships with slotlookup."""
     return Path(__file__).parent.parent / "data" / "kernel.json"

@@ -1,4 +1,4 @@
-"""What `slotlookup kernel` prints."""
+"""The output of `slotlookup kernel`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .figures import GOAL, HOWS, Lookups, Marginal, Measurement, Row, row_of, ro
 WORDS = {"within": "", "beyond": "beyond", "open": "near", "equal": "same", "too small": "small"}
 STYLES = {"within": "green", "equal": "green", "beyond": "red"}
 WIDE = 115
-"""Columns of a terminal from which on tables hold intervals; below, medians alone, rather than columns cut off."""
-SPANS = {True: "median and 95 % interval", False: "median (intervals where there is room for them)"}
+"""Width of a terminal from which on tables have intervals; narrower tables have medians only."""
+SPANS = {True: "median and 95 % interval", False: "median (intervals on wider terminals)"}
 CHANGES = {"add": "add", "log_on": "log on", "log_off": "log off", "move": "move", "delete": "delete"}
 
 
 def print_measurement(measured: Measurement, console: Console, source: str | None) -> None:
-    """Everything; `source` names the recording where this is one."""
+    """Print everything; `source` names the recording, if it is one."""
     machine, wide = measured.machine, console.width >= WIDE
     if source is not None:
         console.print(f"[bold]Recorded, not measured now[/bold]: {escape(source)}, {machine['date']}")
@@ -34,7 +34,7 @@ def print_measurement(measured: Measurement, console: Console, source: str | Non
     )
     console.print()
     console.print(
-        f"[bold]What N slots cost more than one[/bold]  [dim]ns an operation, {SPANS[wide]}[/dim]\n"
+        f"[bold]Additional cost of N slots over one[/bold]  [dim]ns per operation, {SPANS[wide]}[/dim]\n"
         f"[dim]kernel: Linux itself. hot: {measured.strategy}, one question after another. called: the same, called as "
         "the kernel calls its own.[/dim]"
     )
@@ -45,14 +45,14 @@ def print_measurement(measured: Measurement, console: Console, source: str | Non
             console.print(fidelity_table(points, measured.noise(title), wide))
     console.print(summary(measured))
     console.print()
-    console.print(f"[bold]Slot changes in the kernel[/bold]  [dim]us a call, {SPANS[wide]}[/dim]")
+    console.print(f"[bold]Slot changes in the kernel[/bold]  [dim]us per call, {SPANS[wide]}[/dim]")
     console.print(change_table(measured, wide))
     for line in remarks(measured):
         console.print(Text(line, style="dim"))
 
 
 def fidelity_table(points: Sequence[tuple[int, Lookups]], noise: float, wide: bool) -> Table:
-    """One pattern: the kernel's marginal costs and the tool's, side by side, by slot count."""
+    """One pattern: the kernel's marginal costs and the tool's, by slot count."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("slots", justify="right", no_wrap=True, min_width=6)
     for heading in ("kernel", *HOWS):
@@ -86,12 +86,12 @@ def _with_span(found: Marginal, wide: bool) -> Text:
 
 
 def _plain(ns: float) -> str:
-    """Nanoseconds; of a difference near 0 no more digits than it deserves."""
+    """Nanoseconds; a difference near 0 with fewer digits."""
     return f"{ns:.1f}" if abs(ns) < 100 else f"{ns:,.0f}"
 
 
 def summary(measured: Measurement) -> str:
-    """How many points lie where, for each way of asking, over the patterns of single pages."""
+    """The numbers of points by verdict, for each way of calling, over the patterns of single pages."""
     parts: list[str] = []
     for how in HOWS:
         found = [row.compared(how).fidelity for row in rows(measured) if row.pages == 1]
@@ -100,14 +100,14 @@ def summary(measured: Measurement) -> str:
         beyond, little = verdicts.count("beyond"), verdicts.count("too small")
         unsure = len(verdicts) - fine - beyond - little
         parts.append(
-            f"Single pages, {how}: {fine} of {len(verdicts)} within {GOAL}x or not told apart, {unsure} near {GOAL}x, "
+            f"Single pages, {how}: {fine} of {len(verdicts)} within {GOAL}x or tied, {unsure} near {GOAL}x, "
             f"{beyond} beyond, {little} small."
         )
     return "\n".join(parts)
 
 
 def change_table(measured: Measurement, wide: bool) -> Table:
-    """What changing one slot beside N others costs."""
+    """The cost of changing one slot with N others present."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     for heading in ("slots", "fill", *CHANGES.values()):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -132,18 +132,18 @@ def _span_us(interval: Interval) -> str:
 
 
 def remarks(measured: Measurement) -> list[str]:
-    """What does not depend on the number of slots, how the ranges reached the kernel, and what separates nobody."""
+    """Costs independent of the number of slots, the way of passing ranges to the kernel, and the controls."""
     base = measured.baselines
     lines = [
-        f"Without a lookup: {significant(median(base.gfn_no_lookup))} ns an MSR. An invalidation without a VM: "
-        f"{significant(median(base.hva_no_vm))} ns, with a VM whose slot lies elsewhere: "
+        f"Without a lookup: {significant(median(base.gfn_no_lookup))} ns per MSR. An invalidation without a VM: "
+        f"{significant(median(base.hva_no_vm))} ns, with a VM whose slot is elsewhere: "
         f"{significant(median(base.hva_no_slot))} ns.",
-        "ratio: the tool's cost by the kernel's. same: the two are not told apart. near: the interval of the ratio "
-        f"holds 1/{GOAL} or {GOAL}. beyond: it lies outside. small: the kernel's cost is not told from 0.",
+        "ratio: the tool's cost divided by the kernel's. same: the two are tied. near: the interval of the ratio "
+        f"contains 1/{GOAL} or {GOAL}. beyond: it lies outside. small: the kernel's cost is tied with 0.",
     ]
     if not measured.batched:
-        lines.append("This kernel takes one range of madvise a call: each carries a whole system call.")
+        lines.append("This kernel accepts one range of madvise per call: each includes a whole system call.")
     noises = {title: measured.noise(title) for title in measured.lookups()}
     if controls := [f"{title} {_plain(noise)}" for title, noise in noises.items() if noise]:
-        lines.append(f"VMs of one slot each came out apart by, in ns: {'; '.join(controls)}.")
+        lines.append(f"VMs of one slot each differed by, in ns: {'; '.join(controls)}.")
     return lines

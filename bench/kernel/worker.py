@@ -1,7 +1,7 @@
-"""The process that measures: one VM, and the same slots in a strategy, pinned to one CPU.
+"""The measuring process: one VM, and the same slots in a strategy, pinned to one CPU.
 
-A process of its own, because thousands of slots, their memory and the MMU notifiers must not stay with the caller; and
-one for each VM, because an invalidation is told to every VM of a process.
+It is a separate process, because thousands of slots, their memory and the MMU notifiers must not remain in the caller;
+and there is one per VM, because the notifiers of every VM of a process are called for an invalidation.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from slotlookup.vocabulary import Placement, Role
 from .layout import BASE_GFN, REGION_PAGES, Layout, Pattern, asked_pages, expected_checksum, numbers_in_order, regions
 
 STRATEGY = "kvm-5.17"
-"""What the kernel is compared with: rbtree by gfn, interval tree by hva, the last slot used."""
+"""The strategy with which the kernel is compared: rbtree by gfn, interval tree by hva, the last slot used."""
 PLACEMENT = Placement.SLAB
 SEED = 1
 DISPLACED: dict[str, int] = {Role.GFN: 1 << 10, Role.HVA: 16 << 10}
-"""Bytes walked before each search where a strategy is called as the kernel calls its own: see docs/kernel-truth.md."""
+"""Bytes walked before each search if a strategy is called as the kernel calls its own: see docs/kernel-truth.md."""
 BATCHES = {1: 128, 64: 64, 1024: 16}
-"""Questions between two looks at the clock, by pages a question: as many as a call of the kernel takes, or few enough
-that hardly a batch is interrupted."""
+"""Questions between two readings of the clock, by pages per question: as many as one call of the kernel accepts, or so
+few that a batch is rarely interrupted."""
 CHANGES = ("add", "log_on", "log_off", "move", "delete")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of `count` questions to be timed, asked of a layout of `slots` slots, whatever the worker holds.
+    """A block of `count` questions to be timed, for a layout of `slots` slots, whatever slots the worker has.
 
     `how`: kernel; hot (the strategy, one question after another); called (the strategy as the kernel calls its own);
     bare (the kernel's call without a lookup).
@@ -55,7 +55,7 @@ class Block:
 
 
 class Worker:
-    """What a measuring process holds. Raises OSError where the kernel refuses, BrokenStrategy at a wrong answer."""
+    """The state of a measuring process. Raises OSError if the kernel refuses, BrokenStrategy at a wrong answer."""
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -65,15 +65,15 @@ class Worker:
         self.calls: native.KernelCalls | None = None
 
     def limit(self) -> tuple[int, bool]:
-        """The most slots of a VM, and whether the kernel takes many ranges of madvise a call."""
+        """The maximum number of slots of a VM, and whether the kernel accepts many ranges of madvise per call."""
         return native.KernelVm(self.device).most_slots, self.memory.batched
 
     def close(self) -> None:
-        """Give up the VM, so that nobody is told of invalidations."""
+        """Close the VM, so that invalidations call no notifier."""
         self.vm = self.calls = None
 
     def build(self, slots: int, aside: bool, seed: int) -> float:
-        """A new VM and a new strategy with the same slots; how many seconds the kernel took for its own."""
+        """A new VM and a new strategy with the same slots; returns the seconds that the kernel took for its slots."""
         self.close()
         self.layout = Layout(slots, self.memory.hva, aside)
         creations = self.layout.creations(seed)
@@ -89,9 +89,9 @@ class Worker:
         return spent
 
     def time(self, block: Block) -> float:
-        """Nanoseconds an operation: the median over the block's batches, most of which no interrupt falls into.
+        """Nanoseconds per operation: the median over the block's batches, most of which are not interrupted.
 
-        The block's first half has run before, so that it meets what it left behind.
+        The block's first half runs before as warm-up.
         """
         pages = asked_pages(block.pattern, block.slots, block.count, block.seed)
         self._time(block, pages[: block.count // 2])
@@ -132,13 +132,13 @@ class Worker:
     def _require(self, got: int, expected: int) -> None:
         if got != expected:
             raise BrokenStrategy(
-                f"{STRATEGY}: answers in a timed block were not those of the {self.layout.slots} slots there are"
+                f"{STRATEGY}: answers in a timed block were not those of the {self.layout.slots} slots"
             )
 
     def time_changes(self, rounds: int) -> dict[str, list[int]]:
-        """Nanoseconds of each call that adds a slot behind all others, re-flags it both ways, moves and deletes it.
+        """Nanoseconds of each call that adds a slot after all others, re-flags it both ways, moves and deletes it.
 
-        Where the VM has as many slots as it may have, the last one makes room first.
+        If the VM has the maximum number of slots, the last one is deleted first.
         """
         vm = present(self.vm, "the kernel's VM")
         number = min(self.layout.slots, vm.most_slots - 1)
@@ -161,17 +161,17 @@ class Worker:
 
 
 def serve(connection: Connection, device: str, cpu: int) -> None:
-    """Answer requests (name, arguments) with (whether it went well, answer or what was wrong) until told to end."""
+    """Answer requests (name, arguments) with (success, answer or error) until the request to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends this process
     os.sched_setaffinity(0, {cpu})
-    with suppress(PermissionError):  # without root others interrupt us more often, and the medians have to cope
+    with suppress(PermissionError):  # without root other processes interrupt more often, which the medians must absorb
         os.setpriority(os.PRIO_PROCESS, 0, -20)
     worker: Worker | None = None
     while True:
         try:
             request: tuple[str, tuple[Any, ...]] | None = connection.recv()
         except (EOFError, ConnectionError):
-            return  # the caller is gone
+            return  # the caller has ended
         if request is None:
             return
         name, arguments = request

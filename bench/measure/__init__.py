@@ -1,4 +1,4 @@
-"""Measuring: which trace and strategies, tasks, checking, counting, timing, runs, and the machine they ran on.
+"""Measuring: the selection of trace and strategies, tasks, checking, counting, timing, runs, and the machine.
 
-What may come in: whatever yields figures. How figures are kept, compared or shown does not.
+This folder contains code that produces figures. Code that stores, compares or shows figures does not belong here.
 """

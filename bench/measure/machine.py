@@ -1,4 +1,4 @@
-"""What machine, compiler and libraries a result was measured with."""
+"""The machine, compiler and libraries of a result."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _caches() -> dict[str, str]:
 
 
 def _boost() -> bool | None:
-    """Whether the clock may exceed its nominal rate; two drivers say so in opposite words."""
+    """Whether the clock may exceed its nominal rate; two drivers report it with opposite meanings."""
     boost = _read(f"{CPUS}/cpufreq/boost")
     if boost is not None:
         return boost == "1"
@@ -50,7 +50,7 @@ def _boost() -> bool | None:
 
 
 def virtualised(cpuinfo: str | None, device_tree_hypervisor: bool) -> bool | None:
-    """Whether this is a guest, by /proc/cpuinfo's text (x86 flags it) or the device tree; None where neither tells."""
+    """Whether this is a guest, by /proc/cpuinfo's text (x86 flags it) or the device tree; None if neither shows it."""
     if device_tree_hypervisor:
         return True
     flags = re.search(r"^flags\s*:(.*)$", cpuinfo or "", re.MULTILINE)
@@ -58,7 +58,7 @@ def virtualised(cpuinfo: str | None, device_tree_hypervisor: bool) -> bool | Non
 
 
 def _mitigations() -> dict[str, str] | None:
-    """What the kernel does about the CPU's flaws, without those the CPU does not have."""
+    """The kernel's mitigations of CPU vulnerabilities, except for those that the CPU does not have."""
     folder = Path(CPUS, "vulnerabilities")
     if not folder.is_dir():
         return None
@@ -67,7 +67,7 @@ def _mitigations() -> dict[str, str] | None:
 
 
 def _packages() -> dict[str, str]:
-    """Versions of what slotlookup requires: the Python strategies' times and compares are those libraries' too."""
+    """Versions of slotlookup's dependencies, on which the Python strategies' times and compares depend."""
     try:
         required = metadata.requires("slotlookup") or []
     except metadata.PackageNotFoundError:
@@ -84,7 +84,10 @@ def _packages() -> dict[str, str]:
 
 
 def describe_machine() -> dict[str, object]:
-    """CPU, caches, kernel, what throttles or protects it, load, compiler and versions. What cannot be read is null."""
+    """CPU, caches, kernel, frequency settings, mitigations, load, compiler and versions.
+
+    A value that cannot be read is null.
+    """
     compiler, flags = native.build()
     try:
         load: list[float] | None = [round(x, 2) for x in os.getloadavg()]

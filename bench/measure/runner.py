@@ -27,25 +27,25 @@ from .tasks import TASKS, MakeStrategy, Task, make_task
 from .timing import CONTROL, EMPTY, LEAST_ROUNDS, Make, Samples, native_mode, time_task
 
 NATIVE_SECONDS = 4.0
-"""For each role, shared by its timings."""
+"""Seconds per role, shared by its timings."""
 PYTHON_SECONDS = 0.7
 SETUP_SECONDS = 0.4
-"""For loading the starting slots again and again, of each family."""
+"""Seconds per family for loading the starting slots repeatedly."""
 DISPLACED = 64 << 10
-"""More than any first-level cache holds, less than a second-level one: what a fault's other work leaves behind."""
+"""Larger than any first-level cache, smaller than a second-level one, like the memory that a fault touches."""
 
 T = TypeVar("T")
 Report = Callable[[str, float], None]
-"""Told what is going on and the share of the whole run that is done."""
+"""Receives the current activity and the completed share of the whole run."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a run does besides verifying.
+    """The options of a run.
 
-    `budget` scales the time spent on timing; `displaced` is how many bytes are walked between cold operations;
-    `placement` is where native strategies' slots lie (`packed`, `scattered` or `slab`). Of `timings`, those that make
-    sense in a role are taken. `patience` is how many seconds a structure from a file may take for one answer.
+    `budget` scales the time spent on timing; `displaced` is the number of bytes walked between cold operations;
+    `placement` is the placement of native strategies' slots (`packed`, `scattered` or `slab`). `timings` that a role
+    does not have are ignored. `patience` is the number of seconds that a structure from a file may take for one answer.
     """
 
     counts_only: bool = False
@@ -58,11 +58,11 @@ class RunOptions:
 
     @property
     def make(self) -> MakeStrategy:
-        """How a run makes its strategies."""
+        """The function that makes the strategies of a run."""
         return partial(make_strategy, placement=self.placement, patience=self.patience)
 
     def stored(self) -> dict[str, object]:
-        """The options in a result: all but the seed, which is stored with the workload."""
+        """The options in a result: all except the seed, which is stored with the workload."""
         kept = {key: value for key, value in asdict(self).items() if key != "seed"}
         return kept | {"timings": list(self.timings)}
 
@@ -84,7 +84,7 @@ def run(
     report: Report,
     absent: Mapping[str, str] | None = None,
 ) -> RunResult:
-    """Put `trace` through the strategies `texts`. Wrong answers void a row; they do not raise.
+    """Replay `trace` through the strategies `texts`. Wrong answers void a row; they do not raise.
 
     `workload` describes the workload for the result. `absent` has the strategies that cannot take part, each with the
     reason; their rows have no figures. Raises SpecError for a strategy of `texts` that cannot be made.
@@ -92,7 +92,7 @@ def run(
     report("deriving questions", 0.0)
     questions = questions_of(trace, options.seed)
     if not len(questions.gfn) and not len(questions.update):
-        raise UsageError(f"{trace.name}: there are no slots and nothing to ask")
+        raise UsageError(f"{trace.name}: there are no slots and no questions")
     contenders = [_contender(text) for text in dict.fromkeys(texts)]
     contenders += [_contender(text, why) for text, why in (absent or {}).items()]
     findings = _Findings({role: groups(contenders, role) for role in TASKS})
@@ -162,7 +162,7 @@ def _run_task(
     if options.counts_only or not measured:
         return
     reference = REFERENCES[family]
-    # The reference and the empty loop take part even where nobody asked for their rows.
+    # The reference and the empty loop take part even if their rows are not requested.
     extra = [reference, CONTROL, EMPTY] if family is Family.NATIVE else [reference]
     texts = list(dict.fromkeys([*(member.text for member, _ in measured), *extra]))
     modes = [mode for mode in (task.modes if family is Family.NATIVE else task.modes[:1]) if mode in options.timings]
@@ -195,7 +195,7 @@ def _verify(task: Task, member: Contender, held: dict[str, Strategy]) -> None:
 
 
 def _count(task: Task, group: Group[RoleResult]) -> None:
-    """Count the operations of one member for all, the next one if its counting instance answers wrong."""
+    """Count the operations of one member for all members, or of the next one if its counting instance answers wrong."""
     while (member := group.choice()) is not None:
         figures = _guarded(member, partial(task.count, member.text))
         if figures is not None:
@@ -213,9 +213,9 @@ def _guarded(member: Contender, work: Callable[[], T]) -> T | None:
 
 
 def _loaded(task: Task, text: str, held: dict[str, Strategy]) -> Strategy:
-    """A strategy with the starting slots: from `held` where lookups and visits have left it as it was loaded.
+    """A strategy with the starting slots: from `held` if only lookups and visits were replayed since it was loaded.
 
-    Loading 32,764 slots takes a Python tree seconds, and each role and timing would load them again.
+    Loading 32,764 slots into a Python tree takes seconds, and each role and timing would load them again.
     """
     if task.restarts or task.role == Operation.UPDATE:
         return _make_loaded(task, text)
@@ -235,7 +235,7 @@ def _make_loaded(task: Task, text: str) -> Strategy:
 
 
 def _timing(samples: Samples, text: str, reference: str, *, net: bool) -> Timing:
-    """One strategy's samples as a timing. Cold ones are taken net of the walk, which the empty strategy paid too."""
+    """One strategy's samples as a timing. In cold ones the walk is subtracted, as measured with the empty strategy."""
     walk = samples.ns.get(EMPTY) if net else None
     raw = samples.ns[text]
     values = _without(raw, walk)
@@ -287,10 +287,10 @@ def _measure_setup(
 
 
 def _measure_size(member: Contender, questions: Questions, patience: float) -> SetupResult:
-    """Bytes per slot with the most slots that the workload ever holds; the changes are replayed to find that moment."""
+    """Bytes per slot at the maximum number of slots of the workload; the changes are replayed up to that moment."""
     strategy = make_strategy(member.text, patience=patience)
     strategy.load_table(questions.start)
-    member.note = strategy.note  # what is only known once it has run
+    member.note = strategy.note  # notes that are known only after the run
     loaded = len(questions.start_slots)
     if strategy.bytes() is None:
         return SetupResult(loaded)

@@ -1,4 +1,4 @@
-"""The trace and the strategies that a command works on.
+"""The trace and the strategies of a command.
 
 Every command that replays a trace uses this module, so that the same arguments mean the same trace and the same
 strategies everywhere.
@@ -32,9 +32,9 @@ REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
 
 @dataclass(frozen=True)
 class Selection:
-    """A trace, the seed of its random draws, the strategies that replay it, and why each other one is left out.
+    """A trace, the seed of its random draws, the strategies that replay it, and the reason for each one left out.
 
-    `parameters` are those that the trace was asked for with: `slots`, `events` and `memory`, None if not given.
+    `parameters` are those with which the trace was requested: `slots`, `events` and `memory`, None if not given.
     """
 
     trace: Trace
@@ -58,7 +58,7 @@ def select(
     events: int | None = None,
     memory: int | None = None,
 ) -> Selection:
-    """The trace of `workload` and the strategies `asked`; if none are asked for, all that can hold the trace's slots.
+    """The trace of `workload` and the strategies `asked`; if none are given, all that can hold the trace's slots.
 
     Raises SpecError, before the trace is built, for a strategy that cannot be made, and UsageError for the workload.
     """
@@ -84,7 +84,7 @@ def load_trace(name: str, slots: int | None, events: int | None, seed: int, memo
     if isinstance(workload, Scenario):
         return workload.build(slots=slots, events=events, seed=seed, memory=memory)
     if memory is not None:
-        raise UsageError(f"{name}: only modelled workloads have guest memory to size; leave --memory out")
+        raise UsageError(f"{name}: only modelled workloads have guest memory; remove --memory")
     if workload is None and (names_a_trace(name) or Path(name).exists()):
         return _read_trace(name, slots, events)
     return find_workload(name).build(slots=slots, events=events, seed=seed)
@@ -92,7 +92,7 @@ def load_trace(name: str, slots: int | None, events: int | None, seed: int, memo
 
 def _read_trace(name: str, slots: int | None, events: int | None) -> Trace:
     if slots is not None:
-        raise UsageError(f"{name}: a recorded trace has the slots it has; leave --slots out")
+        raise UsageError(f"{name}: a recorded trace has fixed slots; remove --slots")
     trace = read_trace(Path(name))
     if events is not None and events < len(trace.events):
         trace = Trace(trace.name, trace.start, trace.events[:events], trace.provenance)
@@ -105,9 +105,9 @@ def require_sizable(name: str) -> None:
     able = next(
         workload.name for workload in known.values() if workload.sizable and workload.origin is Origin.SYNTHETIC
     )
-    remedy = f"sweep one that `slotlookup workloads` lists with any, such as {able}"
+    remedy = f"use one that `slotlookup workloads` lists with any number of slots, such as {able}"
     if names_a_trace(name):
-        raise UsageError(f"{name}: a trace has the slots it has and cannot be swept; {remedy}")
+        raise UsageError(f"{name}: a trace has fixed slots and cannot be swept; {remedy}")
     if not find_workload(name).sizable:
         raise UsageError(f"workload '{name}' has {known[name].slots} slots and no other number; {remedy}")
 
@@ -125,7 +125,7 @@ def describe_workload(trace: Trace, slots: int, seed: int, parameters: Mapping[s
 
 
 def most_slots(trace: Trace) -> int:
-    """The most slots that exist at one time."""
+    """The maximum number of slots at one time."""
     count = most = len(trace.start)
     for change in trace.changes:
         count += {change.kind.CREATE: 1, change.kind.DELETE: -1}.get(change.kind, 0)
@@ -134,7 +134,7 @@ def most_slots(trace: Trace) -> int:
 
 
 def all_strategies() -> tuple[str, ...]:
-    """Every strategy that the registry found, the references first."""
+    """Every strategy in the registry, the references first."""
     names = strategy_names()
     first = [reference for reference in REFERENCES.values() if reference in names]
     return tuple(dict.fromkeys([*first, *names]))

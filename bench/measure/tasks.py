@@ -1,7 +1,7 @@
-"""One strategy at one role's questions: how it is checked, counted and timed, whatever its family.
+"""One strategy with one role's questions: how it is checked, counted and timed, in every family.
 
-A subject's answers are compared with the oracle in full, by the instance that is timed and by the one that counts; and
-each timed block returns a checksum that must be that of the right answers.
+All answers of the timed and of the counting instance are compared with the oracle. Each timed block returns a checksum
+that must match the right answers.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from ..results.model import RoleResult
 PYTHON_OPERATIONS = 20_000
 """Python strategies replay at most this many operations of each role."""
 PYTHON_EXAMINED = 5_000_000
-"""At most as many operations as make a scan examine this many slots: some tenths of a second for a plain list."""
+"""The maximum of operations times slots: some tenths of a second for a scan of a plain list."""
 MakeStrategy = Callable[..., Strategy]
-"""`make_strategy` with the placement, seed and patience of a command already given: `(text, *, counted=False)`."""
+"""`make_strategy` with the placement, seed and patience of a command: `(text, *, counted=False)`."""
 EDGES_LOOKED_AT = 2_048
-"""After slot changes the edges of at most so many slots are looked up: a scan for each of n slots costs n squared."""
+"""After slot changes the edges of at most this many slots are looked up: a scan for each of n slots costs n squared."""
 
 
 class Task(ABC):
@@ -41,12 +41,12 @@ class Task(ABC):
 
     role: Operation
     modes: tuple[TimingMode, ...] = tuple(TimingMode)
-    """The timings that make sense in this role."""
+    """The timings of this role."""
     operations: int
     sliceable: bool
-    """Whether any stretch of the operations can be asked on its own; if not, all of them, in order."""
+    """Whether any part of the operations can be replayed alone; if not, all must be replayed, in order."""
     restarts: bool
-    """Whether the operations leave other slots behind, so that each pass needs a strategy made anew."""
+    """Whether the operations change the slots, so that each pass needs a new strategy."""
     shortest_block_ns = 200_000
     """The slowest strategy's shortest block: long against a clock read (25 ns) and an interrupt (microseconds)."""
 
@@ -56,23 +56,23 @@ class Task(ABC):
 
     @abstractmethod
     def verify(self, strategy: Strategy) -> None:
-        """Put every question to a freshly loaded strategy. Raises BrokenStrategy at the first wrong answer."""
+        """Check all answers of a newly loaded strategy. Raises BrokenStrategy at the first wrong answer."""
 
     @abstractmethod
     def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
-        """Nanoseconds for operations [begin, end), which Python strategies always do hot.
+        """Nanoseconds for operations [begin, end), which are always hot for Python strategies.
 
-        Raises BrokenStrategy where the answers' checksum is wrong.
+        Raises BrokenStrategy if the checksum of the answers is wrong.
         """
 
     def load(self, text: str, *, counted: bool = False) -> Strategy:
-        """A new strategy that holds the starting slots."""
+        """A new strategy with the starting slots."""
         strategy = self.make(text, counted=counted)
         strategy.load_table(self.questions.start)
         return strategy
 
     def count(self, text: str) -> RoleResult:
-        """Counts an operation of a counting instance, whose answers are verified too; none known of no operations."""
+        """Counts per operation of a counting instance, whose answers are also verified; none without operations."""
         strategy = self.load(text, counted=True)
         strategy.reset_counters()
         self.verify(strategy)
@@ -95,7 +95,7 @@ def _first_difference(strategy: Strategy, what: str, got: Numbers, expected: Num
     if len(wrong):
         i = int(wrong[0])
         raise BrokenStrategy(
-            f"{strategy.name}: {what} {i} ({int(asked[i]):#x}): answered slot {int(got[i])}, right is "
+            f"{strategy.name}: {what} {i} ({int(asked[i]):#x}): answered slot {int(got[i])}; the right answer is "
             f"{int(expected[i])}; {len(wrong):,} of {len(expected):,} are wrong"
         )
 
@@ -152,7 +152,7 @@ class HvaTask(Task):
             i = int(np.flatnonzero(got.counts != self.expected.counts)[0])
             raise BrokenStrategy(
                 f"{strategy.name}: hva visit {i} ({int(self.stream.starts[i]):#x} to {int(self.stream.ends[i]):#x}): "
-                f"met {int(got.counts[i])} slots, right is {int(self.expected.counts[i])}"
+                f"found {int(got.counts[i])} slots; the right number is {int(self.expected.counts[i])}"
             )
         question = np.repeat(self.stream.starts, got.counts.astype(np.int64))
         _first_difference(strategy, "slot of an hva visit", got.numbers, self.expected.numbers, question)
@@ -171,13 +171,13 @@ class HvaTask(Task):
 
 
 class UpdateTask(Task):
-    """Slot changes. After them, slots' edges are looked up, so that a lost slot cannot pass.
+    """Slot changes. After them, the edges of slots are looked up, so that a lost slot is detected.
 
-    All slots' where they are few; of many, those created last and an even choice of the others.
+    These are all slots, or, if there are many, those created last and an even selection of the others.
     """
 
     role = Operation.UPDATE
-    # A change returns nothing that the next could wait for.
+    # A change returns no answer for which the next could wait.
     modes = tuple(mode for mode in TimingMode if not mode.waits)
 
     def __init__(self, questions: Questions, limit: int, make: MakeStrategy = make_strategy) -> None:
@@ -236,7 +236,7 @@ class UpdateTask(Task):
             _first_difference(strategy, "gfn lookup after the changes", got, expected, stream.gfns)
         met = strategy.answer_hvas(self._visits).ordered()
         if not (np.array_equal(met.counts, self._met.counts) and np.array_equal(met.numbers, self._met.numbers)):
-            raise BrokenStrategy(f"{strategy.name}: hva visits after the changes meet other slots than there are")
+            raise BrokenStrategy(f"{strategy.name}: hva visits after the changes find wrong slots")
 
     def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
         changes = self.changes[begin:end]
@@ -250,9 +250,9 @@ class UpdateTask(Task):
 
 
 def _require_checksum(strategy: Strategy, what: str, got: int, expected: int) -> None:
-    # An empty strategy stands in for the loop's own cost and finds nothing, as it should.
+    # The empty strategy measures the loop's own cost; its answers are expected to be holes.
     if got != (0 if strategy.name == "empty" else expected):
-        raise BrokenStrategy(f"{strategy.name}: {what} in a timed block answered otherwise than when verified")
+        raise BrokenStrategy(f"{strategy.name}: {what} in a timed block gave other answers than in the verification")
 
 
 TASKS: dict[str, type[GfnTask | HvaTask | UpdateTask]] = {task.role: task for task in (GfnTask, HvaTask, UpdateTask)}
@@ -260,7 +260,7 @@ TASKS: dict[str, type[GfnTask | HvaTask | UpdateTask]] = {task.role: task for ta
 
 
 def operations_limit(family: Family, questions: Questions) -> int:
-    """The most operations of each role that a strategy of `family` replays, whichever command asks.
+    """The most operations of each role that a strategy of `family` replays, in every command.
 
     Native strategies replay all operations of every role. Python strategies replay fewer, as all would take minutes.
     """

@@ -1,8 +1,8 @@
-"""Timing: strategies take turns in rotated blocks of equal work, so that what the machine does hits all alike.
+"""Timing: strategies run in rotation, in blocks of equal work, so that disturbances affect all equally.
 
-In each round every strategy does the same block of operations; the order rotates and reverses between rounds. A block's
-length is calibrated; a piece of it runs before the clock starts, so that throughput is hot. Samples of one round are
-pairs, and ratios are taken pair by pair.
+In each round every strategy replays the same block of operations; the order rotates and reverses between rounds. A
+block's length is calibrated; a part of it runs before the clock starts, so that caches are warm. Samples of one round
+are pairs, and ratios are computed pair by pair.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from .tasks import Task
 LONGEST_BLOCK_NS = 20_000_000
 CALIBRATION_OPERATIONS = 4_000
 CONTROL = "(control)"
-"""The reference a second time: how far its ratio strays from 1 is how far apart the machine puts equals."""
+"""The reference a second time: the deviation of its ratio from 1 is the noise of the machine."""
 EMPTY = "empty"
-"""The native structure that finds nothing: what it costs is the loop's own cost."""
+"""The native structure that finds nothing: its cost is the loop's own cost."""
 ROUNDS = 21
 LEAST_ROUNDS = 7
 MOST_ROUNDS = 101
@@ -50,14 +50,14 @@ class _Runner:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Nanoseconds an operation, by strategy, one a round; faults by strategy."""
+    """Nanoseconds per operation by strategy, one sample per round; faults by strategy."""
 
     ns: dict[str, list[float]]
     faults: dict[str, str]
 
 
 def native_mode(timing: TimingMode, displaced: int) -> Mode:
-    """The native replay mode of a timing; `displaced` bytes are walked between operations where it is cold."""
+    """The native replay mode of a timing; `displaced` bytes are walked between operations if it is cold."""
     return Mode(timing.kind, displaced if timing.cold else 0)
 
 
@@ -70,7 +70,7 @@ def time_task(
     mode: Mode = HOT,
     least_rounds: int = LEAST_ROUNDS,
 ) -> Samples:
-    """Time `texts` on a task for about `budget` seconds, but in `least_rounds` rounds at least.
+    """Time `texts` on a task for about `budget` seconds, in at least `least_rounds` rounds.
 
     `progress` is told the share done, 0 to 1.
     """
@@ -106,9 +106,9 @@ def time_task(
 
 
 def _turns(runners: list[_Runner], round_: int) -> list[_Runner]:
-    """The order of a round: rotated, and every other round backwards, so that nobody always follows the same other.
+    """The order of a round: rotated, and reversed every other round, so that no strategy always follows the same other.
 
-    Who comes later finds the block's questions in a nearer cache; a mere rotation keeps neighbours neighbours.
+    A later strategy finds the block's questions in a nearer cache, and rotation alone keeps neighbours together.
     """
     turn = round_ // 2 % len(runners)
     order = runners[turn:] + runners[:turn]
@@ -117,14 +117,14 @@ def _turns(runners: list[_Runner], round_: int) -> list[_Runner]:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """`length` operations, `passes` times over."""
+    """`length` operations, repeated `passes` times."""
 
     length: int
     passes: int
 
 
 def _calibrate(task: Task, cost: Sequence[float], making: float, budget: float) -> _Block:
-    """A block that fits the budget ROUNDS times over for all strategies, but is never too short to be timed.
+    """A block such that ROUNDS rounds of all strategies fit the budget, but never too short to be timed.
 
     `cost` is in nanoseconds per operation, and so is `making`: the cost of making all strategies again for each pass.
     """
@@ -136,7 +136,7 @@ def _calibrate(task: Task, cost: Sequence[float], making: float, budget: float) 
 
 
 def _time_block(task: Task, runner: _Runner, block: _Block, begin: int, mode: Mode) -> float:
-    """Nanoseconds an operation, after a piece of the same work has warmed the caches up."""
+    """Nanoseconds per operation, after a part of the same work as warm-up."""
     end = begin + block.length
     if task.sliceable:
         task.time(runner.ready(), begin, begin + max(block.length // 8, 1), mode)
@@ -147,7 +147,7 @@ def _time_block(task: Task, runner: _Runner, block: _Block, begin: int, mode: Mo
 
 
 class _Guard:
-    """Turns a wrong answer into the runner's fault, so that the others go on."""
+    """Converts a wrong answer to the runner's fault, so that the other strategies continue."""
 
     def __init__(self, runner: _Runner) -> None:
         self._runner = runner

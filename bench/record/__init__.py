@@ -1,5 +1,5 @@
-"""Recording a VM that runs: tracefs, QEMU's monitor, strace, and the guest of the demo.
+"""Recording of a running VM: tracefs, QEMU's monitor, strace, and the guest of the demo.
 
-What may come in: what touches the running kernel or another process to record it. Reading what was
-recorded is importing.
+This folder contains code that accesses the running kernel or another process to record it. Importers read the
+recordings.
 """

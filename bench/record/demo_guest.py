@@ -1,6 +1,6 @@
-"""The process that `slotlookup record --demo` records: a guest of our own, told of in marks and in one line at the end.
+"""The process that `slotlookup record --demo` records: a small guest, described by marks and by one line at the end.
 
-python demo_guest.py MARKS SECONDS, MARKS being an open file descriptor of a trace_marker.
+python demo_guest.py MARKS SECONDS, where MARKS is an open file descriptor of a trace_marker.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ SLOTS = 16
 
 
 def main(marks: int, seconds: float) -> int:
-    """Run the guest; 2 where this machine cannot."""
+    """Run the guest; the exit code is 2 if this machine cannot."""
     try:
         guest = native.DemoGuest("/dev/kvm", marks, SLOTS)
         guest.run(seconds)
     except AttributeError:
-        print(json.dumps({"error": "the demo's guest is x86-64 code, which this build has not"}))
+        print(json.dumps({"error": "the demo's guest is x86-64 code, which this build does not include"}))
         return 2
     except OSError as error:
         print(json.dumps({"error": str(error)}))

@@ -1,9 +1,9 @@
-"""Removes an instance of tracefs when whoever made it is gone: a process of its own, so that it outlives a crash.
+"""Removes an instance of tracefs when its creator has ended: a separate process, so that it survives a crash.
 
     python guard.py /sys/kernel/tracing/instances/NAME
 
-waits until its standard input ends, which the kernel brings about however the other end dies, and then removes the
-instance if it is still there. It is run by its path and imports nothing of the project.
+waits until its standard input ends, which the kernel ensures however the other end dies, and then removes the instance
+if it still exists. It is run by its path and imports nothing from the project.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ PAUSE = 0.1
 
 
 def remove_instance(instance: Path) -> bool:
-    """Switch off what the instance has on, and remove it; False where the kernel does not let go of it in time."""
+    """Disable the instance's options and remove it; False if the kernel does not release it in time."""
     for attempt in range(ATTEMPTS):
-        # An instance that is removed keeps the recording of process ids on for all of tracefs, and so goes off first.
+        # Removing an instance leaves the recording of process ids enabled for all of tracefs, so it is disabled first.
         for name in ("tracing_on", "events/enable", "options/record-tgid"):
             if (instance / name).exists():
                 try:
                     (instance / name).write_text("0")
                 except OSError:
-                    continue  # gone meanwhile, or refused: then the removal below fails too, and is tried again
+                    continue  # already removed, or refused: then the removal below fails too, and is retried
         try:
             instance.rmdir()
         except FileNotFoundError:

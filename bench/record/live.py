@@ -1,4 +1,4 @@
-"""Recording a VM that runs: the processes that are recorded, and the text that their events are read into."""
+"""Recording of a running VM: the recorded processes, and the text file of their events."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from slotlookup.recordings.importing import LARGEST_TEXT
 from .tracefs import AT_ONCE, Instance, started
 
 TICK = 0.05
-"""Seconds between looks at what is recorded."""
+"""Seconds between reads of the recording."""
 RESERVE = 1 << 28
-"""Bytes of text that may be in the kernel's buffers when the recording ends for its length."""
+"""Bytes of text that may be in the kernel's buffers when a recording ends because of its length."""
 PATIENCE = 5.0
-"""Seconds that a command has to end once asked."""
+"""Seconds that a command may take to end after the signal."""
 
 
 class Stop:
-    """Set by the first SIGINT, SIGTERM or SIGHUP while `watching`, which ends a recording in good order."""
+    """Set by the first SIGINT, SIGTERM or SIGHUP while `watching`, which ends a recording regularly."""
 
     def __init__(self) -> None:
         self.asked = False
         self.full = False
-        """Whether the recording ended because it was as long as it may be."""
+        """Whether the recording ended because it had the maximum length."""
 
     def _ask(self, number: int, _: FrameType | None) -> None:
         if self.asked:
@@ -40,7 +40,7 @@ class Stop:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Catch the signals for the length of the block; a second one interrupts as ever."""
+        """Catch the signals within the block; a second one interrupts as usual."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -53,7 +53,7 @@ class Stop:
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that a process started, and those that they did, as far as they live."""
+    """The living descendants of a process."""
     found: list[int] = []
     for task in _listed(Path(f"/proc/{pid}/task")):
         with suppress(OSError):
@@ -63,7 +63,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def threads(pid: int) -> list[int]:
-    """The threads of a process; none where there is no such process."""
+    """The threads of a process; none if there is no such process."""
     return [int(name) for name in _listed(Path(f"/proc/{pid}/task"))]
 
 
@@ -75,7 +75,7 @@ def _listed(folder: Path) -> list[str]:
 
 
 class Running:
-    """A process that was running before. `pids` are its own and its threads' ids."""
+    """A process that was already running. `pids` are its id and its threads' ids."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -85,16 +85,16 @@ class Running:
         self.pids = {pid}
 
     def look(self) -> bool:
-        """Whether it still runs; takes note of its threads."""
+        """Whether it still runs; also stores its threads."""
         self.pids.update(threads(self.pid))
         return started(self.pid) == self._started
 
     def end(self) -> None:
-        """Leave it alone."""
+        """Nothing to do: the process continues."""
 
 
 class Command:
-    """A command of ours. `pids` are its processes' ids. Raises UsageError where it cannot be started."""
+    """A command that is started here. `pids` are its processes' ids. Raises UsageError if it cannot be started."""
 
     def __init__(self, arguments: Sequence[str], keep: Sequence[int] = (), quiet: bool = False) -> None:
         try:
@@ -106,16 +106,16 @@ class Command:
         self.pids = {self.process.pid}
 
     def look(self) -> bool:
-        """Whether it still runs; takes note of its processes."""
+        """Whether it still runs; also stores its processes."""
         self.pids.update(descendants(self.process.pid))
         return self.process.poll() is None
 
     def end(self) -> None:
-        """Ask it and its processes to end, and make them after a while."""
+        """Signal it and its processes to end, and kill them after a while."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self.process.poll() is not None:
                 return
-            # strace blocks signals, and ends with what it follows.
+            # strace blocks signals, and ends when the traced process ends.
             for pid in descendants(self.process.pid) or [self.process.pid]:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
@@ -128,11 +128,11 @@ class Command:
 def follow(
     instance: Instance, text: Path, start: Callable[[], Running | Command], seconds: float | None, stop: Stop
 ) -> Running | Command:
-    """Record into the file `text` until the process that `start` gives ends, time is up, or `stop` is asked.
+    """Record into the file `text` until the process of `start` ends, the time is over, or `stop` is set.
 
-    It ends as well when the text is as long as the import takes.
+    It also ends when the text has the maximum length that can be imported.
 
-    The process is left as it is where it was running before, and ended where it is a command of ours.
+    A process that was already running continues; a command that was started here is ended.
     """
     with text.open("xb") as file, instance.text() as recorded:
         instance.start()

@@ -1,4 +1,4 @@
-"""Where the slots of a VM that runs come from: QEMU's own trace, strace, or QEMU's monitor."""
+"""Sources of the slots of a running VM: QEMU's own trace, strace, or QEMU's monitor."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ PAGE = 4096
 
 
 def with_its_slots(command: Sequence[str], told: Path) -> list[str]:
-    """A command that starts a VM, so that its slot changes are told in the file `told`.
+    """A command that starts a VM, so that its slot changes are written to the file `told`.
 
-    QEMU tells them itself. Of anything else the ioctls are followed, which slows down every exit to it. Raises
-    UsageError where that cannot be.
+    QEMU writes them itself. Any other program is traced with strace, which slows down each of its exits. Raises
+    UsageError if that is not possible.
     """
     if Path(command[0]).name.startswith(_QEMU):
         return [*command, "-trace", f"enable=kvm_set_user_memory,file={told}", "-msg", "timestamp=on"]
     strace = shutil.which("strace")
     if strace is None:
         raise UsageError(
-            f"the slots of {command[0]} are followed with strace, which is not installed; install it, or give --slots"
+            f"recording the slots of {command[0]} needs strace, which is not installed; install it, or give --slots"
         )
     return [strace, "-f", "-ttt", "-X", "verbose", "-e", "trace=ioctl", "-o", str(told), "--", *command]
 
 
 def slot_changes(told: Path, offset: int) -> Recording:
-    """The slot changes that a command told of, their times less `offset` ns. Raises InputFileError."""
+    """The slot changes that a command reported, their times minus `offset` ns. Raises InputFileError."""
     recording = read_recording(told)
     if recording.times is not None:
         recording.times = recording.times - offset
@@ -43,9 +43,9 @@ def slot_changes(told: Path, offset: int) -> Recording:
 
 
 def slots_of(monitor: Monitor, scratch: Path) -> Recording:
-    """The slots of a running QEMU: its memory map, each range with the host address that it has.
+    """The slots of a running QEMU: its memory map, each range with its host address.
 
-    `scratch` is a file that is written. Raises UsageError.
+    `scratch` is a temporary file that is written. Raises UsageError.
     """
     scratch.write_text(monitor.human("info mtree -f").replace("\r\n", "\n"))
     recording = read_recording(scratch)
@@ -58,9 +58,9 @@ def slots_of(monitor: Monitor, scratch: Path) -> Recording:
 
 
 def _placed(monitor: Monitor, slot: Memslot) -> Memslot:
-    """A slot at the host address that QEMU gives."""
+    """A slot at the host address that QEMU reports."""
     hva = monitor.hva_of(slot.gpa)
     last = monitor.hva_of(slot.gpa + slot.size - PAGE)
     if last != hva + slot.size - PAGE:
-        raise UsageError(f"{monitor.path}: [{slot.gpa:#x}, {slot.gpa + slot.size:#x}) is not in one piece in QEMU")
+        raise UsageError(f"{monitor.path}: [{slot.gpa:#x}, {slot.gpa + slot.size:#x}) is not contiguous in QEMU")
     return slot._replace(userspace_addr=Hva(hva))

@@ -1,7 +1,7 @@
-"""QEMU's monitor on a socket: what is asked of a running VM for its slots.
+"""QEMU's monitor on a socket: the queries for the slots of a running VM.
 
-The machine protocol (QMP) has no command that tells both guest and host addresses; the human monitor, which it can pass
-commands on to, has two that do together: `info mtree -f` (guest-physical ranges) and `gpa2hva` (QEMU 2.11 and later).
+The machine protocol (QMP) has no command that reports both guest and host addresses; the human monitor, to which it can
+pass commands, has two that together do: `info mtree -f` (guest-physical ranges) and `gpa2hva` (QEMU 2.11 and later).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 from slotlookup.errors import UsageError
 
 TIMEOUT = 10.0
-"""Seconds for an answer. A monitor that someone else holds gives none."""
+"""Seconds for an answer. A monitor with another client connected does not answer."""
 LONGEST = 1 << 24
 _HVA = re.compile(r"Host virtual address for 0x[0-9a-f]+ \(.*\) is 0x([0-9a-f]{1,16})\s*")
 
 
 class Monitor:
-    """A connection to the monitor. Raises UsageError where it does not answer as one."""
+    """A connection to the monitor. Raises UsageError if it does not answer as a monitor."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,7 +37,7 @@ class Monitor:
             raise self._fault(f"cannot be connected to: {error.strerror or error}") from None
         try:
             if "QMP" not in self._receive():
-                raise self._fault("does not greet as QMP does; start QEMU with -qmp unix:SOCKET,server,nowait")
+                raise self._fault("does not send a QMP greeting; start QEMU with -qmp unix:SOCKET,server,nowait")
             self._command("qmp_capabilities")
         except BaseException:
             self._socket.close()
@@ -48,7 +48,7 @@ class Monitor:
         self._socket.close()
 
     def human(self, line: str) -> str:
-        """What the human monitor answers to a line."""
+        """The human monitor's answer to a line."""
         answer = self._command("human-monitor-command", {"command-line": line})
         if not isinstance(answer, str):
             raise self._fault(f"gives no text for '{line}'")
@@ -81,12 +81,12 @@ class Monitor:
                 return answer["return"]
 
     def _receive(self) -> dict[str, Any]:
-        """The next message, whichever it is."""
+        """The next message of any kind."""
         while b"\n" not in self._buffer:
             try:
                 piece = self._socket.recv(1 << 16)
             except TimeoutError:
-                raise self._fault(f"did not answer in {TIMEOUT:g} s; is someone else connected?") from None
+                raise self._fault(f"did not answer in {TIMEOUT:g} s; is another client connected?") from None
             except OSError as error:
                 raise self._fault(f"cannot be read: {error.strerror or error}") from None
             if not piece or len(self._buffer) > LONGEST:
@@ -104,7 +104,7 @@ class Monitor:
 
 @contextlib.contextmanager
 def monitor(path: Path) -> Iterator[Monitor]:
-    """A connection for the length of the block."""
+    """A connection within the block."""
     connection = Monitor(path)
     try:
         yield connection

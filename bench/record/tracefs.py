@@ -1,9 +1,9 @@
-"""An instance of tracefs of our own: KVM's events are recorded there and nothing else on the machine is changed.
+"""A separate instance of tracefs: KVM's events are recorded in it, and nothing else on the machine is changed.
 
-The instance is called `slotlookup-PID-START-SPACE`: the time at which the process started, in the kernel's ticks, and
-the namespace that its id is of, so that a container leaves alone what another one records. It is removed when the block
-that uses it ends, by another process when this one dies in it (`guard.py`), and failing that by the next
-recording, which removes instances whose process is no more.
+The instance is called `slotlookup-PID-START-SPACE`: the start time of the process, in the kernel's ticks, and the
+namespace of its id, so that a container does not remove the instances of another. The instance is removed at the end of
+the block that uses it; if this process dies, by another process (`guard.py`); and if that fails, by the next recording,
+which removes instances whose process has ended.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ EVENTS = {
     "kvm/kvm_page_fault": True,
     "kvmmmu/kvm_mmu_spte_requested": False,
 }
-"""What is recorded, and whether a kernel without it is of no use. Which of the last two tell faults is found later."""
+"""The recorded events, and whether each is required. Which of the last two report faults is decided later."""
 CLOCK = "mono"
 PIECE = 1 << 16
 AT_ONCE = 1 << 20
-"""Bytes after which to look at something else, as a busy VM's events never end."""
+"""Bytes after which reading pauses, since the events of a busy VM never end."""
 _NAME = re.compile(r"slotlookup-(\d{1,10})-(\d{1,20})-(\d{1,20})")
 
 
 def find_tracefs() -> Path:
-    """Where tracefs is mounted. Raises UsageError with the remedy where it is not, or may not be used."""
+    """The mount point of tracefs. Raises UsageError, with the remedy, if it is not mounted or not accessible."""
     if sys.platform != "linux":
-        raise UsageError("recording needs Linux, whose kernel tells what KVM does; record there and import the file")
+        raise UsageError("recording needs Linux with KVM; record there and import the file")
     for place in MOUNTS:
         try:
             if (place / "instances").is_dir():
@@ -52,22 +52,22 @@ def find_tracefs() -> Path:
         except PermissionError:
             continue
     if os.geteuid() != 0:
-        raise UsageError("recording needs root, who alone may use tracefs; run it with sudo")
+        raise UsageError("recording needs root, because only root can use tracefs; run it with sudo")
     raise UsageError(f"tracefs is not mounted; mount it: mount -t tracefs nodev {MOUNTS[0]}")
 
 
 def started(pid: int) -> int | None:
-    """When a process started, in ticks since boot; None where there is none."""
+    """The start time of a process in ticks since boot; None if there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The name, in parentheses, may hold anything; the start is the twentieth field after it.
+    # The name, in parentheses, may contain any text; the start is the twentieth field after it.
     return int(stat.rpartition(")")[2].split()[19])
 
 
 def name_of(pid: int) -> str:
-    """What the instance of a process that lives is called."""
+    """The name of the instance of a living process."""
     return f"slotlookup-{pid}-{started(pid)}-{_space()}"
 
 
@@ -76,7 +76,7 @@ def _space() -> int:
 
 
 def remove_stale(tracefs: Path) -> list[str]:
-    """Remove instances of ours whose process is no more. Their names."""
+    """Remove this tool's instances whose process has ended. Returns their names."""
     removed = []
     for instance in sorted((tracefs / "instances").iterdir()):
         match = _NAME.fullmatch(instance.name)
@@ -94,7 +94,9 @@ class Instance:
         self.path = path
         self.lacking = [event for event in EVENTS if not (path / "events" / event).is_dir()]
         if not (path / "events" / "kvm").is_dir():
-            raise UsageError("this kernel has no events of KVM; load the module (modprobe kvm), or enable KVM in it")
+            raise UsageError(
+                "this kernel has no events of KVM; load the module (modprobe kvm), or use a kernel with KVM"
+            )
         for event in self.lacking:
             if EVENTS[event]:
                 raise UsageError(f"this kernel's KVM has no event {event}; record on Linux 5.0 or later")
@@ -114,16 +116,16 @@ class Instance:
             raise UsageError(f"tracefs refuses {value} for {name}: {error.strerror or error}; {_why(error)}") from None
 
     def start(self) -> None:
-        """Begin to record."""
+        """Start recording."""
         self._set("tracing_on", "1")
 
     def stop(self) -> None:
-        """Record no more; what was recorded stays to be read."""
+        """Stop recording; the recorded events can still be read."""
         self._set("tracing_on", "0")
 
     @contextmanager
     def text(self) -> Iterator[Text]:
-        """What is recorded, to be read as it comes."""
+        """The recording, read while it is written."""
         fd = os.open(self.path / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
         try:
             yield Text(fd)
@@ -147,7 +149,7 @@ class Text:
         self._fd = fd
 
     def copy(self, file: BinaryIO) -> int:
-        """Append to `file` what there is, up to a limit: the number of bytes."""
+        """Append the available text to `file`, up to a limit; returns the number of bytes."""
         copied = 0
         while copied < AT_ONCE:
             try:
@@ -177,12 +179,12 @@ def _why(error: OSError) -> str:
         return "recording needs root; run it with sudo"
     if error.errno == errno.ENOMEM:
         return "give a smaller --buffer"
-    return "outside of a container, root can record"
+    return "record as root outside of a container"
 
 
 @contextmanager
 def instance(buffer_kb: int) -> Iterator[Instance]:
-    """An instance for the length of the block. Raises UsageError, with the remedy, where that cannot be."""
+    """An instance within the block. Raises UsageError, with the remedy, if that is not possible."""
     tracefs = find_tracefs()
     remove_stale(tracefs)
     path = tracefs / "instances" / name_of(os.getpid())
@@ -193,7 +195,7 @@ def instance(buffer_kb: int) -> Iterator[Instance]:
         stdin=until,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # Ctrl-C at the terminal is for us alone.
+        # Only this process handles Ctrl-C at the terminal.
         start_new_session=True,
         cwd="/",
     )
@@ -202,7 +204,9 @@ def instance(buffer_kb: int) -> Iterator[Instance]:
         try:
             path.mkdir()
         except OSError as error:
-            raise UsageError(f"tracefs lets no instance be made: {error.strerror or error}; {_why(error)}") from None
+            raise UsageError(
+                f"tracefs refuses to create an instance: {error.strerror or error}; {_why(error)}"
+            ) from None
         try:
             yield Instance(path, buffer_kb)
         finally:
@@ -214,5 +218,5 @@ def instance(buffer_kb: int) -> Iterator[Instance]:
 
 
 def monotonic_offset() -> int:
-    """Nanoseconds by which the time of day is ahead of the clock that the instance records with."""
+    """The time of day minus the clock of the instance, in nanoseconds."""
     return time.time_ns() - time.monotonic_ns()

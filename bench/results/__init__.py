@@ -1,4 +1,4 @@
-"""Results: their model, their files, and how they are compared, exported and shown as tables and sentences.
+"""Results: their model, files, comparison, export, tables and sentences.
 
-What may come in: whatever works on figures that are there. Nothing here measures.
+This folder contains code that works on existing figures. Code that measures does not belong here.
 """

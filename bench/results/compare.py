@@ -1,10 +1,10 @@
-"""Two saved results of the same questions: what changed, and what of it can be said with certainty.
+"""Two saved results of the same questions: the changes, and which of them are certain.
 
-Counts are exact, so any difference is a change. Times of two runs are not paired as those within one run are: the
-machine may have been another one in all but name. So a time is called faster or slower only where the two intervals
-lie apart, and most blocks with them, and the medians differ by a stated share and by more than identical work did
-within either run. The reference ran beside every strategy in either run, so the ratio to it cancels what slowed a whole
-run down: it decides where there is one.
+Counts are exact, so any difference is a change. Times of two runs are not paired, unlike those within one run: the
+state of the machine may have changed. Therefore a time is reported as faster or slower only if the two intervals and
+most blocks do not overlap, and the medians differ by a stated share and by more than identical work did within either
+run. The reference ran in both runs, so in the ratio to it a slowdown of a whole run cancels: the ratio decides if there
+is one.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from .model import (
 from .statistics import Interval
 
 EFFECT = 0.05
-"""The least share by which medians of two runs must differ to be called different, unless the caller says otherwise."""
+"""The default for the smallest share by which medians of two runs must differ to be reported as different."""
 TAIL = 0.1
 """The share of blocks at either end that may overlap with the other run's.
 
-An interval tells how well a run knows its own median. A machine in use moves between states, and two runs meet them in
-other proportions: of identical code the intervals alone told one ratio in twelve apart, with this one in 160.
+An interval covers the uncertainty of the median within one run. A machine in use changes between states, in different
+proportions during two runs: for identical code, the intervals alone reported one ratio in twelve as different, and with
+this rule one in 160.
 """
 MACHINE_KEYS = {
     "cpu": "CPU",
@@ -50,12 +51,12 @@ MACHINE_KEYS = {
     "compiler": "compiler",
     "flags": "flags",
 }
-"""What times depend on besides the questions and the code under test; `python` too, for Python strategies."""
+"""The facts, other than questions and tested code, on which times depend; for Python strategies also `python`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something of the surroundings that is not the same in both."""
+    """A fact about the environment that differs between the two results."""
 
     what: str
     old: Any
@@ -71,24 +72,24 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An exact figure in both results; None where it is not known."""
+    """An exact figure in both results; None if unknown."""
 
     old: float | None
     new: float | None
 
     @property
     def changed(self) -> bool:
-        """Whether the two differ in the least."""
+        """Whether the two differ at all."""
         return self.old != self.new
 
     @property
     def difference(self) -> float | None:
-        """The new figure less the old, where both are known."""
+        """The new figure minus the old, if both are known."""
         return None if self.old is None or self.new is None else self.new - self.old
 
     @property
     def relative(self) -> float | None:
-        """The difference as a share of the old figure; None from 0 or where one is not known."""
+        """The difference as a share of the old figure; None from 0 or if one is unknown."""
         return None if self.difference is None or not self.old else self.difference / self.old
 
     def as_json(self) -> dict[str, float | None]:
@@ -100,8 +101,8 @@ class Change:
 class Shift:
     """A measured figure in both results.
 
-    `least` is the share by which medians must differ to be called different, `blocks_apart` whether all but the tails
-    of the blocks, in ns, lie on different sides.
+    `least` is the share by which medians must differ to be reported as different, `blocks_apart` whether the blocks in
+    ns, except for the tails, do not overlap.
     """
 
     old: Interval
@@ -111,12 +112,12 @@ class Shift:
 
     @property
     def ratio(self) -> float | None:
-        """The new median over the old; None where noise made either negative."""
+        """The new median over the old; None if noise made either negative."""
         return self.new.median / self.old.median if self.old.median > 0 and self.new.median > 0 else None
 
     @property
     def verdict(self) -> str | None:
-        """`faster` or `slower`, where intervals and blocks lie apart and medians far enough; or nothing is said."""
+        """`faster` or `slower` if intervals and blocks do not overlap and medians differ enough; otherwise None."""
         if (
             self.ratio is None
             or not self.blocks_apart
@@ -133,7 +134,7 @@ class Shift:
         return None
 
     def as_json(self) -> dict[str, Any]:
-        """Both intervals, the ratio of their medians, what tells them apart, and whether it does."""
+        """Both intervals, the ratio of their medians, the criteria, and the verdict."""
         return {
             "old": self.old.as_json(),
             "new": self.new.as_json(),
@@ -153,7 +154,7 @@ class TimeChange:
 
     @property
     def verdict(self) -> str | None:
-        """By the ratio to the reference where there is one, by nanoseconds otherwise."""
+        """By the ratio to the reference if there is one, otherwise by nanoseconds."""
         return (self.to_reference or self.ns).verdict
 
     def as_json(self) -> dict[str, Any]:
@@ -215,9 +216,9 @@ class StrategyChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that changed. `times_left_out` says, by family, what makes times incomparable; empty where nothing does.
+    """The comparison. `times_left_out` are, by family, the differences that make times incomparable; may be empty.
 
-    `rows` are by role, those of setting up under SETUP.
+    `rows` are by role, those of the set-up under SETUP.
     """
 
     old: RunResult
@@ -248,10 +249,10 @@ class Comparison:
 
 
 def compare(old: RunResult, new: RunResult, effect: float = EFFECT) -> Comparison:
-    """Set two results side by side. `effect` is the least share by which times must differ to be called different.
+    """Compare two results. `effect` is the smallest share by which times must differ to be reported as different.
 
-    Raises Incomparable, naming what differs, where the two did not ask the same questions in the same way, or where
-    they are one and the same run.
+    Raises Incomparable, with the differences, if the two do not have the same questions and options, or if they are the
+    same run.
     """
     _require_comparable(old, new)
     left_out = _machine_differences(old, new)
@@ -287,7 +288,7 @@ def _pairs(
 
 def _require_comparable(old: RunResult, new: RunResult) -> None:
     if old.as_json() == new.as_json():
-        raise Incomparable(f"OLD and NEW hold the same run, of {new.machine['date']}: one is a copy of the other")
+        raise Incomparable(f"OLD and NEW contain the same run, of {new.machine['date']}: one is a copy of the other")
     asked = [
         Difference("the seed", old.workload["seed"], new.workload["seed"]),
         Difference("the displaced bytes", old.options["displaced"], new.options["displaced"]),
@@ -295,7 +296,7 @@ def _require_comparable(old: RunResult, new: RunResult) -> None:
         Difference("the reference", old.references, new.references),
     ]
     asked += [
-        Difference(f"where the {role} questions come from", old.workload["origin"][role], new.workload["origin"][role])
+        Difference(f"the origin of the {role} questions", old.workload["origin"][role], new.workload["origin"][role])
         for role in Operation
     ]
     differ = [str(difference) for difference in asked if difference.old != difference.new]
@@ -306,7 +307,7 @@ def _require_comparable(old: RunResult, new: RunResult) -> None:
 
 
 def _named(run: RunResult) -> str:
-    """The fingerprint decides, and not the name; but the name says more."""
+    """The fingerprint, which decides, and the name, which is easier to read."""
     return f"{run.workload['fingerprint']} of {run.workload['name']}"
 
 
@@ -370,7 +371,7 @@ def _times(figures: RoleResult | SetupResult) -> Mapping[str, Timing]:
 
 
 def _state(old: StrategyResult | Row[Figures] | None, new: StrategyResult | Row[Figures] | None) -> str:
-    """Compared, added or removed; otherwise which of the two is void or absent."""
+    """Compared, added or removed; otherwise the states in the two results."""
     if old is None or new is None:
         return "added" if old is None else "removed"
     if old.state is new.state:
@@ -388,7 +389,7 @@ def _compare_times(old: Timing, new: Timing, least: float, is_reference: bool) -
 
 
 def blocks_apart(old: Sequence[float], new: Sequence[float]) -> bool:
-    """Whether one run's samples lie wholly on one side of the other's, a tenth at either end of each left out."""
+    """Whether the samples of the two runs do not overlap, except for a tenth at either end."""
     (old_low, old_high), (new_low, new_high) = (_middle(samples) for samples in (old, new))
     return old_high < new_low or new_high < old_low
 
@@ -402,7 +403,7 @@ def _middle(samples: Sequence[float]) -> tuple[float, float]:
 def _remarks(
     old: RunResult, new: RunResult, changes: Sequence[StrategyChange], rows: Mapping[str, Sequence[RowChange]]
 ) -> list[str]:
-    """What the reader of the figures must know besides."""
+    """Remarks on the figures."""
     lines: list[str] = []
     if str(old.machine["date"]) > str(new.machine["date"]):  # ISO 8601 in one time zone sorts as time does
         lines.append("OLD was measured after NEW")
@@ -433,14 +434,14 @@ def _remarks(
 
 
 def _reference_remarks(role: str, reference: RowChange) -> list[str]:
-    """Ratios to a reference that is not what it was have moved with it."""
+    """Remarks for references that changed, which changes all ratios to them."""
     lines: list[str] = []
     if any(count.changed for count in reference.counts.values()):
-        lines.append(f"{reference.name}, the reference, does other work in {role}; ratios to it moved with it")
+        lines.append(f"{reference.name}, the reference, does other work in {role}; ratios to it have changed as well")
     moved = [f"{mode} {time.ns.ratio:.2f}" for mode, time in reference.ns.items() if time.ns.verdict is not None]
     if moved:
         lines.append(
-            f"{reference.name}, the reference, took other times in {role} ({', '.join(moved)} of what it took): "
+            f"{reference.name}, the reference, took other times in {role} ({', '.join(moved)} of its old times): "
             "the machine's state or the reference changed"
         )
     return lines

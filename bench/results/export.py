@@ -1,8 +1,8 @@
-"""Results in other people's formats: CSV for spreadsheets and data frames, Markdown for pull requests.
+"""Export of results: CSV for spreadsheets and data frames, Markdown for pull requests.
 
-CSV is wide: one line per row of a role and of the set-up, the shape in which the tables are read and a data frame
-filters. A figure that is not known or was not measured is an empty field; void and absent rows keep their name and
-their reason and have no figures.
+CSV is wide: one line per row of a role and of the set-up, which is the shape of the tables and is easy to filter in a
+data frame. A figure that is unknown or was not measured is an empty field; void and absent rows have their name and
+reason, and no figures.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from .verdict import closing_sentence, significant, what_rows_are
 RUN_COLUMNS = ("date", "cpu", "workload", "slots", "events", "seed", "fingerprint", "displaced", "placement")
 ROW_COLUMNS = ("role", "name", "uses", "family", "strategies", "measured_in", "state", "reason", "operations")
 SETUP = "setup"
-"""What the column `role` says of loading the starting slots, which are the operations there."""
+"""The value of the column `role` for the set-up, whose operations are the loaded slots."""
 TIME_COLUMNS = ("ns", "ns_low", "ns_high", "ratio", "ratio_low", "ratio_high")
-"""Of each timing, prefixed with its name: `throughput_hot_ns` and so on. The ratio is to the family's reference."""
+"""The columns of each timing, prefixed with its name (`throughput_hot_ns`). The ratio is to the family's reference."""
 CSV_COLUMNS = (
     *RUN_COLUMNS,
     *ROW_COLUMNS,
@@ -39,15 +39,20 @@ CSV_COLUMNS = (
 
 
 def check_export_path(path: Path) -> None:
-    """Raises UsageError where `path` does not end in .csv or .md, or its folder does not exist."""
+    """Raises UsageError if `path` does not end in .csv or .md, or its folder does not exist."""
     if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"{path}: results are exported as {' or '.join(FORMATS)}; give a name that ends in one")
+        raise UsageError(
+            f"{path}: results are exported as {' or '.join(FORMATS)}; give a name with one of these endings"
+        )
     if not path.parent.is_dir():
-        raise UsageError(f"{path.parent}: no such directory; {path.name} needs one that exists")
+        raise UsageError(f"{path.parent}: no such directory; {path.name} needs an existing one")
 
 
 def write_export(path: Path, runs: Sequence[RunResult]) -> None:
-    """Write `runs` to `path` in the format of its ending. Raises UsageError as `check_export_path`, or on writing."""
+    """Write `runs` to `path` in the format of its ending.
+
+    Raises UsageError like `check_export_path`, or if writing fails.
+    """
     check_export_path(path)
     write_text(path, FORMATS[path.suffix.lower()](runs))
 
@@ -94,7 +99,7 @@ def _timing_cells(timing: Timing | None) -> list[Any]:
 
 
 def to_markdown(runs: Sequence[RunResult]) -> str:
-    """All runs as GitHub tables: one a role and family, since families are never ranked together."""
+    """All runs as GitHub tables: one per role and family, since families are never ranked together."""
     return "\n".join(_run_markdown(run) for run in runs)
 
 
@@ -106,11 +111,11 @@ def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left:
 
 
 _SPECIAL = re.compile(r"[\\`*<|~]|\](?=[(\[])|(?<!\w)_|_(?!\w)")
-"""What Markdown would take for markup. Underscores within words and brackets that link nothing stay readable."""
+"""Characters that Markdown reads as markup. Underscores within words and brackets without a link stay readable."""
 
 
 def escape(text: str) -> str:
-    """Text as one line that Markdown leaves as it is, in a table's cell too."""
+    """Text as one line that Markdown leaves unchanged, also in a cell of a table."""
     return " ".join(_SPECIAL.sub(r"\\\g<0>", text).split())
 
 
@@ -148,7 +153,7 @@ def _what_rows_are(rows: Sequence[Row[RoleResult] | Row[SetupResult]]) -> str:
 
 
 def _asked(run: RunResult, rows: Sequence[Row[RoleResult]], role: str) -> str:
-    """What of the role the table covers."""
+    """The operations that the table covers."""
     first = next((row.figures for row in rows if row.figures is not None), None)
     if first is None:
         return ": nothing to show"
@@ -159,7 +164,7 @@ def _asked(run: RunResult, rows: Sequence[Row[RoleResult]], role: str) -> str:
 
 
 def _role_markdown(rows: Sequence[Row[RoleResult]]) -> str:
-    """A family's table in one role, with the timings that were taken."""
+    """A family's table in one role, with the measured timings."""
     modes = [mode for mode in TimingMode if any(row.figures and mode in row.figures.ns for row in rows)]
     headings = ["strategy", *Count]
     for mode in modes:
@@ -177,7 +182,7 @@ def _role_markdown(rows: Sequence[Row[RoleResult]]) -> str:
 
 
 def _setup_markdown(rows: Sequence[Row[SetupResult]]) -> str:
-    """A family's table of what holding the slots takes."""
+    """A family's table of the set-up: memory and load time."""
     timed = any(row.figures and row.figures.ns for row in rows)
     headings = ["strategy", "bytes per slot", *(("ns per slot", "ratio") if timed else ())]
     table: list[list[str]] = []
@@ -191,7 +196,7 @@ def _setup_markdown(rows: Sequence[Row[SetupResult]]) -> str:
 
 
 def _without_figures(row: Row[RoleResult] | Row[SetupResult], columns: int) -> list[str]:
-    """A row that says what became of it; why, where nothing else does."""
+    """A row without figures: its state, and the reason if it is not given elsewhere."""
     name = f"{row.name} ({row.reason})" if row.state is State.ABSENT else row.name
     return [name, *[str(row.state)] * (columns - 1)]
 
@@ -203,7 +208,7 @@ def _time_cells(timing: Timing | None) -> list[str]:
 
 
 def with_span(interval: Interval) -> str:
-    """`median [low, high]`, or what stands for the interval where there were too few samples."""
+    """`median [low, high]`, with `[too few]` instead of an interval if there were too few samples."""
     if interval.low is None or interval.high is None:
         return f"{significant(interval.median)} [too few]"
     return f"{significant(interval.median)} [{significant(interval.low)}, {significant(interval.high)}]"

@@ -1,4 +1,4 @@
-"""The figures of the gate: totals by workload, strategy and role, and the ratios of times. A baseline holds them."""
+"""The figures of the gate: totals by workload, strategy and role, and the ratios of times. A baseline contains them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Exact(BaseModel):
-    """No key more, none less, and nothing converted."""
+    """Exactly the declared keys, without type conversion."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-# mypy does not know the keys that an enumeration gives.
+# mypy cannot derive keys from an enumeration.
 class Figures(words.keyed(Exact, Count, (Total | None, None))):  # type: ignore[misc]
-    """One strategy in one role: sums over all operations; None where a strategy cannot tell."""
+    """One strategy in one role: sums over all operations; None for counts that a strategy does not report."""
 
     operations: Annotated[int, Field(ge=1)]
 
 
 class TimeFigure(Exact):
-    """A time as a ratio to another strategy's, in millionths, and what it depends on.
+    """A time as a ratio to another strategy's, in millionths, and the facts on which it depends.
 
-    `displaced` is the number of bytes walked between operations where caches were cold, else 0.
+    `displaced` is the number of bytes walked between operations for cold timings, else 0.
     """
 
     role: words.Operation
@@ -40,9 +40,9 @@ class TimeFigure(Exact):
 
 
 class WorkloadFigures(Exact):
-    """A workload as it was asked for, what it came to, and its figures by strategy and role.
+    """A workload's parameters, its fingerprints, and its figures by strategy and role.
 
-    `fingerprint` is of the trace (slots and events); `questions` of all that was asked, derived streams included.
+    `fingerprint` is a digest of the trace (slots and events); `questions` of all questions, derived streams included.
     """
 
     name: Name

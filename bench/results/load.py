@@ -1,7 +1,7 @@
-"""Saved results, read back. What `run --json` and `run --save` write is taken, and nothing else.
+"""Reads saved results, as written by `run --json` and `run --save`.
 
-A file is checked in full, so that whoever compares or gates on it need not: keys and types as the published schema has
-them and, beyond what a schema can say, that medians and intervals are in order and medians those of their samples.
+A file is checked completely, so that its users need no further checks: keys and types as in the published schema, and,
+in addition to a schema, that medians are within their intervals and are those of their samples.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from .saved import SavedInterval, SavedRole, SavedRoleRow, SavedRun, SavedSetup, SavedSetupRow, SavedTiming
 
 TOLERANCE = 1e-9
-"""Relative; medians are computed alike everywhere, but another tool may have written fewer digits."""
+"""Relative tolerance of medians, since another tool may have written fewer digits."""
 
 
 class OtherSchemaVersion(InputFileError):
-    """A result that another version of slotlookup wrote."""
+    """A result of another schema version."""
 
 
 def load_result(path: Path | str) -> RunResult:
     """The result in a file.
 
-    Raises InputFileError where there is no file, where it is not JSON or ends too soon, is no result of a run or breaks
-    a rule of the schema, whose key the message names; OtherSchemaVersion where it follows another schema.
+    Raises InputFileError if there is no file, or if it is not JSON, is truncated, is not a result of a run or violates
+    the schema, with the key in the message; OtherSchemaVersion for another schema version.
     """
     source = Path(path)
     document = _parse(source)
@@ -79,9 +79,9 @@ def _parse(path: Path) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        # What is cut off stops where more was expected, or in the middle of something, before the last brace.
+        # A truncated file ends where more is expected, or within a token, before the last brace.
         if not text[error.pos :].strip() or (text.lstrip()[:1] == "{" and text.rstrip()[-1:] != "}"):
-            raise InputFileError(path, error.lineno, "the file ends too soon: empty or cut off") from None
+            raise InputFileError(path, error.lineno, "the file is empty or truncated") from None
         raise InputFileError(path, error.lineno, f"not JSON: {error.msg}") from None
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -89,11 +89,11 @@ def _parse(path: Path) -> Any:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _validate(document: dict[str, Any], path: Path) -> SavedRun:
-    # pydantic takes as long to import as everything else together.
+    # Importing pydantic takes as long as all other imports together.
     from pydantic import ValidationError
 
     from .saved import SavedRun
@@ -196,7 +196,7 @@ def _to_timing(saved: SavedTiming, key: str) -> Timing:
 
 
 def _to_interval(saved: SavedInterval, key: str) -> Interval:
-    """Raises ValueError, beginning with `key`, where the ends are not on either side of the median."""
+    """Raises ValueError, beginning with `key`, if the median is not between the ends."""
     if (saved.low is None) != (saved.high is None):
         raise ValueError(f"{key}: low and high must both be numbers or both be null")
     if saved.low is not None and saved.high is not None and not saved.low <= saved.median <= saved.high:

@@ -1,8 +1,8 @@
 """The results of a run, and their JSON form. Results are immutable.
 
-A role's row is named after what served the role. A strategy of two structures has the row of the first among gfn
-lookups and the row of the second among hva visits, so strategies that share a structure share its row. Slot changes and
-set-up are the work of both structures, so the rows there name both.
+A role's row is named after the structure that served the role. A strategy of two structures has the row of the first
+among gfn lookups and the row of the second among hva visits, so strategies that share a structure share its row. Slot
+changes and set-up are the work of both structures, so the rows there name both.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from slotlookup.writing import replacing
 from .statistics import Interval, noise
 
 SCHEMA_VERSION = 2
-"""Of `run --json` and saved results. The schema is strict, so any key added or changed makes a new version."""
+"""The schema version of `run --json` and saved results. Any added or changed key makes a new version."""
 
 
 class State(StrEnum):
-    """Whether a row or a strategy has figures, and if not, why."""
+    """Whether a row or a strategy has figures, and the reason if not."""
 
     VERIFIED = "verified"
     """Every answer agreed with the oracle."""
     VOID = "void"
-    """An answer was wrong, or the structure failed otherwise."""
+    """An answer was wrong, or the structure failed in another way."""
     ABSENT = "absent"
-    """It could not take part: a library is missing, or an address lies beyond its keys."""
+    """It could not take part: a library is missing, or an address is beyond its keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Nanoseconds per operation, one sample per block.
 
-    `ratio` is to the family's reference in the same blocks; None where the reference is void. `samples` of a cold
-    timing are net of what the displacing cost, `raw_samples` are as the clock gave them; None for a hot timing.
+    `ratio` is to the family's reference in the same blocks; None if the reference is void. In `samples` of a cold
+    timing the cost of displacing is subtracted; `raw_samples` are the readings of the clock, None for a hot timing.
     """
 
     samples: tuple[float, ...]
@@ -60,7 +60,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class RoleResult:
-    """The cost of one role. Counts are means per operation; None where not known. `ns` is keyed by TimingMode."""
+    """The cost of one role. Counts are means per operation; None if unknown. `ns` is keyed by TimingMode."""
 
     operations: int
     slots_examined: float | None = None
@@ -83,7 +83,7 @@ class SetupResult:
     """The cost of holding the workload's slots.
 
     `slots` is the number of slots at the start, and `ns` the nanoseconds per slot to load them (None if nothing was
-    timed). `bytes_per_slot` is stated for the most slots that the workload ever holds; None if unknown.
+    timed). `bytes_per_slot` is for the maximum number of slots of the workload; None if unknown.
     """
 
     slots: int
@@ -104,7 +104,7 @@ Figures = TypeVar("Figures", RoleResult, SetupResult)
 
 @dataclass(frozen=True, slots=True)
 class Row(Generic[Figures]):
-    """One row of a role: what served the role.
+    """One row of a role: the structures that served the role.
 
     `uses` is the structure or structures with the options that matter in the role (`StrategySpec.serving`). `name` is
     `uses`, or the name of a preset. `strategies` are those that the row serves. One of them, `measured_in`, was counted
@@ -143,7 +143,7 @@ class Row(Generic[Figures]):
 class StrategyResult:
     """A strategy. `rows` is the name of its row in each role, `reason` the reason why it is void or absent.
 
-    `note` is a remark for the reader of its figures.
+    `note` is a remark for the user.
     """
 
     strategy: str
@@ -171,11 +171,11 @@ class StrategyResult:
 class RunResult:
     """A whole run.
 
-    `strategies` are those asked for and those that could not take part; `roles` has the rows of each role, `setup`
-    those of loading the starting slots. `empty_ns` is what an empty native strategy cost, in nanoseconds per operation,
-    by role and timing: the loop itself, and where caches were displaced the walk, which the cold figures do not
-    contain. `control` is the paired ratio of the reference to itself, by role and timing: how far apart the machine
-    puts equals. `options` are those of RunOptions but the seed, which is the workload's.
+    `strategies` are the requested ones and those that could not take part; `roles` has the rows of each role, `setup`
+    those of loading the starting slots. `empty_ns` is the cost of an empty native strategy, in nanoseconds per
+    operation, by role and timing: the loop itself and, for cold timings, the walk, which the cold figures do not
+    contain. `control` is the paired ratio of the reference to itself, by role and timing: the noise of the machine.
+    `options` are those of RunOptions except the seed, which is the workload's.
     """
 
     workload: Mapping[str, Any]
@@ -213,7 +213,7 @@ def _intervals_as_json(intervals: Mapping[str, Mapping[str, Interval]]) -> dict[
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write whole or not at all. Raises InputFileError where that fails; nothing half written is left."""
+    """Write the whole file or nothing. Raises InputFileError if that fails."""
     with replacing(path) as file:
         file.write(text.encode())
 

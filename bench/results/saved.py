@@ -1,6 +1,6 @@
-"""The shape of a saved result, as pydantic checks it: the same keys and types as `schemas/run.schema.json`.
+"""The schema of a saved result for pydantic: the same keys and types as `schemas/run.schema.json`.
 
-Apart from `load.py`, so that only reading a result pays for importing pydantic.
+It is separate from `load.py`, so that only reading a result imports pydantic.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FamilyName = Literal["native", "python"]
 
 
 class _Saved(BaseModel):
-    """No key more, none less, and nothing converted."""
+    """Exactly the declared keys, without type conversion."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -43,20 +43,20 @@ class SavedRatio(SavedInterval):
 
 
 class SavedTiming(SavedInterval):
-    """Nanoseconds an operation."""
+    """Nanoseconds per operation."""
 
     ratio: SavedRatio | None
     samples: Annotated[list[Number], Field(min_length=1)]
     raw_samples: Annotated[list[Number], Field(min_length=1)] | None
 
 
-# mypy does not know the keys that an enumeration gives.
+# mypy cannot derive keys from an enumeration.
 class SavedTimes(words.keyed(_Saved, TimingMode, (SavedTiming | None, ...))):  # type: ignore[misc]
-    """The timings of a role; null where one was not taken."""
+    """The timings of a role; null if not measured."""
 
 
 class SavedRole(words.keyed(_Saved, Count, (Mean | None, ...))):  # type: ignore[misc]
-    """The cost of a role; a count is null where it is not known."""
+    """The cost of a role; a count is null if unknown."""
 
     operations: Annotated[int, Field(ge=1)]
     ns: SavedTimes
@@ -108,13 +108,13 @@ class SavedRoleRow(_SavedRow):
 
 
 class SavedSetupRow(_SavedRow):
-    """A row of setting up."""
+    """A row of the set-up."""
 
     figures: SavedSetup | None
 
 
 class SavedRoles(words.keyed(_Saved, Operation, (list[SavedRoleRow], ...))):  # type: ignore[misc]
-    """The rows of each role; none where there was nothing to ask."""
+    """The rows of each role; none without questions."""
 
 
 class SavedNames(words.keyed(_Saved, Operation, (Text, ...))):  # type: ignore[misc]
@@ -122,7 +122,7 @@ class SavedNames(words.keyed(_Saved, Operation, (Text, ...))):  # type: ignore[m
 
 
 class SavedStrategy(_Outcome):
-    """One strategy, as it was asked for."""
+    """One strategy, as it was requested."""
 
     strategy: Text
     family: FamilyName
@@ -140,7 +140,7 @@ class SavedParameters(_Saved):
 
 
 class SavedWorkload(_Saved):
-    """What was asked."""
+    """The workload."""
 
     name: str
     slots: Whole
@@ -153,12 +153,12 @@ class SavedWorkload(_Saved):
     @model_validator(mode="after")
     def _every_stream_has_an_origin(self) -> Self:
         if set(self.origin) != set(Operation):
-            raise ValueError(f"origin must say where {', '.join(Operation)} come from")
+            raise ValueError(f"origin must have {', '.join(Operation)}")
         return self
 
 
 class SavedOptions(_Saved):
-    """How it was asked."""
+    """The options."""
 
     counts_only: bool
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -169,7 +169,7 @@ class SavedOptions(_Saved):
 
 
 class SavedMachine(_Saved):
-    """Where it was asked."""
+    """The machine."""
 
     date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$")]
     cpu: str | None

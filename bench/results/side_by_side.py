@@ -1,4 +1,4 @@
-"""Several results in one Markdown table a role: a strategy a row, a result a column, hot and cold in one cell."""
+"""Several results in one Markdown table per role: rows are strategies, columns results; cells have hot and cold."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _Cell = Callable[[RoleResult], str]
 def to_side_by_side(runs: Sequence[RunResult]) -> str:
     """The tables of all `runs`: times and counts by role and family, which are never ranked together.
 
-    A cell of times is `hot / cold` in ns, one of counts `slots examined / compares / hops / lines`; a row that a result
-    lacks, that is void in it or could not take part says so there.
+    A cell of times is `hot / cold` in ns, one of counts `slots examined / compares / hops / lines`; if a result
+    lacks a row, or it is void or absent there, the cell says so.
     """
     parts = [_machines(runs)]
     for role in Operation:
@@ -34,7 +34,7 @@ def to_side_by_side(runs: Sequence[RunResult]) -> str:
 
 
 def _machines(runs: Sequence[RunResult]) -> str:
-    """Where and when, each machine once, and how many bytes a cold operation found displaced."""
+    """The machines, each once, and the number of bytes displaced between cold operations."""
     lines = []
     for run in runs:
         machine = run.machine

@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A median and its two-sided sign-test interval; `low` and `high` are None where samples are too few for one."""
+    """A median and its two-sided sign-test interval; `low` and `high` are None if there are too few samples."""
 
     median: float
     low: float | None
@@ -22,7 +22,7 @@ class Interval:
         return {"median": self.median, "low": self.low, "high": self.high}
 
     def mapped(self, function: Callable[[float], float]) -> Interval:
-        """The interval under a rising function."""
+        """The interval under an increasing function."""
         return Interval(
             function(self.median),
             None if self.low is None else function(self.low),
@@ -40,7 +40,7 @@ def median(values: Sequence[float]) -> float:
 def sign_test_rank(n: int, confidence: float = CONFIDENCE) -> int | None:
     """The rank r (from 1) so that [r-th smallest, r-th largest] of n samples covers the median with `confidence`.
 
-    The interval misses when fewer than r samples fall on one side, which is binomial with p = 1/2. None where even the
+    The interval misses when fewer than r samples fall on one side, which is binomial with p = 1/2. None if even the
     extremes do not reach the confidence (fewer than 6 samples at 95 %).
     """
     tail = 0.0

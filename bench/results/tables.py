@@ -1,4 +1,4 @@
-"""The tables people read."""
+"""The tables of a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .verdict import closing_sentence, significant, what_rows_are
 
 NOT_KNOWN = "n/a"
 REASON_WIDTH = 24
-"""Columns for why a row is absent, below its name, where no name is longer."""
+"""Width of the reason of an absent row below its name, if no name is longer."""
 NARROWEST_NAME = 12
 _AnyRow = Row[RoleResult] | Row[SetupResult]
 _Column = tuple[str, Literal["left", "right"]]
@@ -30,7 +30,7 @@ _Line = tuple[_AnyRow, Sequence[Text | str]]
 
 
 def span(interval: Interval) -> str:
-    """`[low, high]`, or what stands for it where there were too few samples."""
+    """`[low, high]`, or `[too few]` if there were too few samples."""
     if interval.low is None or interval.high is None:
         return "[too few]"
     return f"[{significant(interval.low)}, {significant(interval.high)}]"
@@ -43,9 +43,9 @@ def _ratio_style(ratio: Interval) -> str:
 
 
 WIDE = 105
-"""From this many columns on, the ratio's interval has room too."""
+"""From this width on, tables include the ratio's interval."""
 WIDEST = 130
-"""From here on, the other timings do."""
+"""From this width on, tables include the other timings."""
 OTHERS = sorted((mode for mode in TimingMode if mode != RANKED), key=lambda mode: mode.cold)
 
 
@@ -77,7 +77,7 @@ def _columns(width: int, timed: bool) -> list[_Column]:
 
 
 def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
-    """One role's table with a section for each family, which are never ranked together, and what it covers."""
+    """One role's table with a section for each family, which are never ranked together; and its scope in words."""
     rows = run.roles[role]
     timed = any(row.figures is not None and RANKED in row.figures.ns for row in rows)
     lines = [(row, [_state(row)] if row.figures is None else _cells(row.figures, width, timed)) for row in rows]
@@ -94,7 +94,7 @@ def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
 
 
 def setup_table(run: RunResult, width: int) -> Table:
-    """What it takes to hold the slots: bytes, and the time to load them."""
+    """The table of the set-up: bytes per slot, and the time to load the slots."""
     timed = any(row.figures is not None and row.figures.ns is not None for row in run.setup)
     columns: list[_Column] = [("bytes\nper slot", "right")]
     if timed:
@@ -113,13 +113,13 @@ def _setup_cells(figures: SetupResult) -> list[Text | str]:
 
 
 def _table(columns: Sequence[_Column], lines: Sequence[_Line], width: int) -> Table:
-    """Rows by family. Names are broken where they may be, into what the figures leave of `width`."""
+    """Rows by family. Names are broken at their punctuation to fit the width that the figures leave."""
     taken = 0
     for i, (heading, _) in enumerate(columns):
         texts = [*heading.split("\n"), *(str(cells[i]) for _, cells in lines if i < len(cells))]
         taken += max(map(len, texts))
     wanted = max([len(row.name) + 1 for row, _ in lines] + [REASON_WIDTH])
-    # Figures stand two columns apart, or one where names would be cut up for that.
+    # Figures are two columns apart, or one if names would otherwise be broken.
     gap = 2 if width - taken - 2 * len(columns) >= REASON_WIDTH else 1
     room = max(NARROWEST_NAME, min(wanted, width - taken - gap * len(columns) - 2))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 1), collapse_padding=True)
@@ -137,7 +137,7 @@ def _table(columns: Sequence[_Column], lines: Sequence[_Line], width: int) -> Ta
 
 
 def _name(row: _AnyRow, width: int) -> Text:
-    """A row's name; below it, where the row is absent, why."""
+    """A row's name; below it the reason, if the row is absent."""
     name = indent(wrapped(row.name, width - 1), " ")
     if row.state is not State.ABSENT:
         return Text(name)
@@ -187,10 +187,10 @@ def print_run(run: RunResult, console: Console) -> None:
         costs = ", ".join(
             f"{Operation(r).plural} {significant(i[RANKED].median)} ns" for r, i in run.empty_ns.items() if RANKED in i
         )
-        console.print(f"[dim]An empty native strategy, for the loop's own cost: {costs}; not taken off.[/dim]")
+        console.print(f"[dim]An empty native strategy, for the loop's own cost: {costs}; not subtracted.[/dim]")
     if run.control:
         apart = ", ".join(f"{Operation(r).plural} {run.noise(Family.NATIVE, r, RANKED):.1%}" for r in run.control)
-        console.print(f"[dim]Identical work came out apart by up to: {apart}. Less than that is no difference.[/dim]")
+        console.print(f"[dim]Identical work differed by up to: {apart}. Smaller differences are ties.[/dim]")
     console.print(closing_sentence(run))
 
 

@@ -34,10 +34,10 @@ def enumerated(names: Sequence[str]) -> str:
 
 
 def what_rows_are(rows: Iterable[tuple[str, str, Sequence[str]]]) -> str:
-    """A sentence on what rows (name, what it uses, strategies) stand for; "" where their names say it all."""
+    """A sentence that explains rows (name, uses, strategies); "" if their names are sufficient."""
     clauses: list[str] = []
     for name, uses, strategies in rows:
-        # Of two structures, the one that lends a strategy its name stands in the row's.
+        # Of two structures, the one after which a strategy is named gives the row its name.
         plain = uses.split(" + ") if " + " in uses else []
         others = [strategy for strategy in strategies if strategy != name and strategy not in plain]
         if uses != name:

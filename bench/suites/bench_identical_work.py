@@ -1,18 +1,20 @@
-"""Identical work must come out as no difference: every native strategy against itself under another name.
+"""Identical work must be reported as a tie: every native strategy against itself under another name.
 
 A strategy's twin is its spec written out in full: the same structures, cache and update discipline, under another name.
 `test_identical_work_shows_no_difference` times all pairs many times and reports the false-positive rate: the share of
-comparisons whose 95 % interval of the paired ratio excludes 1. The sign test promises at most 5 %; what a noisy machine
-does to blocks that are not quite simultaneous comes on top. Each comparison makes its two instances anew. Once in some
-hundreds of comparisons an instance lies in memory such that it is faster than its twin for as long as it lives, by some
-percent; that is printed. The same strategy more than once means that the method favours one of a pair, and fails.
+comparisons whose 95 % interval of the paired ratio excludes 1. The sign test guarantees at most 5 %; noise between
+blocks that are not exactly simultaneous adds to that. Each comparison creates two new instances. Once in some hundreds
+of comparisons the placement of an instance makes it faster than its twin for its lifetime, by some percent; that is
+printed. If it happens to one strategy more than once, the method favours one of a pair, and the case fails.
 
 The short form runs in CI, on machines of unknown noise, so no number of nanoseconds decides there:
 
 - Counts of twins must be equal.
-- Of all pairs, each timed briefly, at most MOST_CALLED_DIFFERENT may be called different. Noise that affects both of a
-  pair alike does not raise that share above 5 %; an order or a pairing that favours one of them raises it to 100 %.
-- Strategies that do different work must be called different in most comparisons, so that a share of 0 % says something.
+- Of all pairs, each timed briefly, at most MOST_CALLED_DIFFERENT may be reported as different. Noise that affects both
+  of a pair equally does not raise that share above 5 %; an order or a pairing that favours one of them raises it to 100
+  %.
+- Strategies that do different work must be reported as different in most comparisons, so that a share of 0 % is
+  meaningful.
 """
 
 from __future__ import annotations
@@ -39,12 +41,12 @@ STRATEGIES = [name for name, s in structures().items() if isinstance(s, NativeSt
 REPEATS = 3
 EVENTS = 200_000
 EFFECT = 0.05
-"""A difference this large between equals would mislead; a smaller one, even if significant, would not be quoted."""
+"""A difference of this size between equal strategies would mislead; smaller ones would not be quoted."""
 FALSE_POSITIVES = 0.15
 SHORT_EVENTS = 20_000
 MOST_CALLED_DIFFERENT = 1 / 3
 DIFFERENT = ("linear", "rbtree")
-"""With DIFFERENT_SLOTS slots, the one takes many times as long as the other in either role."""
+"""With DIFFERENT_SLOTS slots, one takes many times as long as the other in either role."""
 DIFFERENT_SLOTS = 512
 
 
@@ -54,14 +56,14 @@ def twin_of(text: str) -> str:
 
 
 def require_twins(text: str, twin: str) -> None:
-    """Raise AssertionError where two names are one, or their specs differ in any key."""
+    """Raise AssertionError if two names are equal, or their specs differ in any key."""
     assert text != twin, f"{text}: a strategy is compared with itself under another name, not under the same"
     assert parse_spec(text) == parse_spec(twin), f"{text} is {parse_spec(text)}, and {twin} is {parse_spec(twin)}"
 
 
 @dataclass
 class Comparisons:
-    """How many pairs were compared; those called different, and those whose ratio would mislead, in words."""
+    """How many pairs were compared; those reported as different, and those whose ratio would mislead, in words."""
 
     compared: int = 0
     different: list[str] = field(default_factory=list)
@@ -69,13 +71,13 @@ class Comparisons:
 
     @property
     def repeated(self) -> list[str]:
-        """What is misleading more than once."""
+        """The strategies with a misleading ratio more than once."""
         times = Counter(line.partition(":")[0] for line in self.misleading)
         return [what for what, n in times.items() if n > 1]
 
     @property
     def rate(self) -> float:
-        """The share of comparisons called different."""
+        """The share of comparisons reported as different."""
         return len(self.different) / self.compared
 
     def add(self, what: str, ratio: Interval) -> None:
@@ -127,7 +129,7 @@ def test_identical_work_shows_no_difference(benchmark: Any) -> None:
     benchmark.extra_info.update(
         compared=found.compared, false_positives=found.different, rate=found.rate, misleading=found.misleading
     )
-    print(f"\nidentical work: {found.rate:.1%} of {found.compared} comparisons called different")
+    print(f"\nidentical work: {found.rate:.1%} of {found.compared} comparisons reported as different")
     for line in found.different:
         print(f"  {line}")
     assert not found.repeated, f"identical work differs by more than {EFFECT:.0%}: {found.misleading}"
@@ -147,7 +149,7 @@ def test_twins_count_the_same(role: str) -> None:
 def test_identical_work_is_seldom_called_different() -> None:
     for task in _tasks(SHORT_EVENTS):
         found = compare(task, twins(), 0.0)
-        print(f"\n{task.role}: {len(found.different)} of {found.compared} pairs called different")
+        print(f"\n{task.role}: {len(found.different)} of {found.compared} pairs reported as different")
         assert found.rate <= MOST_CALLED_DIFFERENT, found.different
 
 

@@ -1,6 +1,6 @@
 """Importing a long trace of the kernel's: `pytest bench/suites/bench_imports.py`, with limits on time and memory.
 
-The text is made here: what a busy guest leaves behind, of which about half the lines become events.
+The text is generated here, as from a busy guest; about half of its lines become events.
 """
 
 from __future__ import annotations

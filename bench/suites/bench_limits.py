@@ -1,7 +1,7 @@
-"""The figures the project promises, measured: `pytest bench/` (or `make bench`).
+"""The limits that the project promises, measured: `pytest bench/` (or `make bench`).
 
-Each case asserts its limit on the best of several rounds: noise only ever adds time, so the best is the fairest witness
-of what the code costs. These are benchmarks, run by hand or by `make bench`; no test suite depends on a clock.
+Each case asserts its limit on the best of several rounds: noise only adds time, so the best round is closest to the
+cost of the code. These are benchmarks, run by hand or by `make bench`; no test suite depends on a clock.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def test_bytes_a_slot_at_the_kernels_limit(benchmark: Any, text: str) -> None:
 
     def fill() -> int:
         strategy = make_strategy(text)
-        # The last change goes through the update discipline, which for some takes 4 ms with so many slots.
+        # The last change uses the update discipline, which for some strategies takes 4 ms with so many slots.
         strategy.load_table(table[:-1])
         strategy.apply_table(table[-1:])
         size = strategy.bytes()

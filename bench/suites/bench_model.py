@@ -1,6 +1,6 @@
-"""What the model promises of its own speed and size: `pytest bench/suites/bench_model.py`.
+"""The limits of the model's speed and memory: `pytest bench/suites/bench_model.py`.
 
-Each case runs in a process of its own, so that its peak of memory is its own.
+Each case runs in a process of its own, so that its peak memory is measured separately.
 """
 
 from __future__ import annotations

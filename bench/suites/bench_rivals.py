@@ -1,10 +1,9 @@
-"""Our structures against the best of the same kind that a package has: `pytest bench/suites/bench_rivals.py -s`.
+"""The project's structures against the best of the same kind in packages: `pytest bench/suites/bench_rivals.py -s`.
 
 Interleaved blocks, as `slotlookup run` times them. The rivals (bench/native/) have no hooks and no arena: std::map with
 the library's allocator, a std::vector searched by std::upper_bound, and, where the module was built with
 SLOTLOOKUP_PACKAGED_RIVALS, Abseil's B-tree and the header of superintervals; docs/structures.md has the commands. A
-structure of ours that took more than LIMIT of its rival's time would be an unfair witness against the method it stands
-for.
+structure that took more than LIMIT times as long as its rival would misrepresent its method.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ EVENTS = 100_000
 SECONDS = 2.0
 SLOTS = [16, 512, 4096, 32_764]
 BUILT = {name for name, _, _ in native.structures()}
-# Ours, the rival, and the role in which they are of one kind.
+# The project's structure, the rival, and the role in which they are compared.
 PAIRS = [
     ("rbtree", "std-map", "gfn"),
     ("sorted", "sorted-vector", "gfn"),
@@ -48,7 +47,7 @@ def _task(slots: int, role: str) -> Task:
 
 
 def _load(task: Task, text: str) -> Strategy:
-    """The structure in the task's role, with one beside it that serves the other."""
+    """The structure in the task's role, with another one in the other role."""
     if text in structures():
         return task.load(text)
     spec = StrategySpec(text, "interval-tree") if task.role == "gfn" else StrategySpec("rbtree", text)
@@ -76,7 +75,7 @@ def test_within_reach_of_the_rival(benchmark: Any, ours: str, rival: str, role: 
         f"\n{ours} against {rival}, {role}, {slots} slots: {ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}], "
         f"best {least[0]:.1f} and {least[1]:.1f} ns"
     )
-    # Noise only ever adds time, so the best of each is the fairest witness.
+    # Noise only adds time, so the best of each is closest to its cost.
     assert min(ratio.median, least[0] / least[1]) <= LIMIT
 
 

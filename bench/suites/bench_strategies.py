@@ -3,8 +3,8 @@
     pytest bench/ --benchmark-only --benchmark-save=before
     pytest bench/ --benchmark-only --benchmark-compare=before
 
-A round is one replay of the whole stream. pytest-benchmark's own statistics take the rounds one after another; for
-figures to quote, `slotlookup run` interleaves strategies and pairs their blocks.
+A round is one replay of the whole stream. pytest-benchmark measures one strategy after another; for figures to
+quote, `slotlookup run` interleaves strategies and pairs their blocks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
 """Sweeps: one workload at many slot counts, its curves, crossovers, tables, plot and file.
 
-What may come in: what concerns figures over slot counts.
+This folder contains code for figures over slot counts.
 """

@@ -1,6 +1,6 @@
-"""A sweep's figures as curves: one a strategy, over slot counts, with the paired ratios that any two of them have.
+"""A sweep's figures as curves: one per strategy, over slot counts, with the paired ratios of any two of them.
 
-Curves are read from the published form of runs, so a point that was kept in a file and one just measured are the same.
+Curves are read from the published form of runs, so that points from a file and new points are treated equally.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .crossover import Crossing, Standing, crossings, standing
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One strategy at one slot count: nanoseconds with one sample a round, or an exact count without samples."""
+    """One strategy at one slot count: nanoseconds with one sample per round, or an exact count without samples."""
 
     interval: Interval
     samples: tuple[float, ...] = ()
@@ -36,8 +36,8 @@ class Figure:
 class Panel:
     """One role in one family by one metric (a name of Count or TimingMode).
 
-    `figures` has one element a slot count, None where the row is void or not known; `noise` is by what share identical
-    work came out apart at each slot count, 0 where nothing was timed or no control took part.
+    `figures` has one element per slot count, None if the row is void or unknown; `noise` is the share by which
+    identical work differed at each slot count, 0 without times or without a control.
     """
 
     family: str
@@ -54,9 +54,9 @@ class Panel:
         return self.metric in list(Count)
 
     def ratio(self, point: int, a: str, b: str) -> Interval | None:
-        """What `a` costs in terms of `b` at one slot count: at 95 %, and wider by what identical work differed by.
+        """The cost of `a` divided by that of `b` at one slot count, at 95 %, widened by the control.
 
-        None where the two cannot be compared there.
+        None if the two cannot be compared there.
         """
         one, other = self.figures[a][point], self.figures[b][point]
         if one is None or other is None:
@@ -65,7 +65,7 @@ class Panel:
             exact = one.value / other.value if other.value else math.inf if one.value else 1.0
             return Interval(exact, exact, exact)
         if len(one.samples) != len(other.samples) or min(*one.samples, *other.samples) <= 0:
-            return None  # cold timings are net of the walk, and may come out below zero on a noisy machine
+            return None  # cold timings are net of the walk, and may be below zero on a noisy machine
         found = ratio_interval(one.samples, other.samples)
         if found.low is None or found.high is None:
             return found
@@ -73,7 +73,7 @@ class Panel:
         return Interval(found.median, found.low / apart, found.high * apart)
 
     def standings(self) -> list[Standing]:
-        """Who is cheapest at each slot count at which anything is known."""
+        """The cheapest strategies at each slot count with figures."""
         found: list[Standing] = []
         for point, slots in enumerate(self.slots):
             values = {name: figure.value for name, row in self.figures.items() if (figure := row[point]) is not None}
@@ -92,7 +92,7 @@ class Panel:
 def panels(points: Mapping[int, Mapping[str, Any]], metric: str) -> Iterator[Panel]:
     """The panels by `metric`, native ones first, of runs in their published form by slot count.
 
-    Those without any figure are left out. Raises KeyError, TypeError or ValueError where a run is not in that form.
+    Those without any figure are left out. Raises KeyError, TypeError or ValueError if a run is not in that form.
     """
     slots = tuple(sorted(points))
     runs = [points[n] for n in slots]

@@ -1,9 +1,9 @@
-"""Where a sweep is kept while it goes on: one line of JSON about the sweep, then one line a point.
+"""The file of a sweep in progress: one line of JSON about the sweep, then one line per point.
 
     {"sweep": 1, "options": {...}, "slots": [1, 2, 4], "machine": {...}}
     {"slots": 1, "result": {a run in its published form}}
 
-A line is written at once when its point is done, so that whatever ends the process loses at most the point in progress.
+A line is written as soon as its point is measured, so an interruption loses at most the point in progress.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from .points import EFFORTS, Point, SweepOptions
 
 FILE_VERSION = 1
 TRANSIENT = ("date", "load")
-"""What a machine tells that may differ within one sweep."""
+"""Facts about a machine that may differ within one sweep."""
 
 
 @dataclass(slots=True)
 class Kept:
-    """What a file holds. `remark` is what its reader must be told, `whole` the bytes up to the last whole line."""
+    """The content of a file. `remark` is a note for the user, `whole` the number of bytes up to the last whole line."""
 
     options: SweepOptions
     slots: tuple[int, ...]
@@ -44,18 +44,16 @@ class Kept:
 
 
 def begin(path: Path, options: SweepOptions, slots: Sequence[int], machine: Mapping[str, object]) -> None:
-    """Start a file. Raises InputFileError where there is one already, or it cannot be written."""
+    """Start a file. Raises InputFileError if it exists, or cannot be written."""
     if path.is_file() and path.stat().st_size:
-        raise InputFileError(
-            path, None, "there is such a file already; continue a sweep with --resume, or save to another"
-        )
+        raise InputFileError(path, None, "the file exists; continue a sweep with --resume, or save to another file")
     first = {"sweep": FILE_VERSION, "options": options.as_json(), "slots": list(slots), "machine": dict(machine)}
     with replacing(path) as file:
         file.write(_line(first))
 
 
 def append(path: Path, slots: int, point: Point) -> None:
-    """Add a point: one write, which is on the disk when this returns. Raises InputFileError where that fails."""
+    """Add a point with one write, which is on the disk on return. Raises InputFileError if that fails."""
     line = _line({"slots": slots, "result": point})
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -74,21 +72,21 @@ def _line(document: Mapping[str, Any]) -> bytes:
 
 
 def read(path: Path) -> Kept:
-    """What the file holds. A last line that was cut off is left out, which the remark says.
+    """The content of the file. A truncated last line is left out and reported in the remark.
 
-    Raises InputFileError, with the line, where the file cannot be read or anything else in it is not a sweep's.
+    Raises InputFileError, with the line, if the file cannot be read or any other line is not part of a sweep.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise InputFileError(path, None, "no such file; begin a sweep with --save") from None
+        raise InputFileError(path, None, "no such file; start a sweep with --save") from None
     except OSError as error:
         raise InputFileError(path, None, f"cannot be read: {error.strerror or error}") from None
     lines = data.splitlines(keepends=True)
     documents = [_parse(line) for line in lines]
     remark, whole = "", len(data)
     if len(lines) > 1 and (documents[-1] is None or not lines[-1].endswith(b"\n")):
-        remark = f"{path}:{len(lines)}: the last line is cut off; its point is measured again"
+        remark = f"{path}:{len(lines)}: the last line is truncated; its point is measured again"
         whole -= len(lines.pop())
         documents.pop()
     kept = Kept(*_read_first(path, documents[0] if documents else None), points={}, remark=remark, whole=whole)
@@ -99,7 +97,7 @@ def read(path: Path) -> Kept:
 
 
 def cut(path: Path, kept: Kept) -> None:
-    """Take a cut-off last line away, so that the next point does not continue it."""
+    """Remove a truncated last line, so that the next point does not continue it."""
     try:
         if kept.remark:
             os.truncate(path, kept.whole)
@@ -116,12 +114,12 @@ def _parse(line: bytes) -> Any:
 
 def _read_first(path: Path, first: Any) -> tuple[SweepOptions, tuple[int, ...], dict[str, Any]]:
     if not isinstance(first, dict) or "sweep" not in first:
-        raise InputFileError(path, 1, "not a sweep that was saved; begin one with --save")
+        raise InputFileError(path, 1, "not a saved sweep; start one with --save")
     if first["sweep"] != FILE_VERSION:
         raise InputFileError(
             path,
             1,
-            f"sweep file version {first['sweep']}; this slotlookup reads {FILE_VERSION}: begin anew with --save",
+            f"sweep file version {first['sweep']}; this slotlookup reads {FILE_VERSION}: start again with --save",
         )
     try:
         options = SweepOptions(**first["options"])
@@ -131,7 +129,7 @@ def _read_first(path: Path, first: Any) -> tuple[SweepOptions, tuple[int, ...], 
             raise ValueError
         return options, slots, dict(first["machine"])
     except (KeyError, TypeError, ValueError):
-        raise InputFileError(path, 1, "the line about the sweep is damaged; begin anew with --save") from None
+        raise InputFileError(path, 1, "the line about the sweep is damaged; start again with --save") from None
 
 
 def _read_point(path: Path, number: int, document: Any, options: SweepOptions) -> tuple[int, Point]:
@@ -139,7 +137,7 @@ def _read_point(path: Path, number: int, document: Any, options: SweepOptions) -
         slots, point = int(document["slots"]), document["result"]
         version = point["schema_version"]
         if version == RUN_SCHEMA_VERSION:
-            # Whatever is made of a point later is read once here, so that damage is told with its line.
+            # All parts of a point that are used later are read here, so that damage is reported with its line.
             for metric in (options.timing, *Count):
                 list(panels({slots: point}, metric))
             if point["workload"]["slots"] != slots or not isinstance(point["workload"]["fingerprint"], str):
@@ -153,19 +151,19 @@ def _read_point(path: Path, number: int, document: Any, options: SweepOptions) -
             path, number, "not a point of a sweep; delete the line to have it measured again"
         ) from None
     raise InputFileError(
-        path, number, f"result schema {version}; this slotlookup reads {RUN_SCHEMA_VERSION}: begin anew with --save"
+        path, number, f"result schema {version}; this slotlookup reads {RUN_SCHEMA_VERSION}: start again with --save"
     )
 
 
 def check_same(path: Path, kept: Kept, asked: Mapping[str, Any], machine: Mapping[str, object]) -> None:
-    """Raise InputFileError where an option given now, or the machine, differs from what the file was measured with.
+    """Raise InputFileError if a given option, or the machine, differs from that of the file.
 
-    `asked` holds, by name of SweepOptions, what was given on the command line.
+    `asked` are the values given on the command line, by name in SweepOptions.
     """
     for name, spec in kept.options.strategies.items():
         if str(parse_spec(name)) != spec:
             raise InputFileError(
-                path, None, f"strategy '{name}' was {spec} and is {parse_spec(name)} now; begin anew with --save"
+                path, None, f"strategy '{name}' was {spec} and is {parse_spec(name)} now; start again with --save"
             )
     held = kept.options.as_json()
     for name, value in asked.items():
@@ -173,7 +171,7 @@ def check_same(path: Path, kept: Kept, asked: Mapping[str, Any], machine: Mappin
             raise InputFileError(
                 path,
                 None,
-                f"this sweep has {name} {_short(held[name])}, not {_short(value)}; leave that out, or begin another "
+                f"this sweep has {name} {_short(held[name])}, not {_short(value)}; leave it out, or start another "
                 "with --save",
             )
     for name in dict.fromkeys([*kept.machine, *machine]):
@@ -182,7 +180,7 @@ def check_same(path: Path, kept: Kept, asked: Mapping[str, Any], machine: Mappin
             raise InputFileError(
                 path,
                 None,
-                f"measured on another machine: {name} was {_short(was)} and is {_short(now)}; begin anew with --save",
+                f"measured on another machine: {name} was {_short(was)} and is {_short(now)}; start again with --save",
             )
 
 

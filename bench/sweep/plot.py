@@ -1,8 +1,8 @@
-"""A sweep drawn: slot counts against cost, both axes logarithmic, one panel a role and family.
+"""The plot of a sweep: slot counts against cost, both axes logarithmic, one panel per role and family.
 
-Made for print and for readers who tell few colours apart: every strategy has a colour of the Okabe-Ito palette, a
-marker and a line style of its own, and its name stands at the end of its line. Shaded is the 95 % interval of the
-median. The same sweep gives the same bytes as SVG.
+It is suitable for print and for colour-blind readers: every strategy has its own combination of a colour of the
+Okabe-Ito palette, a marker and a line style, and its name at the end of its line. The shaded area is the 95 % interval
+of the median. The same sweep gives the same bytes as SVG.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".svg", ".png")
-# Okabe and Ito's colours without yellow, which is lost on white paper.
+# Okabe and Ito's colours without yellow, which is hard to see on white paper.
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
 LINES = ("-", (0, (6, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (1.2, 1.2)), (0, (8, 1.5, 1, 1.5, 1, 1.5)))
@@ -36,7 +36,7 @@ _DPI = 150
 
 
 def check_plot_path(path: Path) -> None:
-    """Raise UsageError where nothing could be drawn there: another format, no such folder, no matplotlib."""
+    """Raise UsageError if drawing is not possible: another format, no such folder, no matplotlib."""
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"--plot {path}: end the name in .svg or .png")
     if not path.parent.is_dir():
@@ -55,9 +55,9 @@ def draw(
     role: str | None,
     path: Path,
 ) -> None:
-    """Draw `metric` (of TimingMode or Count) into `path`, of `role` alone or of all that have figures.
+    """Draw `metric` (of TimingMode or Count) into `path`, of `role` alone or of all roles with figures.
 
-    Raises UsageError where there is nothing to draw or no matplotlib, InputFileError where the file cannot be written.
+    Raises UsageError if there is nothing to draw or no matplotlib, InputFileError if the file cannot be written.
     """
     check_plot_path(path)
     from matplotlib import rc_context
@@ -65,13 +65,13 @@ def draw(
     shown = [panel for panel in panels(points, metric) if role in (None, panel.role)]
     if not shown:
         raise UsageError(f"--plot {path}: this sweep has no figures for {role or 'any role'} by {unit(metric)}")
-    # Styles go by the order in the sweep, so that a row looks alike in every panel and every plot of it.
+    # Styles follow the order in the sweep, so that a row has one style in every panel and every plot.
     rows = (row["name"] for operation in Operation for point in points.values() for row in point["roles"][operation])
     styles = {name: i for i, name in enumerate(dict.fromkeys(rows))}
     kind = path.suffix.lower().removeprefix(".")
     with rc_context({"svg.hashsalt": "slotlookup", "font.size": 9.5, "axes.titlesize": 11, "axes.labelsize": 10}):
         figure = _figure(shown, styles, _title(options, machine, points))
-        # What changes from one drawing to the next stays out: the date, and the version that drew it.
+        # Metadata that differ between drawings are left out: the date, and the version of matplotlib.
         metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
         with replacing(path) as file:
             figure.savefig(file, format=kind, dpi=_DPI, metadata=metadata)
@@ -83,7 +83,7 @@ def _title(options: SweepOptions, machine: Mapping[str, object], points: Mapping
     asked = f"{few:,}" if few == many else f"{few:,} to {many:,}"
     return (
         f"{options.workload}, seed {options.seed}",
-        f"{asked} events a point.  {machine['cpu']}, Linux {machine['kernel']}, {machine['compiler']}",
+        f"{asked} events per point.  {machine['cpu']}, Linux {machine['kernel']}, {machine['compiler']}",
     )
 
 
@@ -111,7 +111,7 @@ def _draw_panel(ax: Axes, panel: Panel, styles: Mapping[str, int]) -> None:
     ax.set_yscale("log")
     ax.set_title(f"{panel.role.plural} ({panel.family})", loc="left", fontweight="bold")
     ax.set_xlabel("slots")
-    ax.set_ylabel(f"{unit(panel.metric)} an operation")
+    ax.set_ylabel(f"{unit(panel.metric)} per operation")
     ax.yaxis.set_label_coords(-0.105, 0.5)
     ends: list[tuple[float, float, str, str]] = []
     for name in panel.figures:
@@ -119,7 +119,7 @@ def _draw_panel(ax: Axes, panel: Panel, styles: Mapping[str, int]) -> None:
         if end is not None:
             ends.append((*end, name, COLOURS[styles[name] % len(COLOURS)]))
     ax.set_xlim(panel.slots[0] / 1.15, panel.slots[-1] * 1.15)
-    # As many of the slot counts as there is room for, so that ticks are what was measured.
+    # Ticks are measured slot counts, as many as there is room for.
     step = -(-len(panel.slots) // 9)
     ticks = list(panel.slots[::-1][::step][::-1])
     ax.set_xticks(ticks)
@@ -128,7 +128,7 @@ def _draw_panel(ax: Axes, panel: Panel, styles: Mapping[str, int]) -> None:
     ax.xaxis.set_major_formatter(plain)
     ax.yaxis.set_major_formatter(plain)
     low, high = ax.get_ylim()
-    if high / low < 30:  # within little more than a decade, decades alone would leave the axis all but bare
+    if high / low < 30:  # within little more than a decade, decades alone would give too few ticks
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.grid(which="major", color="0.88", linewidth=0.7)
@@ -139,7 +139,7 @@ def _draw_panel(ax: Axes, panel: Panel, styles: Mapping[str, int]) -> None:
 
 
 def _draw_line(ax: Axes, panel: Panel, name: str, style: int) -> tuple[float, float] | None:
-    """Draw one strategy, with gaps where it has no figure above zero; the last point drawn."""
+    """Draw one strategy, with gaps at figures that are missing or not above zero; returns the last point drawn."""
     x: list[float] = [float(n) for n in panel.slots]
     y, low, high = [], [], []
     for figure in panel.figures[name]:
@@ -171,7 +171,7 @@ def _draw_line(ax: Axes, panel: Panel, name: str, style: int) -> tuple[float, fl
 
 
 def _label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Write each name beside the end of its line, pushed apart where lines end close together."""
+    """Write each name at the end of its line, moved apart if lines end close together."""
     points = 72 / ax.figure.dpi
     box = ax.get_window_extent()
     to_display = ax.transData.transform
@@ -201,11 +201,11 @@ def _dark(colour: str) -> tuple[float, float, float]:
 
 
 def spread(wanted: Sequence[float], least: float, low: float, high: float) -> list[float]:
-    """Places near `wanted` (ascending), `least` apart, within [low, high] where there is room for all.
+    """Places near `wanted` (ascending), `least` apart, within [low, high] if there is room for all.
 
-    Neighbours that would overlap form a group, which is centred on the mean of what its members want.
+    Neighbours that would overlap form a group, which is centred on the mean of its members' wanted places.
     """
-    groups: list[tuple[float, int]] = []  # where the members' mean lies, how many they are
+    groups: list[tuple[float, int]] = []  # the members' mean, and their number
     for place in wanted:
         groups.append((place, 1))
         while len(groups) > 1:
@@ -214,7 +214,7 @@ def spread(wanted: Sequence[float], least: float, low: float, high: float) -> li
                 break
             groups[-2:] = [((below * m + above * n) / (m + n), m + n)]
     found = [mean + least * (i - (n - 1) / 2) for mean, n in groups for i in range(n)]
-    for i in range(len(found)):  # up from the floor, then down from the ceiling
+    for i in range(len(found)):  # up from the low end, then down from the high end
         found[i] = max(found[i], low + i * least)
     for i in range(len(found)):
         found[-1 - i] = min(found[-1 - i], high - i * least)

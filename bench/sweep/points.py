@@ -1,7 +1,7 @@
-"""A sweep: one workload at many slot counts, each a run of its own.
+"""A sweep: one workload at many slot counts, each a separate run.
 
-Each point is a full run: every answer checked, every operation counted, strategies timed in turns. A point is held in
-the published form of a run, whether it was measured just now or kept in a file.
+Each point is a full run: every answer checked, every operation counted, strategies timed in rotation. A point has the
+published form of a run, whether it was just measured or read from a file.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from .crossover import count_of_slots
 from .curves import panels
 
 SCHEMA_VERSION = 1
-"""Of `sweep --json`. The runs within have their own."""
+"""The schema version of `sweep --json`. The runs in it have their own."""
 DEFAULT_WORKLOAD = "synthetic-uniform"
 DEFAULT_SLOTS = (*(1 << i for i in range(15)), USER_SLOTS)
 QUICK_SLOTS = DEFAULT_SLOTS[:13]
-"""Up to 4,096: filling arrays beyond takes longer than all else together."""
+"""Up to 4,096: filling larger arrays takes longer than everything else together."""
 LEAST_EVENTS = 5_000
 
 Point = dict[str, Any]
@@ -42,7 +42,7 @@ Keep = Callable[[int, Point], None]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long a point may take: `seconds` of timing a role, and slots times events to keep to."""
+    """The time of a point: `seconds` of timing per role, and the maximum of slots times events."""
 
     seconds: float
     scanned: int
@@ -58,7 +58,7 @@ EFFORTS = {
 
 @dataclass(frozen=True, slots=True)
 class SweepOptions:
-    """What all points of a sweep have in common; `strategies` are names with their specs, `timing` is a TimingMode."""
+    """The options common to all points of a sweep; `strategies` are names with specs, `timing` is a TimingMode."""
 
     workload: str
     seed: int
@@ -70,12 +70,12 @@ class SweepOptions:
     placement: str
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, by name."""
+        """All options, by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def make_point_trace(options: SweepOptions, slots: int) -> Trace:
-    """The trace of one point. Events are fewer where slots are many, so that a linear scan stays affordable."""
+    """The trace of one point, with fewer events at many slots, so that a linear scan stays affordable."""
     effort = EFFORTS[options.effort]
     events = max(LEAST_EVENTS, min(effort.most_events, effort.scanned // slots))
     return load_trace(options.workload, slots, events, options.seed)
@@ -107,9 +107,9 @@ def sweep(
     report: Report,
     patience: float = PATIENCE,
 ) -> None:
-    """Measure what is `wanted` and not yet in `points`, one after another, few slots first.
+    """Measure the `wanted` slot counts that are not in `points`, one after another, fewest slots first.
 
-    Each point is put into `points` and handed to `keep` when it is done. KeyboardInterrupt loses the one in progress.
+    Each measured point is added to `points` and passed to `keep`. KeyboardInterrupt loses the one in progress.
     """
     missing = [n for n in wanted if n not in points]
     for done, slots in enumerate(missing):
@@ -130,20 +130,20 @@ def sweep_in_parallel(
     jobs: int,
     patience: float = PATIENCE,
 ) -> None:
-    """The same with `jobs` processes, for counts alone, which neighbours cannot disturb.
+    """The same with `jobs` processes, for counts only, which parallel processes do not disturb.
 
-    Raises SlotlookupError where a point failed or its process was killed; the others' points are kept.
+    Raises SlotlookupError if a point failed or its process was killed; all other points are kept.
     """
     if not options.counts_only:
         raise ValueError("times are never taken in parallel")
     missing = [n for n in wanted if n not in points]
-    # Forked, a process would inherit the thread that draws the progress bar.
+    # A forked process would inherit the thread that draws the progress bar.
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
     executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts_to_the_parent)
     whole = False
     try:
-        # The largest first, or the last process would finish long after the others.
+        # The largest first; otherwise the last process would finish long after the others.
         futures = {executor.submit(_count, options, n, patience): n for n in sorted(missing, reverse=True)}
         for done, future in enumerate(as_completed(futures), 1):
             slots, outcome = futures[future], future.result()
@@ -169,7 +169,7 @@ def _leave_interrupts_to_the_parent() -> None:
 
 
 def _count(options: SweepOptions, slots: int, patience: float) -> Point | str:
-    """A point, or what was wrong: errors with several arguments do not come through a pipe."""
+    """A point, or the error message: exceptions with several arguments cannot be sent through a pipe."""
     try:
         return measure(options, slots, lambda what, part: None, patience)
     except SlotlookupError as error:
@@ -177,20 +177,20 @@ def _count(options: SweepOptions, slots: int, patience: float) -> Point | str:
 
 
 def check_points(options: SweepOptions, points: Mapping[int, Point], source: str) -> None:
-    """Raise InputFileError where points kept in the file `source` cannot be those of `options`."""
+    """Raise InputFileError if points in the file `source` do not match `options`."""
     for slots, point in sorted(points.items()):
         trace = make_point_trace(options, slots)
         if point["workload"]["fingerprint"] != trace.fingerprint:
             raise InputFileError(
                 source,
                 None,
-                f"workload '{options.workload}' with {count_of_slots(slots)} is no longer what it was then; "
-                "begin anew with --save",
+                f"workload '{options.workload}' with {count_of_slots(slots)} has changed since; "
+                "start again with --save",
             )
 
 
 def faults(points: Mapping[int, Point]) -> dict[str, tuple[int, str]]:
-    """The void strategies, each with the fewest slots at which it is void, and its fault there."""
+    """The void strategies, each with the smallest slot count at which it is void, and its fault there."""
     found: dict[str, tuple[int, str]] = {}
     for slots, point in sorted(points.items()):
         for strategy in point["strategies"]:
@@ -200,7 +200,7 @@ def faults(points: Mapping[int, Point]) -> dict[str, tuple[int, str]]:
 
 
 def as_json(options: SweepOptions, machine: Mapping[str, object], points: Mapping[int, Point]) -> dict[str, Any]:
-    """The published form: every run, who is cheapest at each slot count, and the crossovers, by every metric."""
+    """The published form: every run, the cheapest strategies by slot count, and the crossovers, by every metric."""
     metrics = tuple(Count) if options.counts_only else (options.timing, *Count)
     cheapest: list[dict[str, Any]] = []
     crossovers: list[dict[str, Any]] = []
@@ -231,13 +231,13 @@ def parse_slots(text: str) -> tuple[int, ...]:
         try:
             slots = int(part)
         except ValueError:
-            raise UsageError(f"--slots: '{part.strip()}' is no number; write --slots 1,2,4") from None
+            raise UsageError(f"--slots: '{part.strip()}' is not a number; write --slots 1,2,4") from None
         if not 1 <= slots <= USER_SLOTS:
-            raise UsageError(f"--slots: {slots:,} is not within 1 to {USER_SLOTS:,}, what a VM can have")
+            raise UsageError(f"--slots: {slots:,} is not within 1 to {USER_SLOTS:,}, the range of a VM")
         found.add(slots)
     return tuple(sorted(found))
 
 
 def chosen(points: Mapping[int, Point], wanted: Iterable[int]) -> dict[int, Point]:
-    """The points that were asked for; a file may hold others."""
+    """The requested points; a file may contain others."""
     return {n: points[n] for n in sorted(wanted)}
