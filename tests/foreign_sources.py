@@ -128,7 +128,7 @@ HOSTILE: list[tuple[str, dict[str, str], str]] = [
     ("underruns", {"visited": "out[-1] = 5;"}, "wrote past the buffer it was given in visit(0x"),
     ("overruns-wild", {"visited": "for (int i = 0; i < 1 << 20; i++) out[i] = 5;"}, "crashed with SIGSEGV in visit(0x"),
     ("twice", {"visited": "if (l->size > 1 && met == 1) out[met++] = out[0];"}, "twice in visit(0x"),
-    ("forgets", {"visited": "if (met) met--;"}, "right is"),
+    ("forgets", {"visited": "if (met) met--;"}, "the right"),
     ("misses", {"find": "if (l->size > 1) return SLOTLOOKUP_NONE;"}, "answered slot -1; the right answer is"),
     ("complains", {"check": 'return "the root\\n is red";'}, "failed its own check: the root  is red"),
 ]

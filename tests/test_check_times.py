@@ -234,7 +234,7 @@ def test_real_times_on_this_machine(which: str) -> None:
             ("percent = 10", 'percent = 10\nrole = "update"\nmode = "latency_hot"'),
             "check.times.0: slot changes have no latency",
         ),
-        (("percent = 10", "percent = 10\n" + GATE), f"check.times.1: asks for {KEY} on 'small' a second time"),
+        (("percent = 10", "percent = 10\n" + GATE), f"check.times.1: repeats {KEY} on 'small'"),
     ],
 )
 def test_a_time_that_cannot_be_asked_for(change: tuple[str, str], words: str) -> None:

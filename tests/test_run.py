@@ -138,7 +138,7 @@ def test_a_wrong_answer_voids_the_row_and_fails_the_run(trace_file: Path, monkey
     sound, broken = found["strategies"]
     assert (sound["state"], broken["state"]) == ("verified", "void")
     # gfn 3 is the last page of slot 0.
-    assert "lookup 1 (0x3): answered slot -1, right is 0" in broken["reason"]
+    assert "lookup 1 (0x3): answered slot -1; the right answer is 0" in broken["reason"]
     for rows in (*found["roles"].values(), found["setup"]):
         assert [(row["state"], row["figures"] is None) for row in rows] == [("verified", False), ("void", True)]
         assert rows[1]["reason"] == broken["reason"]

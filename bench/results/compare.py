@@ -422,7 +422,7 @@ def _remarks(
     lines += [f"another version of {d}" for d in (versions, *packages) if d.old != d.new]
     for change in changes:
         if None not in change.spec and change.spec[0] != change.spec[1]:
-            lines.append(f"{change.strategy} is not what it was: {change.spec[0]}, then {change.spec[1]}")
+            lines.append(f"{change.strategy} has changed: {change.spec[0]}, then {change.spec[1]}")
     for role, of_role in rows.items():
         for row in of_role:
             asked, then = row.operations
