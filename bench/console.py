@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.segment import Segment
 
 from .measure.runner import Report
+from .printable import printable
 
 PIPED_WIDTH = 120
+
+
+class _Harmless(Console):
+    """A console whose text cannot drive the terminal, whatever file it came from. Newlines are the layout's."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                text = "\n".join(map(printable, segment.text.split("\n")))
+                yield Segment(text, segment.style, segment.control)
 
 
 def output() -> Console:
     """The console for results. Without a terminal, lines are not folded to a guessed width."""
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return Console(highlight=False)
-    return Console(highlight=False, width=PIPED_WIDTH)
+        return _Harmless(highlight=False)
+    return _Harmless(highlight=False, width=PIPED_WIDTH)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ..gate.judge import Outcome, Problem, compare
 from ..gate.renewal import new_baseline
 from ..gate.suite import Counted, Suite, count, make_suite, require_matches, time_gates
 from ..gate.time import TimeMeasurement, compare_times, measure
+from ..printable import printable, printable_all
 
 FORMATS = ("table", "json", "github", "markdown", "junit")
 
@@ -150,7 +151,7 @@ def show(outcome: Outcome, form: str, path: Path, held: Baseline | None, *, upda
     from ..gate.formats import markdown, print_table, sentences, to_json
 
     if form == "table":
-        print_table(outcome, output())
+        print_table(printable_all(outcome), output())
         return
     if form == "json":
         click.echo(to_json(outcome, updated=update and not outcome.faults), nl=False)
@@ -163,11 +164,11 @@ def show(outcome: Outcome, form: str, path: Path, held: Baseline | None, *, upda
         click.echo(github(outcome, within_repository(path, os.environ), lines), nl=False)
         trouble = append_summary(outcome, os.environ)
         if trouble:
-            click.echo(f"slotlookup: {trouble}", err=True)
+            click.echo(printable(f"slotlookup: {trouble}"), err=True)
     if outcome.exit_code not in (BrokenStrategy.exit_code, Incomparable.exit_code) or update:
         # These two end with a line on stderr in any case.
         for sentence in sentences(outcome):
-            click.echo(sentence, err=True)
+            click.echo(printable(sentence), err=True)
 
 
 def _is_canonical(baseline: Baseline, path: Path) -> bool:

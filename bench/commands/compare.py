@@ -12,6 +12,7 @@ import click
 from slotlookup.errors import Incomparable, UsageError
 from slotlookup.vocabulary import RANKED, Operation
 
+from ..printable import printable_all
 from ..results.compare import EFFECT, SETUP, Change, Comparison, Shift, compare
 from ..results.export import escape, markdown_table, with_span
 from ..results.load import OtherSchemaVersion, load_result
@@ -56,7 +57,7 @@ def command(old: Path, new: Path, effect: float, as_json: bool, as_markdown: boo
     elif as_markdown:
         click.echo(to_markdown(comparison), nl=False)
     else:
-        _print(comparison)
+        _print(printable_all(comparison))
     return 0
 
 

@@ -14,6 +14,7 @@ from slotlookup.trace import write_trace
 from slotlookup.writing import must_be_writable, replacing
 
 from ..options import check_name
+from ..printable import printable
 
 STDOUT = Path("-")
 SLOTS_HEADER = "slot,gpa,size,hva,flags"
@@ -113,5 +114,5 @@ def slots_as_csv(slots: Memslots) -> str:
 
 def _tell(summary: Summary, outputs: list[Path]) -> None:
     for line in summary.text():
-        click.echo(line, err=True)
-    click.echo(f"written: {', '.join(map(str, outputs))}", err=True)
+        click.echo(printable(line), err=True)
+    click.echo(printable(f"written: {', '.join(map(str, outputs))}"), err=True)

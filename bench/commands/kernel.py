@@ -12,6 +12,7 @@ from slotlookup.writing import must_be_writable
 
 from ..kernel.figures import read_measurement, to_json
 from ..kernel.measure import DEVICE, EFFORTS, QUICK_SLOTS, measure, recorded_path
+from ..printable import printable, printable_all
 from ..results.model import write_text
 from ..sweep.plot import check_plot_path
 from ..sweep.points import parse_slots
@@ -94,5 +95,6 @@ def command(
         from ..console import output
         from ..kernel.tables import print_measurement
 
-        print_measurement(measured, output(), source)
+        safe = measured.model_copy(update={"machine": printable_all(measured.machine)})
+        print_measurement(safe, output(), source and printable(source))
     return 0

@@ -20,6 +20,7 @@ from slotlookup.trace import write_trace
 from slotlookup.writing import must_be_writable
 
 from ..options import Seconds, check_name
+from ..printable import printable
 from ..record.live import Command, Running, Stop, follow
 from ..record.live_slots import slot_changes, slots_of, with_its_slots
 from ..record.qmp import monitor
@@ -216,7 +217,7 @@ def _tell(what: str, seconds: float | None) -> None:
 def _say(line: str) -> None:
     """Print a line on stderr. A closed stderr must not lose the recording."""
     with suppress(BrokenPipeError):
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
 
 
 @contextmanager

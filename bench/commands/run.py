@@ -15,6 +15,7 @@ from ..configuration import announce_code, configuration
 from ..measure.runner import RunOptions, run
 from ..measure.selection import select
 from ..options import Seconds, choice
+from ..printable import printable_all
 from ..results.export import check_export_path, write_export
 from ..results.model import State, to_json, write_text
 
@@ -146,5 +147,5 @@ def command(
     else:
         from ..results.tables import print_run
 
-        print_run(result, output())
+        print_run(printable_all(result), output())
     return EXIT_FAILED if any(one.state is State.VOID for one in result.strategies) else 0

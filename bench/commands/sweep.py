@@ -20,6 +20,7 @@ from ..configuration import announce_code, configuration
 from ..measure.machine import describe_machine
 from ..measure.selection import native_strategies, require_available, require_sizable
 from ..options import choice
+from ..printable import printable, printable_all
 from ..sweep import file as sweep_file
 from ..sweep import points as sweep
 from ..sweep.points import Point, SweepOptions
@@ -139,7 +140,7 @@ def command(
         sweep.check_points(options, points, str(resume))
         sweep_file.cut(resume, kept)
         if kept.remark:
-            click.echo(f"slotlookup: {kept.remark}", err=True)
+            click.echo(printable(f"slotlookup: {kept.remark}"), err=True)
     elif save is not None:
         sweep_file.begin(save, options, counts, machine)
     again = slots if resume is not None else None  # a file started in this call contains its slot counts
@@ -151,7 +152,7 @@ def command(
 
         draw(options, machine, points, metric, plot_role, plot_file)
         if not as_json:
-            click.echo(f"drawn: {plot_file}", err=True)
+            click.echo(printable(f"drawn: {plot_file}"), err=True)
     return EXIT_FAILED if sweep.faults(points) else 0
 
 
@@ -227,7 +228,7 @@ def _measure(
         else:
             rest = f" --slots {again}" if again else ""
             words = f"{done}; resume with: slotlookup sweep --resume {shlex.quote(str(kept_in))}{rest}"
-        click.echo(f"slotlookup: interrupted: {words}", err=True)
+        click.echo(printable(f"slotlookup: interrupted: {words}"), err=True)
         raise SystemExit(128 + signal.SIGINT) from None
 
 
@@ -238,4 +239,5 @@ def _present(options: SweepOptions, machine: Mapping[str, Any], points: Mapping[
     from ..console import output
     from ..sweep.tables import print_sweep
 
-    print_sweep(options, machine, points, Count.COMPARES if options.counts_only else options.timing, output())
+    metric = Count.COMPARES if options.counts_only else options.timing
+    print_sweep(printable_all(options), machine, printable_all(points), metric, output())

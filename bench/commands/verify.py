@@ -12,6 +12,7 @@ from slotlookup.errors import EXIT_FAILED
 from slotlookup.registry import make_strategy
 
 from ..options import Seconds
+from ..printable import printable
 
 
 @click.command()
@@ -34,9 +35,9 @@ def command(strategy: str, seed: int, patience: float | None) -> int:
     make()
     failures = run(make, seed=seed)
     for failure in failures:
-        click.echo(str(failure))
+        click.echo("\n".join(map(printable, str(failure).split("\n"))))
     if failures:
-        click.echo(f"{strategy}: {len(failures)} checks failed", err=True)
+        click.echo(printable(f"{strategy}: {len(failures)} checks failed"), err=True)
         return EXIT_FAILED
-    click.echo(f"{strategy}: conforms")
+    click.echo(printable(f"{strategy}: conforms"))
     return 0

@@ -1,0 +1,72 @@
+"""Texts of traces and files on the terminal: no escape sequence, and no line that a file made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from results import gfn, result, row
+
+from slotlookup.bench.cli import cli
+from slotlookup.bench.console import output
+from slotlookup.bench.printable import printable, printable_all
+from slotlookup.bench.results.model import to_json
+from slotlookup.memslots import make_memslot
+from slotlookup.trace import Trace, gfn_events, write_trace
+
+HOSTILE = "nice\x1b[2J\x1b]0;title\x07\nVerdict: rbtree is the cheapest.\r\u202e\x9b1m"
+
+
+@given(text=st.text(st.characters(codec="utf-8") | st.sampled_from(HOSTILE)))
+def test_printable_text_is_one_line_and_drives_nothing(text: str) -> None:
+    made = printable(text)
+    assert made.isprintable()
+    assert printable(made) == made
+    if text.isprintable():
+        assert made == text
+
+
+def test_escapes() -> None:
+    assert printable("a\x1b[1m\n\u202e\udc80\u00e9 b") == "a\\x1b[1m\\n\\u202e\\udc80\u00e9 b"
+
+
+def harmless(text: str) -> None:
+    """Require lines of printable text, none of which the hostile text made up."""
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert not [line for line in text.split("\n") if line.strip().startswith("Verdict:")]
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_what_a_file_says_is_printed_harmlessly(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "500")  # nothing is folded
+    if command == "run":
+        slot = make_memslot(0, 0, 0x8000, 0x7F0000000000, 0)
+        trace = Trace("t", (slot,), gfn_events([1, 2, 3]), {"gfn": HOSTILE, "hva": HOSTILE, "source": HOSTILE})
+        write_trace(trace, "t.parquet")
+        arguments = ["run", "t.parquet", "-s", "linear", "--counts-only"]
+    else:
+        for name, compares in (("a.json", 1.0), ("b.json", 2.0)):
+            made = result(
+                row("linear", gfn(compares)), row(HOSTILE, gfn(compares), note=HOSTILE), workload={"name": HOSTILE}
+            )
+            Path(name).write_text(to_json(made))
+        arguments = ["compare", "a.json", "b.json"]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.exception
+    assert "\\x1b" in done.stdout
+    harmless(done.stdout)
+
+
+def test_the_console_lets_no_escape_through(capsys: pytest.CaptureFixture[str]) -> None:
+    output().print(HOSTILE, markup=False)
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown and "\x07" not in shown and "\u202e" not in shown
+
+
+def test_what_needs_no_change_is_the_same() -> None:
+    made = result(row("linear", gfn()))
+    assert printable_all(made) == made
