@@ -310,3 +310,17 @@ def test_the_importers_that_read_pastes_say_how_their_lines_look() -> None:
         assert len(records) >= 5
         assert all(rules.whole(line) and rules.damaged.search(line) for line in records)
         assert not any(re.search(r"\S", line) and rules.damaged.search(line) for line in ("Is that right?", "--"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"24960@9999999999.000000:{CALL}",
+        STRACE.replace("4242  ", "4242  9999999999.000000 "),
+        FTRACE.replace("   733.", " 9999999999."),
+    ],
+)
+def test_times_that_no_trace_holds_are_refused_with_their_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputFileError, match="beyond what a trace can hold") as caught:
+        import_files([written(tmp_path, "r", text), written(tmp_path, "s", SLOTS)])
+    assert caught.value.line == 1

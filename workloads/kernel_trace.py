@@ -141,6 +141,7 @@ class _Reader:
     ) -> None:
         """Note line, time and thread of the event that was just taken in."""
         self.line.append(number)
+        self.source.check_seconds(number, int(seconds))
         if fraction:
             self.time.append(int(seconds) * _SECOND + int(fraction) * (1000 if len(fraction) == 6 else 1))
         else:

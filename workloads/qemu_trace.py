@@ -64,6 +64,7 @@ class QemuTrace(Importer):
                 continue
             now, slot, flags, address, size, userspace, ret = call
             if now is not None:
+                source.check_seconds(number, now / 10**9)
                 if now < last:
                     raise source.fault(number, "earlier than the previous line; the recording's lines are out of order")
                 last = now

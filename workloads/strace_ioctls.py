@@ -127,6 +127,7 @@ class _Reader:
     def _in_order(self, number: int, time: str | None) -> None:
         if time is None or ":" in time or float(time) < _EPOCH:
             return
+        self.source.check_seconds(number, float(time))
         if float(time) < self.last:
             raise self.source.fault(number, "earlier than the previous line; the recording's lines are out of order")
         self.last = float(time)

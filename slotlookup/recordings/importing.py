@@ -37,6 +37,7 @@ LARGEST_TEXT = 1 << 32
 """The maximum size in bytes if it is read in blocks: its events take about as much memory as its text."""
 BLOCK = 1 << 22
 """Bytes of text that importers read at a time, if they do not need the whole file."""
+LATEST_SECOND = (1 << 63) // 10**9 - 1
 LONGEST_LINE = 1 << 16
 """The maximum length in bytes of a line in a text that is read in blocks; no tracing program writes longer lines."""
 
@@ -134,6 +135,11 @@ class Source:
     def fault(self, line: int | None, message: str) -> InputFileError:
         """The error for this file, at a 1-based line."""
         return InputFileError(self.path, self.number(line), message)
+
+    def check_seconds(self, line: int, seconds: float) -> None:
+        """Raise InputFileError if a time does not fit into 63 bits of nanoseconds."""
+        if seconds > LATEST_SECOND:
+            raise self.fault(line, f"a time of {seconds:,.0f} s is beyond what a trace can hold; the line is damaged")
 
     def number(self, line: int | None) -> int | None:
         """The line of the file that a line here comes from."""
