@@ -15,6 +15,13 @@ SlotNumber = NewType("SlotNumber", int)
 
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
+HUGE_SHIFT = 9
+HUGE_PAGES = 1 << HUGE_SHIFT
+"""Pages in a huge page of 2 MiB, and entries in a table of a page table."""
+HUGE_BYTES = HUGE_PAGES << PAGE_SHIFT
+GIANT_PAGES = HUGE_PAGES * HUGE_PAGES
+"""Pages in a huge page of 1 GiB."""
+GIANT_BYTES = GIANT_PAGES << PAGE_SHIFT
 ADDRESS_LIMIT = 1 << 64
 GFN_LIMIT = 1 << (64 - PAGE_SHIFT)
 

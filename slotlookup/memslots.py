@@ -117,6 +117,19 @@ class SlotChange(NamedTuple):
     slot: Memslot
 
 
+def follow(held: dict[SlotNumber, Memslot], change: SlotChange) -> None:
+    """Carry an accepted change out on the slots `held`, by number. A slot that is changed keeps its place in order."""
+    if change.kind is _DELETE:
+        del held[change.slot.number]
+    else:
+        held[change.slot.number] = change.slot
+
+
+def by_number(slots: Iterable[Memslot]) -> dict[SlotNumber, Memslot]:
+    """Slots as `follow` takes them."""
+    return {slot.number: slot for slot in slots}
+
+
 class SlotSet:
     """The slots of one address space at one moment: by id, and by gfn in order."""
 
@@ -358,7 +371,7 @@ def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> Non
     for what, value in (("gpa", gpa), ("size", size), ("hva", hva)):
         if value % PAGE_SIZE:
             raise errors.UnalignedRegion(
-                f"{what} {value:#x} of slot {describe_number(number)} is not a multiple of 4096"
+                f"{what} {value:#x} of slot {describe_number(number)} is not a multiple of {PAGE_SIZE}"
             )
     if flags & ~(LOG_DIRTY_PAGES | READONLY | GUEST_MEMFD):
         raise errors.BadFlags(

@@ -11,15 +11,20 @@ from collections.abc import Iterable
 import numpy as np
 
 from slotlookup.address import HOLE
+from slotlookup.arrays import Numbers, Words
 from slotlookup.errors import BrokenStrategy
 from slotlookup.memslots import ChangeKind, Memslot
-from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Timeline, Words, change_at
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Timeline, change_at
 
 _VISITS_AT_ONCE = 1 << 16
 
 
 class _Slots:
-    """The slots in force, followed through a timeline."""
+    """The slots in force, followed through a timeline.
+
+    `slotlookup.memslots.follow` does the same. It is not used here, because the oracle must not share a mistake with
+    the code that asks the questions.
+    """
 
     def __init__(self, start: Iterable[Memslot], timeline: Timeline) -> None:
         self._by_number = {slot.number: slot for slot in start}

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from slotlookup.address import ADDRESS_LIMIT, HOLE, PAGE_SHIFT, PAGE_SIZE
-from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange
+from slotlookup.arrays import Words
+from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange, by_number, follow
 from slotlookup.oracle import expected_gfns
-from slotlookup.stream import GfnStream, HvaStream, Timeline, Words, change_at, change_table, creation_table
+from slotlookup.stream import GfnStream, HvaStream, Timeline, change_at, change_table, creation_table
 from slotlookup.trace import Trace
 from slotlookup.vocabulary import Operation
 
@@ -44,14 +45,10 @@ class Questions:
     @property
     def update_is_closed(self) -> bool:
         """Whether the slot changes end with the starting slots, so that they can be replayed again directly."""
-        held = {slot.number: slot for slot in self.start_slots}
+        held = by_number(self.start_slots)
         for row in range(len(self.update)):
-            change = change_at(self.update, row)
-            if change.kind is ChangeKind.DELETE:
-                del held[change.slot.number]
-            else:
-                held[change.slot.number] = change.slot
-        return held == {slot.number: slot for slot in self.start_slots}
+            follow(held, change_at(self.update, row))
+        return held == by_number(self.start_slots)
 
 
 def questions_of(trace: Trace, seed: int) -> Questions:
@@ -74,13 +71,10 @@ def questions_of(trace: Trace, seed: int) -> Questions:
 
 def _states(trace: Trace) -> list[tuple[int, list[Memslot]]]:
     """(changes that precede, current slots) of every moment between changes that has slots."""
-    held = {slot.number: slot for slot in trace.start}
+    held = by_number(trace.start)
     states = [(0, list(held.values()))] if held else []
     for i, change in enumerate(trace.changes, 1):
-        if change.kind is ChangeKind.DELETE:
-            del held[change.slot.number]
-        else:
-            held[change.slot.number] = change.slot
+        follow(held, change)
         if held:
             states.append((i, list(held.values())))
     return states

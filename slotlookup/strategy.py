@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slotlookup.address import ADDRESS_LIMIT
+from slotlookup.arrays import Numbers, Words
 from slotlookup.memslots import Memslot, SlotChange
-from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_at
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, change_at
 from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Role, UpdateDiscipline
 

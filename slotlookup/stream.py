@@ -10,14 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from slotlookup.address import Gfn, Hva, SlotNumber
+from slotlookup.arrays import Numbers, Vcpus, Words
 from slotlookup.memslots import ChangeKind, Memslot, SlotChange
-
-Words = npt.NDArray[np.uint64]
-Vcpus = npt.NDArray[np.uint16]
-Numbers = npt.NDArray[np.int32]
 
 CHANGE_COLUMNS = 6
 """kind, slot number, base_gfn, npages, userspace_addr, flags."""

@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.arrays import Words
 from slotlookup.errors import InputFileError, RegionError
 from slotlookup.memslots import Memslot, Memslots, SlotChange, make_memslot
-from slotlookup.stream import GfnStream, HvaStream, Timeline, Words, change_table, creation_table
+from slotlookup.stream import GfnStream, HvaStream, Timeline, change_table, creation_table
 from slotlookup.vocabulary import Operation
 from slotlookup.writing import replacing
 

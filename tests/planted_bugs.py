@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from slotlookup.address import HOLE
+from slotlookup.arrays import Numbers
 from slotlookup.memslots import ChangeKind, Memslot, SlotChange
 from slotlookup.strategy import Capabilities, Counters, Strategy
-from slotlookup.stream import GfnStream, Numbers
+from slotlookup.stream import GfnStream
 from slotlookup.structure import Family
 from slotlookup.vocabulary import UpdateDiscipline
 

@@ -6,10 +6,10 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from slotlookup.address import HOLE
+from slotlookup.arrays import Bools
 from slotlookup.errors import UsageError
 from slotlookup.memslots import ChangeKind
 from slotlookup.model.host import bits, userfault
@@ -21,7 +21,6 @@ from slotlookup.oracle import expected_gfns, expected_hvas
 from slotlookup.registry import find_workload
 from slotlookup.trace import EventKind, Events, Trace
 
-Ints = npt.NDArray[np.int64]
 PAGE = 4096
 LOOKUP, VISIT, CHANGE = EventKind.GFN_LOOKUP, EventKind.HVA_VISIT, EventKind.SLOT_CHANGE
 
@@ -150,7 +149,7 @@ def test_precopy_reads_each_log_as_it_was_written(monkeypatch: pytest.MonkeyPatc
                 if slot.base_gfn <= gfn < slot.end_gfn:
                     pages.add(gfn - slot.base_gfn)
 
-    def noted_read(vm: Vm, number: int) -> npt.NDArray[np.bool_]:
+    def noted_read(vm: Vm, number: int) -> Bools:
         log = read(vm, number)
         assert set(np.flatnonzero(log).tolist()) == written[number]
         compared["rounds"] += 1

@@ -18,16 +18,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.arrays import Bools, Bytes, Words
 from slotlookup.recordings.importing import Recording
 
 from ._trace_lines import Told
 
-Flags = npt.NDArray[np.bool_]
 
-
-def faults(
-    told: npt.NDArray[np.uint8], thread: npt.NDArray[np.uint32], a: npt.NDArray[np.uint64], recording: Recording
-) -> Flags:
+def faults(told: Bytes, thread: npt.NDArray[np.uint32], a: Words, recording: Recording) -> Bools:
     """Which events are gfn lookups: bool[n]. `recording` counts the others by kind, with remarks."""
     threads = int(thread.max()) + 1 if len(thread) else 0
     lookup = np.zeros(len(told), dtype=bool)
@@ -66,9 +63,7 @@ def faults(
     return lookup
 
 
-def _pairs(
-    told: npt.NDArray[np.uint8], thread: npt.NDArray[np.uint32], a: npt.NDArray[np.uint64]
-) -> tuple[Flags, Flags]:
+def _pairs(told: Bytes, thread: npt.NDArray[np.uint32], a: Words) -> tuple[Bools, Bools]:
     """Which requests follow a kvm_page_fault of their thread, and which of these agree with it on the gfn."""
     paired, agree = np.zeros(len(told), dtype=bool), np.zeros(len(told), dtype=bool)
     before, after = _neighbours(told, thread, (Told.PAGE_FAULT, Told.REQUESTED))
@@ -78,7 +73,7 @@ def _pairs(
     return paired, agree
 
 
-def _answered(told: npt.NDArray[np.uint8], thread: npt.NDArray[np.uint32]) -> Flags:
+def _answered(told: Bytes, thread: npt.NDArray[np.uint32]) -> Bools:
     """Which walks are followed by a request of their thread before its next walk."""
     answered = np.zeros(len(told), dtype=bool)
     before, after = _neighbours(told, thread, (Told.WALK, Told.REQUESTED))
@@ -87,7 +82,7 @@ def _answered(told: npt.NDArray[np.uint8], thread: npt.NDArray[np.uint32]) -> Fl
 
 
 def _neighbours(
-    told: npt.NDArray[np.uint8], thread: npt.NDArray[np.uint32], kinds: tuple[Told, Told]
+    told: Bytes, thread: npt.NDArray[np.uint32], kinds: tuple[Told, Told]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Pairs of indices: events of two given kinds that are neighbours in a thread once all other kinds are left out."""
     where = np.flatnonzero((told == kinds[0]) | (told == kinds[1]))

@@ -5,23 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from slotlookup.address import PAGE_SHIFT
+from slotlookup.arrays import Bools, Ints, Vcpus
 from slotlookup.errors import UsageError
 from slotlookup.model.host import Host
 from slotlookup.model.scenario import Size
 from slotlookup.model.vm import Vm
-
-Ints = npt.NDArray[np.int64]
 
 BATCH = 1 << 14
 """The default number of accesses per batch."""
 VCPUS = 4
 GAP_PAGES = 16
 """Pages between two slots that are in no slot."""
-BLOCK = 512
-"""Pages of a huge page."""
 _SPREAD = 0x9E3779B1
 """The golden ratio's share of 2^32: neighbours' products differ in the upper bits."""
 
@@ -80,12 +76,12 @@ def set_slots(vm: Vm, base: Ints, npages: Ints, hva_page: Ints, flags: int = 0) 
         vm.set_user_memory_region(number, gfn << PAGE_SHIFT, count << PAGE_SHIFT, page << PAGE_SHIFT, flags)
 
 
-def vcpus(draw: np.random.Generator, count: int) -> npt.NDArray[np.uint16]:
+def vcpus(draw: np.random.Generator, count: int) -> Vcpus:
     """The vCPU of each of `count` accesses."""
     return draw.integers(0, VCPUS, count, dtype=np.uint16)
 
 
-def writes(draw: np.random.Generator, pages: Ints, one_in: int = 3) -> npt.NDArray[np.bool_]:
+def writes(draw: np.random.Generator, pages: Ints, one_in: int = 3) -> Bools:
     """Which accesses of a batch write: those to one page in `one_in`, so that a page is only read or only written."""
     salt = int(draw.integers(0, 1 << 30))
     return np.asarray(((pages + salt) * _SPREAD >> 16) % one_in == 0)

@@ -9,17 +9,15 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import numpy as np
-import numpy.typing as npt
 
 from slotlookup.address import PAGE_SHIFT
+from slotlookup.arrays import Ints
 from slotlookup.model.host import Host
 from slotlookup.model.scenario import Scenario, Size
 from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
 
 from ._guest import BATCH, GAP_PAGES, set_slots
-
-Ints = npt.NDArray[np.int64]
 
 _LARGE = 16
 """The size of the slots that are never looked up, as a multiple of the others'."""

@@ -6,6 +6,7 @@ again, so visits by hva cause lookups by gfn.
 
 from __future__ import annotations
 
+from slotlookup.address import PAGE_SHIFT
 from slotlookup.model.host import Host
 from slotlookup.model.host.ageing import damon_check, damon_prepare, idle_scan
 from slotlookup.model.scenario import Scenario, Size
@@ -41,7 +42,7 @@ class Ageing(Scenario):
         base = 0
         while True:
             for first in range(0, total, BATCH):
-                idle_scan(host, guest.hva + (first << 12), min(BATCH, total - first))
+                idle_scan(host, guest.hva + (first << PAGE_SHIFT), min(BATCH, total - first))
             for _ in range(_SAMPLES):
                 sampled = damon_prepare(host, guest.hva, total, min(total, _REGIONS), draw)
                 pages = near_and_far(draw, _BETWEEN, total, base, near)

@@ -6,13 +6,13 @@ MADV_DONTNEED. Free page reporting drops whole ranges, with MADV_FREE every othe
 
 from __future__ import annotations
 
-from slotlookup.address import PAGE_SHIFT
+from slotlookup.address import HUGE_PAGES, PAGE_SHIFT
 from slotlookup.model.host import Host
 from slotlookup.model.scenario import Scenario, Size
 from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
 
-from ._guest import BATCH, BLOCK, VCPUS, lay_out, vcpus, writes
+from ._guest import BATCH, VCPUS, lay_out, vcpus, writes
 
 _SHARE = 8
 """One page in this many enters the balloon at a time."""
@@ -46,7 +46,7 @@ class Balloon(Scenario):
             vm.access(vcpus(draw, len(work)), guest.gfns[work], writes(draw, work))
             for slot in draw.integers(0, guest.slots, min(_REPORTS, guest.slots)).tolist():
                 hva, length = guest.slot_range(slot)
-                length = min(length, BLOCK << PAGE_SHIFT)
+                length = min(length, HUGE_PAGES << PAGE_SHIFT)
                 host.free(hva, length) if turn % 2 else host.dontneed(hva, length)
             vm.access(vcpus(draw, taken), guest.gfns[given], True)
             turn += 1

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from slotlookup.address import PAGE_SHIFT
+from slotlookup.address import HUGE_PAGES, PAGE_SHIFT
 from slotlookup.model.host import Host, thp
 from slotlookup.model.scenario import Scenario, Size
 from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
 
-from ._guest import BLOCK, VCPUS, lay_out, vcpus, writes
+from ._guest import VCPUS, lay_out, vcpus, writes
 
 _BATCH = 1 << 12
 _SPLIT = 32
@@ -37,12 +37,12 @@ class HugePages(Scenario):
         host = Host(2 * size.memory + (64 << 20))
         vm = Vm(strategy, host, vcpus=VCPUS, limit=size.events)
         # Slots smaller than a block contain no huge page and need no alignment.
-        align = BLOCK if size.memory >> PAGE_SHIFT >= BLOCK * size.slots else 1
+        align = HUGE_PAGES if size.memory >> PAGE_SHIFT >= HUGE_PAGES * size.slots else 1
         guest = lay_out(vm, host, size, draw, align=align)
         for vma in list(host.vmas):
             host.advise(vma.start, vma.end - vma.start, hugepage=True)
         vm.start()
-        pages_of = np.split(guest.by_hva(), np.flatnonzero(np.diff(np.sort(guest.hva_pages) // BLOCK)) + 1)
+        pages_of = np.split(guest.by_hva(), np.flatnonzero(np.diff(np.sort(guest.hva_pages) // HUGE_PAGES)) + 1)
         while not vm.recorder.full:
             chosen = [pages_of[block] for block in draw.permutation(len(pages_of))[: _SPLIT + _DROPPED].tolist()]
             touched = np.array([int(pages[0]) for pages in chosen])
@@ -55,8 +55,8 @@ class HugePages(Scenario):
             vm.access(vcpus(draw, _BATCH), guest.gfns[pages], writes(draw, pages))
             thp.khugepaged(host, _SPLIT)
             for pages in chosen[_SPLIT:]:
-                block = int(guest.hva_pages[pages[0]]) & -BLOCK
-                first, end = max(block << PAGE_SHIFT, guest.hva), (block + BLOCK) << PAGE_SHIFT
+                block = int(guest.hva_pages[pages[0]]) & -HUGE_PAGES
+                first, end = max(block << PAGE_SHIFT, guest.hva), (block + HUGE_PAGES) << PAGE_SHIFT
                 host.dontneed(first, end - first)
         return vm
 

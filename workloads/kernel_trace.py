@@ -26,7 +26,8 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from slotlookup.address import GFN_LIMIT, PAGE_SIZE
+from slotlookup.address import GFN_LIMIT, PAGE_SHIFT, PAGE_SIZE
+from slotlookup.arrays import Bytes, Words
 from slotlookup.errors import InputFileError
 from slotlookup.recordings.importing import Importer, LineRules, Origins, Recording, Source, Thread
 from slotlookup.trace import EventKind, Events, empty_events
@@ -175,14 +176,14 @@ class _Reader:
         elif told is Told.REQUESTED:
             a = int(groups[0] or groups[1], 16)
         elif told is Told.GUEST_FAULT:
-            a = int(groups[0] or groups[1], 16) >> 12
+            a = int(groups[0] or groups[1], 16) >> PAGE_SHIFT
         elif told is Told.RISCV_EXIT:
             if int(groups[0], 16) not in RISCV_FAULTS:
                 self.counted["exits that are no guest page fault"] += 1
                 return False
             a = int(groups[1], 16) >> 10
         elif told is Told.PAGE_FAULT:
-            a = int(groups[1] or groups[2], 16) >> 12
+            a = int(groups[1] or groups[2], 16) >> PAGE_SHIFT
             if groups[0] is not None:
                 vcpu = int(groups[0])
                 if vcpu >= _UNTOLD_VCPU:
@@ -290,11 +291,11 @@ class _Reader:
 
     def _events(
         self,
-        told: npt.NDArray[np.uint8],
+        told: Bytes,
         thread: npt.NDArray[np.uint32],
         vcpu: npt.NDArray[np.uint16],
-        a: npt.NDArray[np.uint64],
-        b: npt.NDArray[np.uint64],
+        a: Words,
+        b: Words,
     ) -> Events:
         events = empty_events(len(told))
         visit, slot = (told >= Told.UNMAP) & (told < Told.SLOT), told == Told.SLOT

@@ -6,7 +6,7 @@ write to a merged page copies it. Every few rounds a range is excluded from merg
 
 from __future__ import annotations
 
-from slotlookup.address import PAGE_SIZE
+from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
 from slotlookup.model.host import Host, ksm
 from slotlookup.model.scenario import Scenario, Size
 from slotlookup.model.vm import Vm
@@ -46,12 +46,12 @@ class Ksm(Scenario):
             first = first + count if first + 2 * count <= total else 0
             pages = order[first : first + count]
             # Slots are adjacent in the mapping, except for the last pages of shorter ones.
-            hva = int(guest.hva_pages[pages[0]]) << 12
-            length = (int(guest.hva_pages[pages[-1]]) + 1 << 12) - hva
+            hva = int(guest.hva_pages[pages[0]]) << PAGE_SHIFT
+            length = (int(guest.hva_pages[pages[-1]]) + 1 << PAGE_SHIFT) - hva
             host.advise(hva, length, mergeable=True)
             vm.access(vcpus(draw, count), guest.gfns[pages], True)
-            ksm.set_content(host, hva, draw.integers(1, 2 + count // _ALIKE, length >> 12))
-            ksm.scan(host, hva, length >> 12)
+            ksm.set_content(host, hva, draw.integers(1, 2 + count // _ALIKE, length >> PAGE_SHIFT))
+            ksm.scan(host, hva, length >> PAGE_SHIFT)
             vm.access(vcpus(draw, count), guest.gfns[pages], writes(draw, pages))
             turn += 1
             if turn % _UNMERGE_EVERY == 0:

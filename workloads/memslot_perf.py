@@ -16,16 +16,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
+from slotlookup.arrays import Ints
 from slotlookup.errors import UsageError
 from slotlookup.model.host import Host
 from slotlookup.model.scenario import Scenario, Size
 from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-
-Ints = npt.NDArray[np.int64]
 
 _FIRST_GFN = 0x1000_0000 >> PAGE_SHIFT
 _PROGRAM_PAGES = 512

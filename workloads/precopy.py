@@ -7,6 +7,7 @@ next migration begins.
 
 from __future__ import annotations
 
+from slotlookup.address import PAGE_SHIFT
 from slotlookup.memslots import LOG_DIRTY_PAGES
 from slotlookup.model.host import Host
 from slotlookup.model.scenario import Scenario, Size
@@ -53,7 +54,7 @@ class Precopy(Scenario):
 def _log(vm: Vm, guest: Guest, *, on: bool) -> None:
     for slot in range(guest.slots):
         hva, length = guest.slot_range(slot)
-        gpa = int(guest.gfns[guest.before[slot]]) << 12
+        gpa = int(guest.gfns[guest.before[slot]]) << PAGE_SHIFT
         vm.set_user_memory_region(slot, gpa, length, hva, LOG_DIRTY_PAGES if on else 0)
 
 

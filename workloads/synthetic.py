@@ -11,15 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from slotlookup.address import PAGE_SHIFT, Gfn, Hva, SlotNumber
+from slotlookup.address import GIANT_PAGES, PAGE_SHIFT, Gfn, Hva, SlotNumber
+from slotlookup.arrays import Ints
 from slotlookup.errors import UsageError
 from slotlookup.memslots import USER_SLOTS, Memslot
 from slotlookup.trace import EventKind, Trace, empty_events
 from slotlookup.workload import Origin, Workload
-
-Ints = npt.NDArray[np.int64]
 
 DEFAULT_SLOTS = 512
 DEFAULT_EVENTS = 1_000_000
@@ -37,7 +35,6 @@ VCPUS = 8
 _STAY = 64
 """Accesses of a vCPU to one slot before its next one."""
 _HVA_BASE_PAGE = 0x7F00_0000_0000 >> PAGE_SHIFT
-_GIB_PAGES = 1 << 18
 
 
 def default_events(slots: int) -> int:
@@ -271,7 +268,7 @@ TWO_SLOT = Thread(
     "two-slot",
     "the 2008 thread's two slots: 0 to 3 GiB and 4 to 9 GiB",
     "few slots: constant costs only",
-    ((0, 3 * _GIB_PAGES), (4 * _GIB_PAGES, 9 * _GIB_PAGES)),
+    ((0, 3 * GIANT_PAGES), (4 * GIANT_PAGES, 9 * GIANT_PAGES)),
 )
 # "On 64-bit userspace we can arrange the entire physical address space in a contiguous region (some of it unmapped) and
 # have just one slot": the same guest, its PCI hole part of the slot.
@@ -279,5 +276,5 @@ ONE_SLOT = Thread(
     "one-slot",
     "the 2008 thread's single slot: 0 to 9 GiB, hole included",
     "the minimum cost: nothing to search",
-    ((0, 9 * _GIB_PAGES),),
+    ((0, 9 * GIANT_PAGES),),
 )

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
+from slotlookup.arrays import Numbers, Words
 from slotlookup.memslots import ChangeKind
-from slotlookup.stream import CHANGE_COLUMNS, Numbers, Words
+from slotlookup.stream import CHANGE_COLUMNS
 from slotlookup.vocabulary import Role
 
 REGION_PAGES = 8 * 32_764

@@ -18,11 +18,11 @@ import _slotlookup_native as native
 import numpy as np
 
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
+from slotlookup.arrays import Words
 from slotlookup.errors import BrokenStrategy, present
 from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import LOG_DIRTY_PAGES
 from slotlookup.registry import make_strategy
-from slotlookup.stream import Words
 from slotlookup.vocabulary import Placement, Role
 
 from .layout import BASE_GFN, REGION_PAGES, Layout, Pattern, asked_pages, expected_checksum, numbers_in_order, regions

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slotlookup.errors import UsageError
-from slotlookup.memslots import Memslot
+from slotlookup.memslots import Memslot, by_number, follow
 from slotlookup.model.scenario import Scenario
 from slotlookup.registry import (
     describe,
@@ -126,10 +126,11 @@ def describe_workload(trace: Trace, slots: int, seed: int, parameters: Mapping[s
 
 def most_slots(trace: Trace) -> int:
     """The maximum number of slots at one time."""
-    count = most = len(trace.start)
+    held = by_number(trace.start)
+    most = len(held)
     for change in trace.changes:
-        count += {change.kind.CREATE: 1, change.kind.DELETE: -1}.get(change.kind, 0)
-        most = max(most, count)
+        follow(held, change)
+        most = max(most, len(held))
     return most
 
 

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from slotlookup.arrays import Numbers, Words
 from slotlookup.errors import BrokenStrategy
 from slotlookup.families.native import Mode
+from slotlookup.memslots import by_number, follow
 from slotlookup.oracle import expected_gfns, expected_hvas
 from slotlookup.questions import Questions
 from slotlookup.registry import make_strategy
 from slotlookup.strategy import SelfTimed, Strategy
-from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_at, one_segment
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, change_at, one_segment
 from slotlookup.stream import Timeline as StreamTimeline
 from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation, TimingMode
@@ -186,13 +188,9 @@ class UpdateTask(Task):
         self.operations = len(self.changes)
         self.sliceable = False
         self.restarts = not (questions.update_is_closed and limit >= len(questions.update))
-        held = {slot.number: slot for slot in questions.start_slots}
+        held = by_number(questions.start_slots)
         for row in range(len(self.changes)):
-            change = change_at(self.changes, row)
-            if change.kind == change.kind.DELETE:
-                del held[change.slot.number]
-            else:
-                held[change.slot.number] = change.slot
+            follow(held, change_at(self.changes, row))
         slots = list(held.values())
         self._held = len(slots)
         half = max(min(EDGES_LOOKED_AT, limit) // 2, 1)

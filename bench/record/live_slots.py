@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from slotlookup.address import Hva
+from slotlookup.address import PAGE_SIZE, Hva
 from slotlookup.errors import UsageError, present
 from slotlookup.memslots import Memslot
 from slotlookup.recordings.importing import Recording
@@ -15,7 +15,6 @@ from slotlookup.recordings.recordings import read_recording
 from .qmp import Monitor
 
 _QEMU = ("qemu-system-", "qemu-kvm")
-PAGE = 4096
 
 
 def with_its_slots(command: Sequence[str], told: Path) -> list[str]:
@@ -60,7 +59,7 @@ def slots_of(monitor: Monitor, scratch: Path) -> Recording:
 def _placed(monitor: Monitor, slot: Memslot) -> Memslot:
     """A slot at the host address that QEMU reports."""
     hva = monitor.hva_of(slot.gpa)
-    last = monitor.hva_of(slot.gpa + slot.size - PAGE)
-    if last != hva + slot.size - PAGE:
+    last = monitor.hva_of(slot.gpa + slot.size - PAGE_SIZE)
+    if last != hva + slot.size - PAGE_SIZE:
         raise UsageError(f"{monitor.path}: [{slot.gpa:#x}, {slot.gpa + slot.size:#x}) is not contiguous in QEMU")
     return slot._replace(userspace_addr=Hva(hva))

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
+
 MEGABYTES = 100
 SECONDS = 20
 MEMORY = 500 << 20
@@ -44,16 +46,16 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, int
     with text.open("w") as file:
         file.write("# tracer: nop\n#\n")
         while file.tell() < MEGABYTES * 10**6:
-            for page, choice in rng.integers(0, [SLOTS * SLOT_BYTES >> 12, 4], (10_000, 2)).tolist():
+            for page, choice in rng.integers(0, [SLOTS * SLOT_BYTES >> PAGE_SHIFT, 4], (10_000, 2)).tolist():
                 time += 3
                 head = f"       CPU 0/KVM-4243    [001] ...1.  {time // 10**6}.{time % 10**6:06d}: "
                 if choice:
-                    file.write(f"{head}kvm_mmu_pagetable_walk: addr {page << 12:x} pferr 6 W|U\n")
+                    file.write(f"{head}kvm_mmu_pagetable_walk: addr {page << PAGE_SHIFT:x} pferr 6 W|U\n")
                     file.write(f"{head}kvm_mmu_spte_requested: gfn {page:x} pfn 1d9caa level 1\n")
                 else:
-                    hva = HVA + (page << 12)
+                    hva = HVA + (page << PAGE_SHIFT)
                     file.write(
-                        f"{head}kvm_unmap_hva_range: mmu notifier unmap range: {hva:#018x} -- {hva + 4096:#018x}\n"
+                        f"{head}kvm_unmap_hva_range: mmu notifier unmap range: {hva:#018x} -- {hva + PAGE_SIZE:#018x}\n"
                     )
                 events += 1
     return text, slots, events

@@ -19,6 +19,7 @@ MILLION_EVENTS_SECONDS = 2.0
 _CLOSED_LOOP = """
 import json, resource, time
 import numpy as np
+from slotlookup.address import GIANT_PAGES, PAGE_SHIFT
 from slotlookup.model.host import Host
 from slotlookup.registry import make_strategy
 from slotlookup.model.vm import Vm
@@ -31,7 +32,7 @@ for slot in range(8):
 vm.start()
 draw = np.random.Generator(np.random.PCG64(1))
 page = np.arange(1 << 21)
-first = page + (page >> 18 << 18)
+first = page + (page & -GIANT_PAGES)
 begin = time.perf_counter()
 vm.access(0, first, True)
 filled = time.perf_counter() - begin
@@ -40,8 +41,8 @@ count = 1 << 21
 begin = time.perf_counter()
 for _ in range(8):
     for batch in batches:
-        vm.access(draw.integers(0, 4, len(batch)), batch + (batch >> 18 << 18), batch % 3 == 0)
-        host.dontneed_pages((hva >> 12) + np.unique(batch[:2000]))
+        vm.access(draw.integers(0, 4, len(batch)), batch + (batch & -GIANT_PAGES), batch % 3 == 0)
+        host.dontneed_pages((hva >> PAGE_SHIFT) + np.unique(batch[:2000]))
         count += len(batch)
 seconds = time.perf_counter() - begin + filled
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

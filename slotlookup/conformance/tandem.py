@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from slotlookup.address import ADDRESS_LIMIT, GFN_LIMIT, HOLE, PAGE_SHIFT, PAGE_SIZE, Gfn, Hva, SlotNumber
 from slotlookup.errors import BeyondLimit, BrokenStrategy, DeadStrategy, SlotlookupError
-from slotlookup.memslots import ADDRESS_SPACES, USER_SLOTS, ChangeKind, Memslot, SlotChange
+from slotlookup.memslots import ADDRESS_SPACES, USER_SLOTS, ChangeKind, Memslot, SlotChange, follow
 from slotlookup.strategy import Strategy
 
 Make = Callable[[], Strategy]
@@ -100,12 +100,12 @@ class Model:
     """The current slots, searched in the simplest way."""
 
     def __init__(self) -> None:
-        self.slots: dict[int, Memslot] = {}
+        self.slots: dict[SlotNumber, Memslot] = {}
 
     def change(self, operation: Operation) -> SlotChange | None:
         """The slot change of an operation, or None if the rules refuse it."""
         number, *rest = operation.arguments
-        old = self.slots.get(number)
+        old = self.slots.get(SlotNumber(number))
         if operation.what == "create":
             base, npages, address, value = rest
             slot = Memslot(SlotNumber(number), Gfn(base), npages, Hva(address), value)
@@ -122,9 +122,7 @@ class Model:
 
     def follow(self, change: SlotChange) -> None:
         """Apply a change."""
-        self.slots.pop(change.slot.number, None)
-        if change.kind is not ChangeKind.DELETE:
-            self.slots[change.slot.number] = change.slot
+        follow(self.slots, change)
 
     def gfn(self, point: int, as_id: int) -> int:
         """The slot that holds `point`, or -1."""

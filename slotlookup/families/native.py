@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import _slotlookup_native as native
 from _slotlookup_native import Mode as Mode
 
+from slotlookup.arrays import Numbers, Words
 from slotlookup.memslots import SlotChange
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, SelfTimed
-from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Words, change_table
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, change_table
 from slotlookup.structure import Family, NativeStructure, obstacle_of
 from slotlookup.vocabulary import Count, Placement
 

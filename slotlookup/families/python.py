@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from slotlookup.address import ADDRESS_LIMIT, HOLE
+from slotlookup.arrays import Words
 from slotlookup.errors import BeyondLimit, BrokenStrategy
 from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, Strategy
-from slotlookup.stream import Words, change_at
+from slotlookup.stream import change_at
 from slotlookup.structure import Family, PythonStructure, obstacle_of
 from slotlookup.vocabulary import CachePolicy, Count, UpdateDiscipline
 

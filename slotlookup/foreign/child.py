@@ -28,6 +28,8 @@ import _slotlookup_native as native
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
+from slotlookup.arrays import Bytes, Words
 from slotlookup.conformance.tandem import FAILURES
 from slotlookup.errors import BrokenStrategy, SpecError
 from slotlookup.families.native import HOT, Mode, NativeStrategy
@@ -35,7 +37,7 @@ from slotlookup.families.python import PythonStrategy
 from slotlookup.foreign.parent import BEAT_AT, Piece, Recipe
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
-from slotlookup.stream import GfnStream, HvaStream, Timeline, Words, change_at, change_table, one_segment
+from slotlookup.stream import GfnStream, HvaStream, Timeline, change_at, change_table, one_segment
 from slotlookup.structure import Costs, PythonStructure, RangeIndex
 from slotlookup.vocabulary import Role
 
@@ -99,7 +101,7 @@ class Child:
         self._python: dict[str, PythonStructure] = {}
         self._strategies: dict[int, Strategy] = {}
         self._not_made: dict[int, str] = {}
-        self._kept: dict[int, npt.NDArray[np.uint8]] = {}
+        self._kept: dict[int, Bytes] = {}
         self._modes: dict[tuple[str, int], Mode] = {}
 
     def serve(self) -> None:
@@ -223,10 +225,10 @@ class Child:
         empty = NativeStrategy("", StrategySpec(native.EMPTY_FOREIGN, native.EMPTY_FOREIGN), ())
         empty.load_table(np.array([[0, 0, 0, 1, 0, 0]], dtype=np.uint64))
         native.set_foreign_care(False)
-        points = np.arange(OVERHEAD_OPERATIONS, dtype=np.uint64) << np.uint64(12)
+        points = np.arange(OVERHEAD_OPERATIONS, dtype=np.uint64) << np.uint64(PAGE_SHIFT)
         line = Timeline(one_segment(len(points)), change_table([]))
         lookups = GfnStream(points, line)
-        visits = HvaStream(points, points + np.uint64(4096), line)
+        visits = HvaStream(points, points + np.uint64(PAGE_SIZE), line)
         times = [(empty.replay_gfns(lookups)[0], empty.replay_hvas(visits)[0]) for _ in range(OVERHEAD_ROUNDS)]
         return (
             median(gfn for gfn, _ in times) / OVERHEAD_OPERATIONS,

@@ -29,12 +29,13 @@ import _slotlookup_native as native
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.arrays import Numbers, Words
 from slotlookup.errors import BrokenStrategy, DeadStrategy
 from slotlookup.families.native import HOT, Mode
 from slotlookup.memslots import SlotChange
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, SelfTimed
-from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers, Timeline, Words, change_table
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Timeline, change_table
 from slotlookup.structure import PATIENCE, Family, FileStructure, obstacle_of
 from slotlookup.vocabulary import Count, Placement
 

@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
 from slotlookup.address import ADDRESS_LIMIT, PAGE_SHIFT
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from slotlookup.arrays import Bools, Ints
 
 EVERYTHING = (0, ADDRESS_LIMIT - 1)
 """The range that clearing all soft-dirty bits of a process invalidates: to ULONG_MAX, which is not a page's end."""

@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.address import HUGE_PAGES, HUGE_SHIFT
+from slotlookup.arrays import Ints
 from slotlookup.errors import UsageError
 
-Ints = npt.NDArray[np.int64]
 Column = npt.NDArray[Any]
 
-BLOCK_SHIFT = 9
-BLOCK = 1 << BLOCK_SHIFT
 """Pages in a block: 2 MiB."""
 _TABLE_SHIFT = 18
 _TOP = 1 << 17
@@ -40,13 +39,13 @@ class Radix:
         # A directory entry is the place of its table in `_tables`, a table entry the index of its block's first page:
         # both are stored in a form to which offsets can be added, since each step of a lookup is a pass over memory.
         self._top = np.zeros((spaces, _TOP), dtype=np.int64)
-        self._tables = np.zeros(BLOCK, dtype=np.int64)
+        self._tables = np.zeros(HUGE_PAGES, dtype=np.int64)
         self._keys: list[Ints] = [np.zeros(0, dtype=np.int64) for _ in range(spaces)]
         self._starts: list[Ints] = [np.zeros(0, dtype=np.int64) for _ in range(spaces)]
         self.blocks = 1
         self._block_page = np.zeros(1, dtype=np.int64)
         for name, (kind, default) in self._columns.items():
-            setattr(self, name, np.full(BLOCK, default, dtype=kind))
+            setattr(self, name, np.full(HUGE_PAGES, default, dtype=kind))
 
     def __getattr__(self, name: str) -> Column:
         raise AttributeError(name)
@@ -64,30 +63,30 @@ class Radix:
         return self.spaces - 1
 
     def find(self, space: int | Ints, pages: Ints) -> Ints:
-        """The index of each page; below BLOCK if its block does not exist."""
-        found = self._tables[self._entries(space, pages >> BLOCK_SHIFT)]
-        found |= pages & (BLOCK - 1)
+        """The index of each page; below HUGE_PAGES if its block does not exist."""
+        found = self._tables[self._entries(space, pages >> HUGE_SHIFT)]
+        found |= pages & (HUGE_PAGES - 1)
         return found
 
     def find_one(self, space: int, page: int) -> int:
         """`find` for one page."""
         table = self._top[space, page >> _TABLE_SHIFT]
-        return int(self._tables[table | (page >> BLOCK_SHIFT) & (BLOCK - 1)]) | page & (BLOCK - 1)
+        return int(self._tables[table | (page >> HUGE_SHIFT) & (HUGE_PAGES - 1)]) | page & (HUGE_PAGES - 1)
 
     def page_of(self, index: Ints) -> Ints:
         """The page of each index."""
-        found: Ints = self._block_page[index >> BLOCK_SHIFT] | (index & (BLOCK - 1))
+        found: Ints = self._block_page[index >> HUGE_SHIFT] | (index & (HUGE_PAGES - 1))
         return found
 
     def ensure(self, space: int, start: int, end: int) -> None:
         """Create the blocks of pages [start, end). Raises UsageError beyond 47 bits of address."""
         if not 0 <= start < end <= PAGE_LIMIT:
             raise UsageError(f"pages [{start:#x}, {end:#x}) are outside the {PAGE_LIMIT:#x} that can be addressed")
-        self._make(space, np.arange(start >> BLOCK_SHIFT, ((end - 1) >> BLOCK_SHIFT) + 1, dtype=np.int64))
+        self._make(space, np.arange(start >> HUGE_SHIFT, ((end - 1) >> HUGE_SHIFT) + 1, dtype=np.int64))
 
     def ensure_pages(self, space: int, pages: Ints) -> None:
         """Create the blocks of all `pages`."""
-        keys = pages >> BLOCK_SHIFT
+        keys = pages >> HUGE_SHIFT
         absent = self._tables[self._entries(space, keys)] == 0
         if absent.any():
             self._make(space, np.unique(keys[absent]))
@@ -95,16 +94,16 @@ class Radix:
     def slices(self, space: int, start: int, end: int) -> Iterator[tuple[int, slice]]:
         """The existing part of pages [start, end), whatever their size: first page and slice of indices, in order."""
         keys, starts = self._keys[space], self._starts[space]
-        lo = int(np.searchsorted(keys, start >> BLOCK_SHIFT)) if start >> BLOCK_SHIFT < 1 << 62 else len(keys)
-        last = min((end - 1) >> BLOCK_SHIFT, 1 << 62)
+        lo = int(np.searchsorted(keys, start >> HUGE_SHIFT)) if start >> HUGE_SHIFT < 1 << 62 else len(keys)
+        last = min((end - 1) >> HUGE_SHIFT, 1 << 62)
         hi = int(np.searchsorted(keys, last, side="right"))
         while lo < hi:
             run = lo + 1
             if run < hi:
-                step = (np.diff(keys[lo:hi]) != 1) | (np.diff(starts[lo:hi]) != BLOCK)
+                step = (np.diff(keys[lo:hi]) != 1) | (np.diff(starts[lo:hi]) != HUGE_PAGES)
                 breaks = np.flatnonzero(step)
                 run = lo + 1 + int(breaks[0]) if len(breaks) else hi
-            first, behind = int(keys[lo]) << BLOCK_SHIFT, (int(keys[run - 1]) + 1) << BLOCK_SHIFT
+            first, behind = int(keys[lo]) << HUGE_SHIFT, (int(keys[run - 1]) + 1) << HUGE_SHIFT
             origin = int(starts[lo]) - first
             begin, stop = max(first, start), min(behind, end)
             yield begin, slice(begin + origin, stop + origin)
@@ -117,42 +116,42 @@ class Radix:
 
     def existing(self, space: int) -> tuple[Ints, Ints]:
         """All blocks of a space: the first page of each and its first index, in page order."""
-        return self._keys[space] << BLOCK_SHIFT, self._starts[space]
+        return self._keys[space] << HUGE_SHIFT, self._starts[space]
 
     def _entries(self, space: int | Ints, keys: Ints) -> Ints:
         """The places in `_tables` of the entries of blocks `keys`; in its empty first table for absent ones."""
-        top = keys >> (_TABLE_SHIFT - BLOCK_SHIFT)
+        top = keys >> (_TABLE_SHIFT - HUGE_SHIFT)
         # A whole row is a view, in which NumPy finds elements in half the time.
         at: Ints = self._top[space][top] if isinstance(space, int) else self._top[space, top]
-        at |= keys & (BLOCK - 1)
+        at |= keys & (HUGE_PAGES - 1)
         return at
 
     def _make(self, space: int, keys: Ints) -> None:
-        top = keys >> (_TABLE_SHIFT - BLOCK_SHIFT)
+        top = keys >> (_TABLE_SHIFT - HUGE_SHIFT)
         absent = top[self._top[space, top] == 0]
         if len(absent):
             new = np.unique(absent)
-            self._top[space, new] = len(self._tables) + (np.arange(len(new)) << BLOCK_SHIFT)
-            self._tables = np.concatenate([self._tables, np.zeros(len(new) << BLOCK_SHIFT, dtype=np.int64)])
+            self._top[space, new] = len(self._tables) + (np.arange(len(new)) << HUGE_SHIFT)
+            self._tables = np.concatenate([self._tables, np.zeros(len(new) << HUGE_SHIFT, dtype=np.int64)])
         missing = keys[self._tables[self._entries(space, keys)] == 0]
         if not len(missing):
             return
         made = self.blocks + np.arange(len(missing), dtype=np.int64)
         self._grow(self.blocks + len(missing))
-        self._block_page[made] = missing << BLOCK_SHIFT
-        self._tables[self._entries(space, missing)] = made << BLOCK_SHIFT
+        self._block_page[made] = missing << HUGE_SHIFT
+        self._tables[self._entries(space, missing)] = made << HUGE_SHIFT
         merged = np.concatenate([self._keys[space], missing])
         order = np.argsort(merged, kind="stable")
         self._keys[space] = merged[order]
-        self._starts[space] = np.concatenate([self._starts[space], made << BLOCK_SHIFT])[order]
+        self._starts[space] = np.concatenate([self._starts[space], made << HUGE_SHIFT])[order]
 
     def _grow(self, blocks: int) -> None:
-        held = len(getattr(self, next(iter(self._columns)))) >> BLOCK_SHIFT
+        held = len(getattr(self, next(iter(self._columns)))) >> HUGE_SHIFT
         if blocks > held:
             room = blocks if blocks > 2 * held else blocks + held // 4
             for name, (kind, default) in self._columns.items():
                 old: Column = getattr(self, name)
-                new = np.full(room << BLOCK_SHIFT, default, dtype=kind)
+                new = np.full(room << HUGE_SHIFT, default, dtype=kind)
                 new[: len(old)] = old
                 setattr(self, name, new)
         if blocks > len(self._block_page):

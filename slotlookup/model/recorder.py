@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from slotlookup.arrays import Ints, Vcpus, Words
 from slotlookup.memslots import Memslot
 from slotlookup.trace import EventKind, Events, Trace, empty_events
 
@@ -29,12 +29,12 @@ class Recorder:
         """Discard all recorded events."""
         self._count = 0
 
-    def lookups(self, gfns: npt.NDArray[np.int64], vcpus: npt.NDArray[np.uint16], as_id: int) -> None:
+    def lookups(self, gfns: Ints, vcpus: Vcpus, as_id: int) -> None:
         """Gfn lookups, each by its vCPU."""
         rows = self._rows(len(gfns))
         rows["kind"], rows["vcpu"], rows["a"], rows["b"] = EventKind.GFN_LOOKUP, vcpus, gfns, as_id
 
-    def visits(self, starts: npt.NDArray[np.uint64], ends: npt.NDArray[np.uint64]) -> None:
+    def visits(self, starts: Words, ends: Words) -> None:
         """Hva visits of half-open ranges."""
         rows = self._rows(len(starts))
         rows["kind"], rows["a"], rows["b"] = EventKind.HVA_VISIT, starts, ends
@@ -45,7 +45,7 @@ class Recorder:
         rows["kind"], rows["slot"], rows["a"] = EventKind.SLOT_CHANGE, number, gpa
         rows["b"], rows["hva"], rows["flags"] = size, hva, flags
 
-    def reorder(self, begin: int, keys: npt.NDArray[np.int64]) -> None:
+    def reorder(self, begin: int, keys: Ints) -> None:
         """Sort the events from `begin` on by their keys; equal ones keep their order."""
         if self.limit == 0:
             return

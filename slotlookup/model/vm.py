@@ -16,7 +16,8 @@ from dataclasses import asdict
 import numpy as np
 import numpy.typing as npt
 
-from slotlookup.address import HOLE
+from slotlookup.address import GIANT_PAGES, HOLE, HUGE_PAGES, HUGE_SHIFT
+from slotlookup.arrays import Bools, Ints, Vcpus
 from slotlookup.errors import UsageError
 from slotlookup.memslots import LOG_DIRTY_PAGES, READONLY, ChangeKind, Memslot, SlotChange
 from slotlookup.model.host import Host, bits
@@ -26,14 +27,10 @@ from slotlookup.model.mmu.settings import Era, Paging, find_era, find_paging
 from slotlookup.model.mmu.sptes import MAPS, PRESENT
 from slotlookup.model.mmu.state import Mmu
 from slotlookup.model.mmu.subscriber import KvmNotifier
-from slotlookup.model.radix import BLOCK, PAGE_LIMIT
+from slotlookup.model.radix import PAGE_LIMIT
 from slotlookup.model.recorder import Recorder
 from slotlookup.strategy import Strategy
 from slotlookup.trace import Trace
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Vcpus = npt.NDArray[np.uint16]
 
 WINDOW = 1 << 16
 """The maximum number of accesses in a batch."""
@@ -226,7 +223,7 @@ class Vm:
         level = self._level(space, number, int(gfns[0]), page)
         table = self.sptes.table
         if level > 1:
-            span = BLOCK if level == 2 else BLOCK * BLOCK
+            span = HUGE_PAGES if level == 2 else GIANT_PAGES
             index = host.pages.indices(0, page & -span, (page & -span) + span)
             pfns = host.pages.num[index].astype(np.int64)
             gfn = int(gfns[0]) & -span
@@ -284,7 +281,7 @@ class Vm:
         if logged or self.mmu.roots[space][1] is not None or not self.host.is_huge(page):
             return 1
         best = 1
-        for level, span in ((2, BLOCK), (3, BLOCK * BLOCK)):
+        for level, span in ((2, HUGE_PAGES), (3, GIANT_PAGES)):
             first = gfn & -span
             fits = first >= slots.base[number] and first + span <= slots.base[number] + slots.npages[number]
             if level > self.paging.max_level or (gfn ^ page) & (span - 1) or not fits:
@@ -321,11 +318,11 @@ class Vm:
         table = self.sptes.table
         for space in range(table.spaces):
             for first, start in zip(*table.existing(space), strict=True):
-                part = slice(int(start), int(start) + 512)
+                part = slice(int(start), int(start) + HUGE_PAGES)
                 if (table.flags[part] & MAPS).any():
                     digest.update(int(first).to_bytes(8, "little"))
                     digest.update(table.flags[part].tobytes() + table.pfn[part].tobytes())
-        used = self.host.pages.blocks << 9
+        used = self.host.pages.blocks << HUGE_SHIFT
         digest.update(self.host.pages.pte[:used].tobytes() + self.host.pages.num[:used].tobytes())
         digest.update(self.host.frames.flags.tobytes() + self.host.frames.refs.tobytes())
         digest.update(repr((self.notifier.state, self.report())).encode())

@@ -25,6 +25,7 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.arrays import Bytes, Ints
 from slotlookup.errors import InputFileError, RegionError
 from slotlookup.memslots import Memslot, Memslots, describe_number, make_memslot
 from slotlookup.trace import Events, empty_events
@@ -237,7 +238,7 @@ class Origins:
     threads: tuple[Thread, ...]
     thread: npt.NDArray[np.uint32]
     names: tuple[str, ...]
-    name: npt.NDArray[np.uint8]
+    name: Bytes
 
 
 @dataclass
@@ -258,13 +259,13 @@ class Recording:
     form: str
     lines: int = 0
     events: Events = field(default_factory=lambda: empty_events(0))
-    event_lines: npt.NDArray[np.int64] | None = None
+    event_lines: Ints | None = None
     changes: bool = False
     table: tuple[Memslot, ...] | None = None
     hva_recorded: bool = True
     complete: bool = True
     doubtful: bool = False
-    times: npt.NDArray[np.int64] | None = None
+    times: Ints | None = None
     origins: Origins | None = None
     counted: Counter[str] = field(default_factory=Counter)
     remarks: list[str] = field(default_factory=list)

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.arrays import Ints
 from slotlookup.trace import Events
 
 _EPOCH = 10**18
 """A time in ns from this value on is a time of day (2001 and later): no machine has run for thirty years."""
-
-Times = npt.NDArray[np.int64]
 
 
 @dataclass
@@ -26,7 +25,7 @@ class Merged:
     remarks: list[list[str]]
 
 
-def merge(events: Sequence[Events], times: Sequence[Times | None], paths: Sequence[Path]) -> Merged:
+def merge(events: Sequence[Events], times: Sequence[Ints | None], paths: Sequence[Path]) -> Merged:
     """Put the recordings' events in order.
 
     `times` (ns, ascending) are None for a recording without times. Recordings with clocks of one kind, since boot or of

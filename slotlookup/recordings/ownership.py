@@ -24,12 +24,12 @@ from fnmatch import fnmatchcase
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.arrays import Bools, Words
 from slotlookup.errors import InputFileError, present
 from slotlookup.memslots import Memslot
 from slotlookup.recordings.importing import Origins, Recording, Thread
 from slotlookup.trace import EventKind
 
-Flags = npt.NDArray[np.bool_]
 _KERNEL_THREADS = re.compile(r"(kdamond|ksmd|khugepaged|kswapd|kcompactd|kworker|migration|oom_reaper)(?![a-z]).*")
 """Kernel threads that change other processes' memory, for recordings without processes."""
 _LISTED = 8
@@ -68,10 +68,10 @@ class Ranges:
         # An empty range precedes the first.
         self._ends = np.concatenate([np.zeros(1, dtype=np.uint64), table[:, 1]])
 
-    def meets(self, starts: npt.NDArray[np.uint64], ends: npt.NDArray[np.uint64]) -> Flags:
+    def meets(self, starts: Words, ends: Words) -> Bools:
         """Which of the half-open ranges have an address in common with the union."""
         # There is an overlap if the last range that begins before the question's end ends after the question's start.
-        met: Flags = self._ends[np.searchsorted(self._starts, ends, side="left")] > starts
+        met: Bools = self._ends[np.searchsorted(self._starts, ends, side="left")] > starts
         return met
 
 
@@ -79,7 +79,7 @@ class Ranges:
 class Claim:
     """The VM's events of a recording, the numbers of dropped events by kind, and remarks."""
 
-    kept: Flags
+    kept: Bools
     dropped: Counter[str]
     remarks: list[str]
 
@@ -132,7 +132,7 @@ def claim(recording: Recording, slots: Sequence[Memslot], chosen: Chosen) -> Cla
 class _Threads:
     """The counts of each thread: lookups, lookups inside a slot, and visits that overlap a slot."""
 
-    def __init__(self, origins: Origins, lookup: Flags, inside: Flags, met: Flags) -> None:
+    def __init__(self, origins: Origins, lookup: Bools, inside: Bools, met: Bools) -> None:
         self.all = origins.threads
         n = len(self.all)
         self.present = np.bincount(origins.thread, minlength=n) > 0
@@ -145,7 +145,7 @@ class _Threads:
         names = [str(self.all[i]) for i in indices[:_LISTED].tolist()]
         return ", ".join(names) + (f" and {len(indices) - _LISTED:,} more" if len(indices) > _LISTED else "")
 
-    def one_vm(self, recording: Recording) -> tuple[Flags, list[str]]:
+    def one_vm(self, recording: Recording) -> tuple[Bools, list[str]]:
         """The threads of the one VM that faults, with remarks. Raises InputFileError if there are several VMs."""
         candidates = np.flatnonzero(self.inside)
         own = np.zeros(len(self.all), dtype=bool)
@@ -196,7 +196,7 @@ class _Threads:
             i for i in faulting if re.sub(r"\d+", "#", self.all[i].comm) in stems and re.search(r"\d", self.all[i].comm)
         ]
 
-    def companions(self, faulting: Flags) -> Flags:
+    def companions(self, faulting: Bools) -> Bools:
         """The threads of the VM's process, as far as known."""
         processes = {self.all[i].tgid for i in np.flatnonzero(faulting & (self.inside > 0)).tolist()} - {None}
         own = np.zeros(len(self.all), dtype=bool)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlookup.address import HOLE
+from slotlookup.arrays import Ints
 from slotlookup.errors import InputFileError, MixedForms, RegionError, UnknownForm, UnknownSlot, UsageError, present
 from slotlookup.memslots import ChangeKind, Memslot, Memslots
 from slotlookup.oracle import expected_gfns
@@ -263,7 +264,7 @@ class _Kept:
 
     part: _Part
     events: Events
-    times: npt.NDArray[np.int64] | None
+    times: Ints | None
     summary: FileSummary
 
 

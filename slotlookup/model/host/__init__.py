@@ -16,10 +16,10 @@ class Host(AddressSpace):
     """One process's memory on a machine of `memory` bytes, with reclaim."""
 
     def __init__(self, memory: int, marks: Watermarks | None = None) -> None:
-        if memory >> 12 < 16:
+        if memory >> PAGE_SHIFT < 16:
             raise UsageError(f"a host of {memory:,} bytes; it needs 64 KiB or more")
-        super().__init__(Frames(memory >> 12))
-        self.marks = marks or Watermarks.of(memory >> 12)
+        super().__init__(Frames(memory >> PAGE_SHIFT))
+        self.marks = marks or Watermarks.of(memory >> PAGE_SHIFT)
 
     @property
     def spare(self) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from slotlookup.address import PAGE_SHIFT
+from slotlookup.arrays import Ints
 from slotlookup.model.host import bits
-from slotlookup.model.host.space import AddressSpace, Ints
+from slotlookup.model.host.space import AddressSpace
 
 
 def idle_scan(mm: AddressSpace, hva: int, npages: int) -> int:

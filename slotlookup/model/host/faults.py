@@ -8,14 +8,12 @@ invalidate; they are then classified again.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from slotlookup.address import GIANT_PAGES, HUGE_PAGES, PAGE_SHIFT
+from slotlookup.arrays import Bools, Bytes, Ints
 from slotlookup.errors import present
 from slotlookup.model.host import bits
 from slotlookup.model.host.space import AddressSpace
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 class Kind:
@@ -40,12 +38,12 @@ class Kind:
     COUNT = 11
 
 
-def allocates(kinds: npt.NDArray[np.uint8]) -> Bools:
+def allocates(kinds: Bytes) -> Bools:
     """Which faults of `classify` allocate a frame."""
     return np.asarray((kinds >= Kind.ZERO_FILL) & (kinds <= Kind.COPY))
 
 
-def classify(mm: AddressSpace, index: Ints, writes: Bools) -> npt.NDArray[np.uint8]:
+def classify(mm: AddressSpace, index: Ints, writes: Bools) -> Bytes:
     """The Kind of an access to each page table index. uint8[n]."""
     pte, vma = mm.pages.pte[index], mm.pages.vma[index]
     allowed = (vma & bits.VM_READ != 0) & (~writes | (vma & bits.VM_WRITE != 0))
@@ -75,7 +73,7 @@ def classify(mm: AddressSpace, index: Ints, writes: Bools) -> npt.NDArray[np.uin
     return kinds
 
 
-def resolve(mm: AddressSpace, index: Ints, writes: Bools, kinds: npt.NDArray[np.uint8]) -> tuple[Ints, Bools]:
+def resolve(mm: AddressSpace, index: Ints, writes: Bools, kinds: Bytes) -> tuple[Ints, Bools]:
     """Perform faults at distinct pages, none HARD or BAD: each page's frame, and whether it may be written.
 
     The caller has announced those of kind COPY. Raises OutOfHostMemory if there are not enough frames.
@@ -158,7 +156,7 @@ def fix(mm: AddressSpace, page: int, write: bool) -> None:
     elif pte & bits.NUMA:
         whole = np.array([index])
         if pte & bits.HUGE:
-            span = 512 * 512 if pte & bits.GIANT else 512
+            span = GIANT_PAGES if pte & bits.GIANT else HUGE_PAGES
             whole = pages.indices(0, page & -span, (page & -span) + span)
         pages.pte[whole] &= ~np.uint16(bits.NUMA)
         counters.numa_hints += 1
@@ -188,7 +186,7 @@ def get_page(mm: AddressSpace, page: int, write: bool) -> tuple[Ints, Bools] | N
 
 def _write_huge(mm: AddressSpace, page: int, index: int) -> None:
     """A write to a huge page that is mapped read-only: made writable if it is not shared, else split."""
-    span = 512 * 512 if mm.is_giant(page) else 512
+    span = GIANT_PAGES if mm.is_giant(page) else HUGE_PAGES
     whole = mm.pages.indices(0, page & -span, (page & -span) + span)
     if mm.exclusive(mm.pages.num[whole].astype(np.int64)).all():
         mm.pages.pte[whole] |= bits.WRITE
@@ -198,7 +196,7 @@ def _write_huge(mm: AddressSpace, page: int, index: int) -> None:
 
 
 def _map_file_page(mm: AddressSpace, page: int, index: int) -> None:
-    vma = present(mm.vmas.at(page << 12), "the mapping of a faulting page")
+    vma = present(mm.vmas.at(page << PAGE_SHIFT), "the mapping of a faulting page")
     file = present(vma.file, "the file of a shared mapping")
     at = vma.file_page(page)
     if file.pfns[at] < 0:
@@ -213,10 +211,10 @@ def _map_file_page(mm: AddressSpace, page: int, index: int) -> None:
 
 def _fill_huge(mm: AddressSpace, page: int, index: int) -> bool:
     """Fill the 2 MiB (1 GiB in hugetlbfs) around a page at once, if its mapping covers them and is empty there."""
-    vma = present(mm.vmas.at(page << 12), "the mapping of a faulting page")
-    span = 512 * 512 if vma.giant else 512
-    start = (page & -span) << 12
-    if start < vma.start or start + (span << 12) > vma.end:
+    vma = present(mm.vmas.at(page << PAGE_SHIFT), "the mapping of a faulting page")
+    span = GIANT_PAGES if vma.giant else HUGE_PAGES
+    start = (page & -span) << PAGE_SHIFT
+    if start < vma.start or start + (span << PAGE_SHIFT) > vma.end:
         return False
     whole = mm.pages.indices(0, page & -span, (page & -span) + span)
     if mm.pages.pte[whole].any() or (not vma.giant and mm.frames.free < span + mm.frames.total // 32):

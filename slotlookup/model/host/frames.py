@@ -12,10 +12,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.arrays import Ints
 from slotlookup.errors import OutOfHostMemory
 from slotlookup.model.host.bits import ACTIVE, BATCHED, KSM, LISTED, SWAP_CACHE, ZERO_PFN
-
-Ints = npt.NDArray[np.int64]
 
 FOLIO_BATCH = 31
 """Entries of a per-CPU folio batch (PAGEVEC_SIZE)."""

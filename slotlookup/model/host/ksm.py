@@ -15,8 +15,6 @@ from slotlookup.model.host import bits
 from slotlookup.model.host.faults import get_page
 from slotlookup.model.host.space import AddressSpace
 
-Ints = npt.NDArray[np.int64]
-
 MAX_PAGE_SHARING = 256
 """/sys/kernel/mm/ksm/max_page_sharing."""
 

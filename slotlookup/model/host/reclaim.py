@@ -13,13 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from slotlookup.address import HUGE_PAGES, PAGE_SHIFT
+from slotlookup.arrays import Ints
 from slotlookup.errors import OutOfHostMemory
 from slotlookup.model.host import bits
 from slotlookup.model.host.space import AddressSpace
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def _shrink_list(mm: AddressSpace, pfns: Ints, force: bool) -> int:
     pfns = _mapped(mm, pfns)
     index = frames.owner[pfns].astype(np.int64)
     hva_pages = pages.page_of(index)
-    for page in np.unique(hva_pages[pages.pte[index] & bits.HUGE != 0] & ~511).tolist():
+    for page in np.unique(hva_pages[pages.pte[index] & bits.HUGE != 0] & -HUGE_PAGES).tolist():
         mm.split_huge(page)
     young = pages.pte[index] & bits.YOUNG != 0
     counters.aged += len(pfns)
@@ -136,8 +135,8 @@ def unmap(mm: AddressSpace, index: Ints) -> int:
 
 def pageout(mm: AddressSpace, hva: int, size: int) -> None:
     """MADV_PAGEOUT: unmap and write out the pages of a range, used or not, one by one."""
-    index = mm.pages.indices(0, hva >> 12, -(-(hva + size) >> 12))
-    for page in np.unique(mm.pages.page_of(index[mm.pages.pte[index] & bits.HUGE != 0]) & ~511).tolist():
+    index = mm.pages.indices(0, hva >> PAGE_SHIFT, -(-(hva + size) >> PAGE_SHIFT))
+    for page in np.unique(mm.pages.page_of(index[mm.pages.pte[index] & bits.HUGE != 0]) & -HUGE_PAGES).tolist():
         mm.split_huge(page)
     index = index[mm.pages.pte[index] & bits.PRESENT != 0]
     pfns = mm.pages.num[index].astype(np.int64)

@@ -10,17 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import numpy.typing as npt
 
-from slotlookup.address import PAGE_SHIFT, PAGE_SIZE, Hva
+from slotlookup.address import GIANT_BYTES, HUGE_BYTES, HUGE_PAGES, PAGE_SHIFT, PAGE_SIZE, Hva
+from slotlookup.arrays import Bools, Ints
 from slotlookup.errors import UsageError
 from slotlookup.model.host import bits
 from slotlookup.model.host.frames import Frames
-from slotlookup.model.host.vmas import GIANT_BYTES, HUGE_BYTES, File, Vma, VmaList, check_range
+from slotlookup.model.host.vmas import File, Vma, VmaList, check_range
 from slotlookup.model.notifier import EVERYTHING, Notifiers
 from slotlookup.model.radix import Radix
-
-Ints = npt.NDArray[np.int64]
 
 MMAP_TOP = 0x7F00_0000_0000
 PROTECTIONS = {"none": 0, "r": bits.VM_READ, "rw": bits.VM_READ | bits.VM_WRITE}
@@ -279,11 +277,11 @@ class AddressSpace:
 
     def split_huge(self, page: int) -> None:
         """Split the huge page of an hva page, if there is one, into 4 KiB mappings of the same frames."""
-        index = self.pages.find_one(0, page & ~511)
-        start = (page & ~511) << PAGE_SHIFT
+        index = self.pages.find_one(0, page & -HUGE_PAGES)
+        start = (page & -HUGE_PAGES) << PAGE_SHIFT
         with self.invalidating(start, start + HUGE_BYTES):
-            part = self.pages.pte[index : index + 512]
-            if part[page & 511] & bits.HUGE:
+            part = self.pages.pte[index : index + HUGE_PAGES]
+            if part[page & (HUGE_PAGES - 1)] & bits.HUGE:
                 part &= ~np.uint16(bits.HUGE)
                 self.counters.split += 1
 
@@ -295,7 +293,7 @@ class AddressSpace:
         """Whether an hva page belongs to a huge page."""
         return bool(self.pages.pte[self.pages.find_one(0, page)] & bits.HUGE)
 
-    def exclusive(self, pfns: Ints) -> npt.NDArray[np.bool_]:
+    def exclusive(self, pfns: Ints) -> Bools:
         """Whether this page table entry is the only reference to each frame, so that a write need not copy."""
         flags = self.frames.flags[pfns]
         in_doubt = flags & (bits.BATCHED | bits.FORKED) == bits.BATCHED | bits.FORKED

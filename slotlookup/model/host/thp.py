@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from slotlookup.address import PAGE_SHIFT
+from slotlookup.address import HUGE_BYTES, HUGE_PAGES, PAGE_SHIFT
 from slotlookup.model.host import bits
 from slotlookup.model.host.faults import classify, resolve
 from slotlookup.model.host.space import AddressSpace
-from slotlookup.model.host.vmas import HUGE_BYTES
 
-MAX_PTES_NONE = 511
+MAX_PTES_NONE = HUGE_PAGES - 1
 """/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none."""
 MAX_PTES_SWAP = 64
 """Swapped pages that khugepaged reads back for a collapse."""
@@ -25,11 +24,11 @@ def collapse(mm: AddressSpace, hva: int) -> bool:
     if vma is None or hva % HUGE_BYTES or vma.file is not None or hva + HUGE_BYTES > vma.end:
         return False
     start = mm.pages.find_one(0, hva >> PAGE_SHIFT)
-    whole = np.arange(start, start + 512)
+    whole = np.arange(start, start + HUGE_PAGES)
     swapped = whole[mm.pages.pte[whole] & bits.SWAP != 0]
     present = whole[mm.pages.pte[whole] & bits.PRESENT != 0]
     pfns = mm.pages.num[present].astype(np.int64)
-    fits = len(present) and len(swapped) <= MAX_PTES_SWAP and 512 - len(present) <= MAX_PTES_NONE
+    fits = len(present) and len(swapped) <= MAX_PTES_SWAP and HUGE_PAGES - len(present) <= MAX_PTES_NONE
     if not fits or mm.frames.free <= 1024 or (mm.pages.pte[whole] & (bits.HUGE | bits.UFFD_WP)).any():
         return False
     if not (mm.exclusive(pfns) | (pfns == bits.ZERO_PFN)).all():
@@ -40,7 +39,7 @@ def collapse(mm: AddressSpace, hva: int) -> bool:
         held = whole[mm.pages.pte[whole] & bits.PRESENT != 0]
         soft = mm.pages.pte[whole] & bits.SOFT_DIRTY
         mm.frames.put(mm.pages.num[held].astype(np.int64))
-        made = mm.frames.alloc(512)
+        made = mm.frames.alloc(HUGE_PAGES)
         mm.pages.num[whole] = made
         rights = bits.WRITE if vma.bits & bits.VM_WRITE else 0
         mm.pages.pte[whole] = soft | np.uint16(bits.PRESENT | bits.HUGE | bits.DIRTY | bits.YOUNG | rights)
@@ -58,7 +57,7 @@ def khugepaged(mm: AddressSpace, blocks: int) -> int:
             continue
         for hva in range(-(-vma.start // HUGE_BYTES) * HUGE_BYTES, vma.end - HUGE_BYTES + 1, HUGE_BYTES):
             index = mm.pages.find_one(0, hva >> PAGE_SHIFT)
-            if mm.pages.pte[index] & bits.HUGE or not mm.pages.pte[index : index + 512].any():
+            if mm.pages.pte[index] & bits.HUGE or not mm.pages.pte[index : index + HUGE_PAGES].any():
                 continue
             if seen == blocks:
                 return done

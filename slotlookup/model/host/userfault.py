@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slotlookup.address import PAGE_SHIFT
+from slotlookup.address import HUGE_PAGES, PAGE_SHIFT
 from slotlookup.model.host import bits
 from slotlookup.model.host.space import AddressSpace
 
@@ -31,7 +31,7 @@ def protect(mm: AddressSpace, hva: int, size: int, *, on: bool) -> None:
     """UFFDIO_WRITEPROTECT. Removing it does not make pages writable: the fault of the next write does."""
     with mm.invalidating(hva, hva + size):
         index = mm.pages.indices(0, hva >> PAGE_SHIFT, (hva + size) >> PAGE_SHIFT)
-        for page in np.unique(mm.pages.page_of(index[mm.pages.pte[index] & bits.HUGE != 0]) & ~511).tolist():
+        for page in np.unique(mm.pages.page_of(index[mm.pages.pte[index] & bits.HUGE != 0]) & -HUGE_PAGES).tolist():
             mm.split_huge(page)
         index = index[mm.pages.pte[index] & (bits.PRESENT | bits.SWAP) != 0]
         if on:

@@ -12,9 +12,6 @@ import numpy.typing as npt
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
 from slotlookup.errors import UsageError
 
-HUGE_BYTES = 2 << 20
-GIANT_BYTES = 1 << 30
-
 
 @dataclass(eq=False)
 class File:

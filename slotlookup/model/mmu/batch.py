@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from slotlookup.address import HOLE
+from slotlookup.arrays import Bools, Ints, Vcpus
 from slotlookup.memslots import LOG_DIRTY_PAGES, READONLY
 from slotlookup.model.host import bits
 from slotlookup.model.host.faults import Kind, allocates, classify, resolve
 from slotlookup.model.mmu.sptes import PRESENT, TRACKED, WRITABLE
 from slotlookup.model.mmu.state import Mmu
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Vcpus = npt.NDArray[np.uint16]
 
 
 class Plan:

@@ -6,18 +6,16 @@ It shares no code with the compared structures; a test runs all of them through 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from slotlookup.address import ADDRESS_LIMIT, PAGE_SHIFT
+from slotlookup.address import ADDRESS_LIMIT, PAGE_SHIFT, SlotNumber
+from slotlookup.arrays import Ints, Numbers
 from slotlookup.errors import BrokenStrategy
-from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, SlotChange
+from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange, follow
 from slotlookup.model.mmu.slot_table import SlotTable
 from slotlookup.strategy import Capabilities, Counters, Strategy
-from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Numbers
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream
 from slotlookup.structure import Family
 from slotlookup.vocabulary import UpdateDiscipline
-
-Ints = npt.NDArray[np.int64]
 
 
 class ReferenceStrategy(Strategy):
@@ -28,15 +26,12 @@ class ReferenceStrategy(Strategy):
         self.note = ""
         self.capabilities = Capabilities(Family.PYTHON, UpdateDiscipline.IN_PLACE, "Python", counts=())
         self._table = SlotTable()
-        self._held: set[int] = set()
+        self._held: dict[SlotNumber, Memslot] = {}
         self._columns: tuple[Ints, Ints, Ints, bool] | None = None
 
     def stage(self, change: SlotChange) -> None:
         self._table.apply(change)
-        if change.kind is ChangeKind.DELETE:
-            self._held.discard(change.slot.number)
-        elif change.kind is ChangeKind.CREATE:
-            self._held.add(change.slot.number)
+        follow(self._held, change)
         if change.kind in (ChangeKind.DELETE, ChangeKind.CREATE):
             self._columns = None
 

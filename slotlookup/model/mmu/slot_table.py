@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from slotlookup.address import HOLE, PAGE_SHIFT
+from slotlookup.arrays import Ints
 from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, SlotChange
-
-Ints = npt.NDArray[np.int64]
 
 _NUMBERS = ADDRESS_SPACES << 16
 

@@ -16,14 +16,13 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.address import GIANT_PAGES, HUGE_PAGES
+from slotlookup.arrays import Bools, Ints
 from slotlookup.memslots import ADDRESS_SPACES
 from slotlookup.model.host import bits
 from slotlookup.model.host.frames import Frames
 from slotlookup.model.mmu.settings import Paging, YoungPolicy
-from slotlookup.model.radix import BLOCK, Radix
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from slotlookup.model.radix import Radix
 
 PRESENT = 1 << 0
 WRITABLE = 1 << 1
@@ -238,8 +237,8 @@ class Sptes:
         if not levels.any():
             return index
         parts = [index[levels == 0]]
-        blocks = np.unique(index[levels == 1] & ~(BLOCK - 1))
-        parts.append((blocks[:, None] + np.arange(BLOCK)).ravel())
+        blocks = np.unique(index[levels == 1] & ~(HUGE_PAGES - 1))
+        parts.append((blocks[:, None] + np.arange(HUGE_PAGES)).ravel())
         parts += list(self._giants(index[levels == 2]))
         return np.concatenate(parts)
 
@@ -249,8 +248,8 @@ class Sptes:
             pages = self.table.page_of(index)
             for space in range(self.table.spaces):
                 mine = pages[self.table.find(space, pages) == index]
-                for first in np.unique(mine & ~(BLOCK * BLOCK - 1)).tolist():
-                    yield self.table.indices(space, first, first + BLOCK * BLOCK)
+                for first in np.unique(mine & ~(GIANT_PAGES - 1)).tolist():
+                    yield self.table.indices(space, first, first + GIANT_PAGES)
 
     def _hand_over(self, index: Ints) -> None:
         flags, pfns = self.table.flags[index], self.table.pfn[index]

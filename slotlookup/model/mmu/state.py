@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from slotlookup.arrays import Bools, Ints, Vcpus
 from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.memslots import ADDRESS_SPACES, LOG_DIRTY_PAGES, READONLY, Memslots
 from slotlookup.model.host import Host
@@ -17,10 +17,6 @@ from slotlookup.model.mmu.subscriber import NO_CHANGES
 from slotlookup.model.recorder import Recorder
 from slotlookup.strategy import Strategy
 from slotlookup.stream import GfnStream, Timeline, one_segment
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Vcpus = npt.NDArray[np.uint16]
 
 
 @dataclass

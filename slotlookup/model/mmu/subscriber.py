@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from slotlookup.address import PAGE_SHIFT
+from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
+from slotlookup.arrays import Bools, Ints
 from slotlookup.errors import BrokenStrategy
 from slotlookup.memslots import ADDRESS_SPACES
 from slotlookup.model.mmu.settings import Era
@@ -17,9 +17,6 @@ from slotlookup.model.notifier import InvalidateState, Subscriber
 from slotlookup.model.recorder import Recorder
 from slotlookup.strategy import Strategy
 from slotlookup.stream import HvaStream, Timeline, one_segment
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 NO_CHANGES = np.zeros((0, 6), dtype=np.uint64)
 
@@ -172,7 +169,7 @@ class KvmNotifier(Subscriber):
 
     def _record(self, pages: Ints) -> None:
         starts = pages.astype(np.uint64) << np.uint64(PAGE_SHIFT)
-        self.recorder.visits(starts, starts + np.uint64(1 << PAGE_SHIFT))
+        self.recorder.visits(starts, starts + np.uint64(PAGE_SIZE))
         self.counters.visits += len(pages)
 
     def _ask(self, pages: Ints) -> tuple[Ints, Ints]:
@@ -180,7 +177,7 @@ class KvmNotifier(Subscriber):
         if not len(pages):
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         starts = pages.astype(np.uint64) << np.uint64(PAGE_SHIFT)
-        stream = HvaStream(starts, starts + np.uint64(1 << PAGE_SHIFT), Timeline(one_segment(len(pages)), NO_CHANGES))
+        stream = HvaStream(starts, starts + np.uint64(PAGE_SIZE), Timeline(one_segment(len(pages)), NO_CHANGES))
         answers = self.strategy.answer_hvas(stream)
         numbers = answers.numbers.astype(np.int64)
         where = np.repeat(np.arange(len(pages)), answers.counts.astype(np.int64))
