@@ -12,15 +12,14 @@ namespace {
 template <class Role, class Probe>
 class Eytzinger : public SortedColumns<Role, Probe> {
   using Columns = SortedColumns<Role, Probe>;
-  using Columns::arena_, Columns::probe_, Columns::size_, Columns::starts_;
+  using Columns::probe_, Columns::size_, Columns::starts;
 
  public:
   static constexpr OptionalMembers kOptional{.settle = true, .copy_from = true};
-  using Columns::Columns;
-  ~Eytzinger() { release(); }
+  Eytzinger(const Home& home, Probe probe) : Columns(home, probe), keys_(home.arena) {}
 
   void copy_from(const Eytzinger& other) {
-    Columns::copy_from(other);
+    this->copy_columns(other);
     stale_ = true;
   }
   void insert(Slot& slot) {
@@ -36,14 +35,12 @@ class Eytzinger : public SortedColumns<Role, Probe> {
     if (!stale_) return;
     stale_ = false;
     const unsigned levels = static_cast<unsigned>(std::bit_width(std::size_t{size_}));
-    if (levels != levels_) {
-      release();
-      levels_ = static_cast<std::uint16_t>(levels);
-      if (levels) keys_ = static_cast<std::uint64_t*>(arena_.allocate_array(bytes()));
-    }
+    levels_ = static_cast<std::uint16_t>(levels);
+    keys_.remake(levels ? std::size_t{1} << levels : 0);
     if (!levels) return;
-    SLOTLOOKUP_TOUCH(keys_, bytes());
-    SLOTLOOKUP_TOUCH(starts_, size_ * sizeof *starts_);
+    const std::uint64_t* const sorted = starts();
+    SLOTLOOKUP_TOUCH(keys_.data(), sizeof(std::uint64_t) << levels);
+    SLOTLOOKUP_TOUCH(sorted, size_ * sizeof *sorted);
     keys_[0] = kNever;
     // Level by level; a level's keys stand evenly in the sorted order.
     for (unsigned level = 0; level < levels; ++level) {
@@ -51,7 +48,7 @@ class Eytzinger : public SortedColumns<Role, Probe> {
       const std::size_t first = std::size_t{1} << level;
       for (std::size_t i = 0; i < first; ++i) {
         const std::size_t place = i * step + step / 2 - 1;
-        keys_[first + i] = place < size_ ? starts_[place] : kNever;
+        keys_[first + i] = place < size_ ? sorted[place] : kNever;
       }
     }
   }
@@ -65,7 +62,7 @@ class Eytzinger : public SortedColumns<Role, Probe> {
     unsigned level = levels_;
     // The eight keys that a search may need three levels below a key share a line.
     for (; level > kAhead; --level) {
-      __builtin_prefetch(keys_ + (k << kAhead));
+      __builtin_prefetch(keys_.data() + (k << kAhead));
       k = below(k, wanted);
     }
     for (; level; --level) k = below(k, wanted);
@@ -81,9 +78,9 @@ class Eytzinger : public SortedColumns<Role, Probe> {
     require_invariant(size_ >> levels_ == 0 && (levels_ == 0 || size_ >> (levels_ - 1)),
                       "eytzinger: no level more than needed");
     for (std::size_t i = 0; i < size_; ++i) {
-      require_invariant(starts_[i] < kNever, "eytzinger: starts lie before the padding");
+      require_invariant(starts()[i] < kNever, "eytzinger: starts lie before the padding");
       std::size_t k = 1;
-      for (unsigned level = levels_; level; --level) k = 2 * k + (keys_[k] <= starts_[i]);
+      for (unsigned level = levels_; level; --level) k = 2 * k + (keys_[k] <= starts()[i]);
       require_invariant(k - (std::size_t{1} << levels_) == i + 1,
                         "eytzinger: a search for each start ends at its slot");
     }
@@ -95,19 +92,13 @@ class Eytzinger : public SortedColumns<Role, Probe> {
   static constexpr unsigned kAhead = 3;
 
   std::size_t below(std::size_t k, std::uint64_t wanted) const {
-    SLOTLOOKUP_TOUCH(keys_ + k, sizeof *keys_);
+    SLOTLOOKUP_TOUCH(&keys_[k], sizeof keys_[k]);
     return 2 * k + SLOTLOOKUP_COMPARE(keys_[k] <= wanted);
   }
 
-  std::size_t bytes() const { return sizeof(std::uint64_t) << levels_; }
-  void release() {
-    if (keys_) arena_.free_array(keys_, bytes());
-    keys_ = nullptr;
-  }
-
-  std::uint64_t* keys_ = nullptr;  // [1, 2^levels): a key's children stand at twice its place, and one further
   std::uint16_t levels_ = 0;
   bool stale_ = false;
+  ArenaArray<std::uint64_t> keys_;  // [1, 2^levels): a key's children stand at twice its place, and one further
 };
 
 SLOTLOOKUP_GFN_STRUCTURE("eytzinger", Eytzinger)

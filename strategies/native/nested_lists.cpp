@@ -1,6 +1,7 @@
 // nested-lists: lists in which no range encloses another, and below a range the list of those that it encloses.
 // See strategies/nested_lists.py.
 #include "range_items.hpp"
+#include "slotlookup/native/arena_array.hpp"
 #include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
@@ -28,18 +29,13 @@ class NestedLists {
   static constexpr OptionalMembers kOptional{.settle = true, .copy_from = true};
 
   NestedLists(const Home& home, Probe probe)
-      : arena_(home.arena),
-        lasts_(home.arena, probe),
-        entries_(home.arena, probe),
-        lists_(home.arena, probe),
-        waiting_(home.arena, probe),
-        probe_(probe) {}
+      : lasts_(home.arena), entries_(home.arena), lists_(home.arena), waiting_(home.arena), probe_(probe) {}
 
   void copy_from(const NestedLists& other) {
-    lasts_.copy(other.lasts_, other.laid_);
-    entries_.copy(other.entries_, other.laid_);
-    lists_.copy(other.lists_, other.list_count_);
-    waiting_.copy(other.waiting_, other.waits_);
+    lasts_.copy(other.lasts_, other.laid_, probe_);
+    entries_.copy(other.entries_, other.laid_, probe_);
+    lists_.copy(other.lists_, other.list_count_, probe_);
+    waiting_.copy(other.waiting_, other.waits_, probe_);
     laid_ = other.laid_;
     list_count_ = other.list_count_;
     waits_ = other.waits_;
@@ -49,7 +45,7 @@ class NestedLists {
   void insert(Slot& slot) {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
-    waiting_.reserve(waits_ + 1, waits_);
+    waiting_.reserve(waits_ + 1, waits_, probe_);
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(&waiting_[waits_], sizeof(RangeItem));
     waiting_[waits_++] = item_of<Role>(slot);
@@ -57,7 +53,7 @@ class NestedLists {
 
   void erase(Slot& slot) {
     if (const std::size_t at = waiting_place(slot); at < waits_) {
-      waiting_.shift(at + 1, waits_, at);
+      waiting_.shift(at + 1, waits_, at, probe_);
       --waits_;
       return;
     }
@@ -243,10 +239,10 @@ class NestedLists {
         SLOTLOOKUP_TOUCH(&lasts_[at], sizeof(std::uint64_t));
         if (SLOTLOOKUP_COMPARE(lasts_[at] <= item.last)) return false;
       }
-      lasts_.reserve(laid_ + 1, laid_);
-      entries_.reserve(laid_ + 1, laid_);
-      lasts_.shift(at, laid_, at + 1);
-      entries_.shift(at, laid_, at + 1);
+      lasts_.reserve(laid_ + 1, laid_, probe_);
+      entries_.reserve(laid_ + 1, laid_, probe_);
+      lasts_.shift(at, laid_, at + 1, probe_);
+      entries_.shift(at, laid_, at + 1, probe_);
       lay(at, item, 0);
       ++laid_;
       ++lists_[list].count;
@@ -256,8 +252,8 @@ class NestedLists {
   }
 
   void close(std::uint32_t at, std::uint32_t list) {
-    lasts_.shift(at + 1, laid_, at);
-    entries_.shift(at + 1, laid_, at);
+    lasts_.shift(at + 1, laid_, at, probe_);
+    entries_.shift(at + 1, laid_, at, probe_);
     --laid_;
     --lists_[list].count;
     move_lists(at, list, ~std::uint32_t{0});
@@ -279,12 +275,12 @@ class NestedLists {
       SLOTLOOKUP_TOUCH(&lasts_[laid_ - 1], sizeof(std::uint64_t));
       if (!SLOTLOOKUP_COMPARE(lasts_[laid_ - 1] < item.start)) return false;
     } else {
-      lists_.reserve(1, 0);
+      lists_.reserve(1, 0, probe_);
       lists_[0] = {0, 0, 0, 0};
       list_count_ = 1;
     }
-    lasts_.reserve(laid_ + 1, laid_);
-    entries_.reserve(laid_ + 1, laid_);
+    lasts_.reserve(laid_ + 1, laid_, probe_);
+    entries_.reserve(laid_ + 1, laid_, probe_);
     SLOTLOOKUP_TOUCH(&lists_[0], sizeof(NestedList));
     lay(static_cast<std::uint32_t>(laid_++), item, 0);
     ++lists_[0].count;
@@ -328,15 +324,15 @@ class NestedLists {
       laid_ = list_count_ = 0;
       return;
     }
-    ArenaArray<RangeItem, Probe> items(arena_, probe_);
-    ArenaArray<RangeItem, Probe> spare(arena_, probe_);
-    items.reserve(n, 0);
+    ArenaArray<RangeItem> items(lists_.arena());
+    ArenaArray<RangeItem> spare(lists_.arena());
+    items.reserve(n, 0, probe_);
     std::size_t kept = gather(items.data());
     for (std::size_t i = placed; i < waits_; ++i) items[kept++] = waiting_[i];
     const RangeItem* sorted = items.data();
     for (std::size_t i = 1; i < n; ++i) {
       if (!comes_before(items[i], items[i - 1], probe_)) continue;
-      spare.reserve(n, 0);
+      spare.reserve(n, 0, probe_);
       sorted = sort_items(items.data(), spare.data(), n, probe_);
       break;
     }
@@ -351,8 +347,8 @@ class NestedLists {
   };
 
   void lay_all(const RangeItem* items, std::size_t n) {
-    ArenaArray<Nesting, Probe> nesting(arena_, probe_);
-    nesting.reserve(n + 1, 0);
+    ArenaArray<Nesting> nesting(lists_.arena());
+    nesting.reserve(n + 1, 0, probe_);
     SLOTLOOKUP_TOUCH(items, n * sizeof *items);
     SLOTLOOKUP_TOUCH(nesting.data(), (n + 1) * sizeof(Nesting));
     nesting[0] = {0, 0, 0};
@@ -364,9 +360,9 @@ class NestedLists {
       nesting[i] = {encloser, 0, 0};
       if (nesting[encloser].below++ == 0 && encloser) ++list_count;
     }
-    lists_.reserve(list_count, 0);
-    lasts_.reserve(n, 0);
-    entries_.reserve(n, 0);
+    lists_.reserve(list_count, 0, probe_);
+    lasts_.reserve(n, 0, probe_);
+    entries_.reserve(n, 0, probe_);
     SLOTLOOKUP_TOUCH(lists_.data(), list_count * sizeof(NestedList));
     laid_ = n;
     list_count_ = list_count;
@@ -394,11 +390,10 @@ class NestedLists {
   }
 
   std::size_t laid_ = 0;  // how many entries stand in lists, those to be removed included
-  Arena& arena_;
-  ArenaArray<std::uint64_t, Probe> lasts_;
-  ArenaArray<NestedEntry, Probe> entries_;
-  ArenaArray<NestedList, Probe> lists_;
-  ArenaArray<RangeItem, Probe> waiting_;
+  ArenaArray<std::uint64_t> lasts_;
+  ArenaArray<NestedEntry> entries_;
+  ArenaArray<NestedList> lists_;
+  ArenaArray<RangeItem> waiting_;
   std::size_t list_count_ = 0;  // as laid
   std::size_t waits_ = 0;
   std::size_t gone_ = 0;

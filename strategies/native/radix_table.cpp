@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "range_items.hpp"
+#include "slotlookup/native/arena_array.hpp"
 #include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
@@ -15,13 +16,8 @@ class RadixTableOf {
   using Node = NoNode;
   static constexpr OptionalMembers kOptional{.settle = true};
 
-  RadixTableOf(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) {}
-  ~RadixTableOf() {
-    release(root_);
-    if (capacity_ == 0) return;
-    arena_.free_array(order_, capacity_ * sizeof(Ordered));
-    arena_.free_array(sections_, capacity_ * sizeof(Section));
-  }
+  RadixTableOf(const Home& home, Probe probe) : columns_(home.arena), probe_(probe) {}
+  ~RadixTableOf() { release(root_); }
   RadixTableOf(const RadixTableOf&) = delete;
   RadixTableOf& operator=(const RadixTableOf&) = delete;
 
@@ -30,13 +26,13 @@ class RadixTableOf {
     const std::uint64_t start = Role::start(slot);
     const std::uint64_t last = Role::last(slot);
     if (last >> kBits) throw BrokenInvariant("radix-table: a slot reaches beyond the gfns that the levels tell apart");
-    if (size_ + waiting_ == capacity_) grow();
+    if (size_ + waiting_ == columns_.room()) grow();
     const std::uint32_t section = unused_;
-    SLOTLOOKUP_TOUCH(&sections_[section], sizeof(Section));
-    unused_ = static_cast<std::uint32_t>(sections_[section].start);
-    sections_[section] = {start, last, &slot};
-    SLOTLOOKUP_TOUCH(&order_[size_ + waiting_], sizeof(Ordered));
-    order_[size_ + waiting_++] = {start, last, section};
+    SLOTLOOKUP_TOUCH(&sections()[section], sizeof(Section));
+    unused_ = static_cast<std::uint32_t>(sections()[section].start);
+    sections()[section] = {start, last, &slot};
+    SLOTLOOKUP_TOUCH(&order()[size_ + waiting_], sizeof(Ordered));
+    order()[size_ + waiting_++] = {start, last, section};
   }
 
   // Takes in what waits: one section by editing the tree, several by building it anew over the sorted order.
@@ -52,11 +48,11 @@ class RadixTableOf {
       return;
     }
     waiting_ = 0;
-    const Ordered come = order_[size_];
+    const Ordered come = order()[size_];
     const std::size_t at = reaching(come.start);
-    SLOTLOOKUP_TOUCH(&order_[at], (size_ - at + 1) * sizeof(Ordered));
-    std::memmove(&order_[at + 1], &order_[at], (size_ - at) * sizeof(Ordered));
-    order_[at] = come;
+    SLOTLOOKUP_TOUCH(&order()[at], (size_ - at + 1) * sizeof(Ordered));
+    std::memmove(&order()[at + 1], &order()[at], (size_ - at) * sizeof(Ordered));
+    order()[at] = come;
     ++size_;
     update(root_, 0, levels, {come.start, come.last, leaf(come.section)});
   }
@@ -64,19 +60,19 @@ class RadixTableOf {
   void erase(Slot& slot) {
     settle();
     const std::size_t at = position(slot);
-    const Ordered gone = order_[at];
-    SLOTLOOKUP_TOUCH(&order_[at], (size_ - at) * sizeof(Ordered));
-    std::memmove(&order_[at], &order_[at + 1], (size_ - at - 1) * sizeof(Ordered));
+    const Ordered gone = order()[at];
+    SLOTLOOKUP_TOUCH(&order()[at], (size_ - at) * sizeof(Ordered));
+    std::memmove(&order()[at], &order()[at + 1], (size_ - at - 1) * sizeof(Ordered));
     --size_;
     update(root_, 0, levels, {gone.start, gone.last, kNothing});
-    SLOTLOOKUP_TOUCH(&sections_[gone.section], sizeof(Section));
-    sections_[gone.section] = {unused_, 0, nullptr};
+    SLOTLOOKUP_TOUCH(&sections()[gone.section], sizeof(Section));
+    sections()[gone.section] = {unused_, 0, nullptr};
     unused_ = gone.section;
   }
 
   void replace(Slot& old_slot, Slot& by) {
     settle();
-    Section& section = sections_[order_[position(old_slot)].section];
+    Section& section = sections()[order()[position(old_slot)].section];
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(&section.slot, sizeof section.slot);
     section.slot = &by;
@@ -95,7 +91,7 @@ class RadixTableOf {
     }
     if (entry.to == kNone) return nullptr;
     SLOTLOOKUP_HOP();
-    const Section& section = sections_[entry.to];
+    const Section& section = sections()[entry.to];
     SLOTLOOKUP_EXAMINE();
     SLOTLOOKUP_TOUCH(&section, sizeof section);
     if (!(SLOTLOOKUP_COMPARE(point >= section.start) && SLOTLOOKUP_COMPARE(point <= section.last))) return nullptr;
@@ -105,16 +101,16 @@ class RadixTableOf {
 
   void check() const {
     std::size_t unused = 0;
-    for (std::uint32_t i = unused_; i != kNone; i = static_cast<std::uint32_t>(sections_[i].start)) ++unused;
-    require_invariant(unused + size_ == capacity_, "radix-table: a section is in use or among the unused");
+    for (std::uint32_t i = unused_; i != kNone; i = static_cast<std::uint32_t>(sections()[i].start)) ++unused;
+    require_invariant(unused + size_ == columns_.room(), "radix-table: a section is in use or among the unused");
     for (std::size_t i = 0; i < size_; ++i) {
-      const Ordered& range = order_[i];
-      const Section& section = sections_[range.section];
+      const Ordered& range = order()[i];
+      const Section& section = sections()[range.section];
       require_invariant(section.start == range.start && section.last == range.last,
                         "radix-table: an entry of the order has its section's range");
       require_invariant(section.start == Role::start(*section.slot) && section.last == Role::last(*section.slot),
                         "radix-table: a section has its slot's range");
-      require_invariant(i == 0 || order_[i - 1].last < range.start, "radix-table: sections ascend and do not meet");
+      require_invariant(i == 0 || order()[i - 1].last < range.start, "radix-table: sections ascend and do not meet");
     }
     std::size_t nodes = 0;
     check_order(root_, 0, levels, nodes);
@@ -167,15 +163,15 @@ class RadixTableOf {
   static std::size_t index(std::uint64_t gfn, unsigned level) { return gfn >> (bits * level) & (kEntries - 1); }
 
   Entry* node(Entry entry) const {
-    const char* base = static_cast<const char*>(arena_.base());
+    const char* base = static_cast<const char*>(arena().base());
     return reinterpret_cast<Entry*>(const_cast<char*>(base) + std::size_t{entry.to} * kLineBytes);
   }
 
   Entry make_node(unsigned skip) {
-    Entry* made = static_cast<Entry*>(arena_.allocate_object(kEntries * sizeof(Entry)));
+    Entry* made = static_cast<Entry*>(arena().allocate_object(kEntries * sizeof(Entry)));
     std::fill_n(made, kEntries, kNothing);
     const std::size_t offset =
-        static_cast<std::size_t>(reinterpret_cast<char*>(made) - static_cast<const char*>(arena_.base()));
+        static_cast<std::size_t>(reinterpret_cast<char*>(made) - static_cast<const char*>(arena().base()));
     ++nodes_;
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(made, kEntries * sizeof(Entry));
@@ -184,7 +180,7 @@ class RadixTableOf {
 
   void free_node(Entry entry) {
     --nodes_;
-    arena_.free_object(node(entry), kEntries * sizeof(Entry));
+    arena().free_object(node(entry), kEntries * sizeof(Entry));
   }
 
   void release(Entry entry) {
@@ -202,8 +198,8 @@ class RadixTableOf {
     std::size_t high = size_;
     while (low < high) {
       const std::size_t middle = low + (high - low) / 2;
-      SLOTLOOKUP_TOUCH(&order_[middle].last, sizeof order_[middle].last);
-      if (SLOTLOOKUP_COMPARE(order_[middle].last < gfn)) {
+      SLOTLOOKUP_TOUCH(&order()[middle].last, sizeof order()[middle].last);
+      if (SLOTLOOKUP_COMPARE(order()[middle].last < gfn)) {
         low = middle + 1;
       } else {
         high = middle;
@@ -217,8 +213,8 @@ class RadixTableOf {
     const std::size_t at = reaching(Role::start(slot));
     if (at == size_) throw BrokenInvariant("radix-table: the slot to remove is not in the table");
     SLOTLOOKUP_HOP();
-    SLOTLOOKUP_TOUCH(&sections_[order_[at].section].slot, sizeof(Slot*));
-    if (!SLOTLOOKUP_COMPARE(sections_[order_[at].section].slot == &slot)) {
+    SLOTLOOKUP_TOUCH(&sections()[order()[at].section].slot, sizeof(Slot*));
+    if (!SLOTLOOKUP_COMPARE(sections()[order()[at].section].slot == &slot)) {
       throw BrokenInvariant("radix-table: the slot to remove is not in the table");
     }
     return at;
@@ -237,10 +233,10 @@ class RadixTableOf {
     const std::uint64_t block_last = base + ((std::uint64_t{1} << (bits * level)) - 1);
     Content held{reaching(base), 0, 0, 0, 0};
     held.end = reaching(block_last);
-    if (held.end < size_ && SLOTLOOKUP_COMPARE(order_[held.end].start <= block_last)) ++held.end;
+    if (held.end < size_ && SLOTLOOKUP_COMPARE(order()[held.end].start <= block_last)) ++held.end;
     if (held.end - held.begin < 2) return held;
-    held.low = std::max(base, order_[held.begin].start);
-    held.high = std::min(block_last, order_[held.end - 1].last);
+    held.low = std::max(base, order()[held.begin].start);
+    held.high = std::min(block_last, order()[held.end - 1].last);
     held.height = 1;
     while (held.low >> (bits * held.height) != held.high >> (bits * held.height)) ++held.height;
     return held;
@@ -252,7 +248,7 @@ class RadixTableOf {
     if (held.end - held.begin < 2) {
       // Of one section or none: a leaf, wherever it is.
       release(entry);
-      entry = held.begin == held.end ? kNothing : leaf(order_[held.begin].section);
+      entry = held.begin == held.end ? kNothing : leaf(order()[held.begin].section);
       return;
     }
     const bool leaf_before = entry.skip == 0;
@@ -262,7 +258,7 @@ class RadixTableOf {
       entry = make_node(level - held.height + 1);
       if (leaf_before) {
         for (std::size_t i = held.begin; i < held.end; ++i) {
-          const Ordered& range = order_[i];
+          const Ordered& range = order()[i];
           update_children(entry, held.low, held.height, {range.start, range.last, leaf(range.section)});
         }
         return;
@@ -307,7 +303,7 @@ class RadixTableOf {
   void check_order(Entry entry, std::uint64_t base, unsigned level, std::size_t& nodes) const {
     const Content held = content(base, level);
     if (held.end - held.begin < 2) {
-      require_invariant(entry == (held.begin == held.end ? kNothing : leaf(order_[held.begin].section)),
+      require_invariant(entry == (held.begin == held.end ? kNothing : leaf(order()[held.begin].section)),
                         "radix-table: a block that one section meets, or none, has no node");
       return;
     }
@@ -322,42 +318,31 @@ class RadixTableOf {
 
   void sort_order() {
     SLOTLOOKUP_HOP();
-    SLOTLOOKUP_TOUCH(order_, size_ * sizeof(Ordered));
-    ArenaArray<Ordered, Probe> spare(arena_, probe_);
-    spare.reserve(size_, 0);
-    const Ordered* sorted = sort_items(order_, spare.data(), size_, probe_);
-    if (sorted != order_) std::memcpy(order_, sorted, size_ * sizeof(Ordered));
+    SLOTLOOKUP_TOUCH(order(), size_ * sizeof(Ordered));
+    ArenaArray<Ordered> spare(arena());
+    spare.reserve(size_, 0, probe_);
+    const Ordered* sorted = sort_items(order(), spare.data(), size_, probe_);
+    if (sorted != order()) std::memcpy(order(), sorted, size_ * sizeof(Ordered));
   }
 
   void grow() {
-    const std::size_t wanted = capacity_ ? capacity_ * 2 : 8;
-    auto* order = static_cast<Ordered*>(arena_.allocate_array(wanted * sizeof(Ordered)));
-    auto* sections = static_cast<Section*>(arena_.allocate_array(wanted * sizeof(Section)));
-    SLOTLOOKUP_TOUCH(sections, wanted * sizeof(Section));
-    if (capacity_) {
-      SLOTLOOKUP_TOUCH(order_, capacity_ * sizeof(Ordered));
-      SLOTLOOKUP_TOUCH(order, capacity_ * sizeof(Ordered));
-      SLOTLOOKUP_TOUCH(sections_, capacity_ * sizeof(Section));
-      std::memcpy(order, order_, capacity_ * sizeof(Ordered));
-      std::memcpy(sections, sections_, capacity_ * sizeof(Section));
-      arena_.free_array(order_, capacity_ * sizeof(Ordered));
-      arena_.free_array(sections_, capacity_ * sizeof(Section));
-    }
-    for (std::size_t i = capacity_; i < wanted; ++i) sections[i] = {i + 1 < wanted ? i + 1 : kNone, 0, nullptr};
-    unused_ = static_cast<std::uint32_t>(capacity_);
-    order_ = order;
-    sections_ = sections;
-    capacity_ = wanted;
+    const std::size_t full = columns_.room();
+    columns_.reserve(full + 1, full, probe_);
+    const std::size_t room = columns_.room();
+    SLOTLOOKUP_TOUCH(sections(), room * sizeof(Section));
+    for (std::size_t i = full; i < room; ++i) sections()[i] = {i + 1 < room ? i + 1 : kNone, 0, nullptr};
+    unused_ = static_cast<std::uint32_t>(full);
   }
 
-  Arena& arena_;
+  Arena& arena() const { return columns_.arena(); }
+  Ordered* order() const { return columns_.template data<0>(); }
+  Section* sections() const { return columns_.template data<1>(); }
+
   Entry root_ = kNothing;
   std::uint32_t unused_ = kNone;
-  Section* sections_ = nullptr;
-  Ordered* order_ = nullptr;
+  ArenaColumns<Ordered, Section> columns_;
   std::size_t size_ = 0;
   std::size_t waiting_ = 0;  // sections behind those in order, which settle() takes in
-  std::size_t capacity_ = 0;
   std::size_t nodes_ = 0;
   [[no_unique_address]] Probe probe_;
 };

@@ -8,9 +8,7 @@
 // it has found its slot. Bytes a slot: 24 in the array, doubling as it grows, nothing in the slot.
 #pragma once
 
-#include <algorithm>
-#include <cstring>
-
+#include "slotlookup/native/arena_array.hpp"
 #include "slotlookup/native/structure.hpp"
 
 namespace slotlookup {
@@ -21,27 +19,18 @@ class RangeArray {
   using Node = NoNode;
   static constexpr OptionalMembers kOptional{.copy_from = true};
 
-  RangeArray(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) {}
-  ~RangeArray() {
-    if (entries_) arena_.free_array(entries_, capacity_ * sizeof(Entry));
-  }
-  RangeArray(const RangeArray&) = delete;
-  RangeArray& operator=(const RangeArray&) = delete;
+  RangeArray(const Home& home, Probe probe) : entries_(home.arena), probe_(probe) {}
 
   void copy_from(const RangeArray& other) {
-    while (capacity_ < other.size_) grow();
+    entries_.copy(other.entries_, other.size_, probe_);
     size_ = other.size_;
-    if (!size_) return;
-    SLOTLOOKUP_TOUCH(other.entries_, size_ * sizeof(Entry));
-    SLOTLOOKUP_TOUCH(entries_, size_ * sizeof(Entry));
-    std::memcpy(entries_, other.entries_, size_ * sizeof(Entry));
   }
 
   void insert(Slot& slot) {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     const Entry entry{Role::start(slot), Role::last(slot), tagged(&slot, true)};
-    if (size_ == capacity_) grow();
+    entries_.reserve(size_ + 1, size_, probe_);
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     SLOTLOOKUP_HOP();
     std::size_t at = size_;
@@ -68,8 +57,8 @@ class RangeArray {
   void erase(Slot& slot) {
     const std::size_t at = position(slot);
     const Entry gone = entries_[at];
-    SLOTLOOKUP_TOUCH(&entries_[at], (size_ - at) * sizeof(Entry));
-    std::memmove(&entries_[at], &entries_[at + 1], (size_ - at - 1) * sizeof(Entry));
+    SLOTLOOKUP_TOUCH(&entries_[at], sizeof(Entry));
+    entries_.shift(at + 1, size_, at, probe_);
     --size_;
     if constexpr (unaliased) {
       if (is_unaliased(gone)) return;
@@ -90,7 +79,7 @@ class RangeArray {
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return nullptr;
     SLOTLOOKUP_HOP();
-    for (const Entry *entry = entries_, *stop = entries_ + size_; entry != stop; ++entry) {
+    for (const Entry *entry = entries_.data(), *stop = entry + size_; entry != stop; ++entry) {
       SLOTLOOKUP_EXAMINE();
       SLOTLOOKUP_TOUCH(entry, sizeof *entry);
       if (SLOTLOOKUP_COMPARE(point >= entry->start) && SLOTLOOKUP_COMPARE(point <= entry->last)) {
@@ -106,7 +95,7 @@ class RangeArray {
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return;
     SLOTLOOKUP_HOP();
-    for (const Entry *entry = entries_, *stop = entries_ + size_; entry != stop; ++entry) {
+    for (const Entry *entry = entries_.data(), *stop = entry + size_; entry != stop; ++entry) {
       SLOTLOOKUP_EXAMINE();
       SLOTLOOKUP_TOUCH(entry, sizeof *entry);
       if (SLOTLOOKUP_COMPARE(last >= entry->start) && SLOTLOOKUP_COMPARE(start <= entry->last)) {
@@ -183,23 +172,8 @@ class RangeArray {
     }
   }
 
-  void grow() {
-    const std::size_t wanted = capacity_ ? capacity_ * 2 : 8;
-    Entry* wider = static_cast<Entry*>(arena_.allocate_array(wanted * sizeof(Entry)));
-    if (size_) {
-      SLOTLOOKUP_TOUCH(entries_, size_ * sizeof(Entry));
-      SLOTLOOKUP_TOUCH(wider, size_ * sizeof(Entry));
-      std::memcpy(wider, entries_, size_ * sizeof(Entry));
-    }
-    if (entries_) arena_.free_array(entries_, capacity_ * sizeof(Entry));
-    entries_ = wider;
-    capacity_ = wanted;
-  }
-
-  Arena& arena_;
-  Entry* entries_ = nullptr;
+  ArenaArray<Entry> entries_;
   std::size_t size_ = 0;
-  std::size_t capacity_ = 0;
   [[no_unique_address]] Probe probe_;
 };
 

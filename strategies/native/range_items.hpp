@@ -1,71 +1,12 @@
-// What structures built from sorted ranges share: arrays of the arena that grow, and ranges in order of containment.
+// What structures built from sorted ranges share: ranges in order of containment.
 //
 // The order is by start, and the longer of two ranges with one start comes first: whatever encloses a range then stands
 // before it.
 #pragma once
 
-#include <cstring>
-
 #include "slotlookup/native/structure.hpp"
 
 namespace slotlookup {
-
-// An array in the arena whose room doubles, so that freed arrays come in few sizes and are handed out again.
-template <class T, class Probe>
-class ArenaArray {
- public:
-  ArenaArray(Arena& arena, Probe probe) : arena_(arena), probe_(probe) {}
-  ~ArenaArray() { release(); }
-  ArenaArray(const ArenaArray&) = delete;
-  ArenaArray& operator=(const ArenaArray&) = delete;
-
-  T* data() const { return data_; }
-  T& operator[](std::size_t i) const { return data_[i]; }
-
-  // Makes room for `wanted` elements and keeps the first `kept`.
-  void reserve(std::size_t wanted, std::size_t kept) {
-    if (wanted <= room_) return;
-    std::size_t room = room_ ? room_ * 2 : 8;
-    while (room < wanted) room *= 2;
-    T* wider = static_cast<T*>(arena_.allocate_array(room * sizeof(T)));
-    if (kept) {
-      SLOTLOOKUP_TOUCH(data_, kept * sizeof(T));
-      SLOTLOOKUP_TOUCH(wider, kept * sizeof(T));
-      std::memcpy(static_cast<void*>(wider), data_, kept * sizeof(T));
-    }
-    release();
-    data_ = wider;
-    room_ = room;
-  }
-
-  void copy(const ArenaArray& other, std::size_t n) {
-    reserve(n, 0);
-    if (!n) return;
-    SLOTLOOKUP_TOUCH(other.data_, n * sizeof(T));
-    SLOTLOOKUP_TOUCH(data_, n * sizeof(T));
-    std::memcpy(static_cast<void*>(data_), other.data_, n * sizeof(T));
-  }
-
-  // Moves the elements [from, to) so that the first of them stands at `at`.
-  void shift(std::size_t from, std::size_t to, std::size_t at) {
-    if (from == to) return;
-    SLOTLOOKUP_TOUCH(data_ + from, (to - from) * sizeof(T));
-    SLOTLOOKUP_TOUCH(data_ + at, (to - from) * sizeof(T));
-    std::memmove(static_cast<void*>(data_ + at), data_ + from, (to - from) * sizeof(T));
-  }
-
-  void release() {
-    if (data_) arena_.free_array(data_, room_ * sizeof(T));
-    data_ = nullptr;
-    room_ = 0;
-  }
-
- private:
-  Arena& arena_;
-  T* data_ = nullptr;
-  std::size_t room_ = 0;
-  [[no_unique_address]] Probe probe_;
-};
 
 struct RangeItem {
   std::uint64_t start;

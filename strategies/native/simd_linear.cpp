@@ -1,9 +1,10 @@
 // simd-linear: starts and lasts in columns, scanned from the front sixteen at a time. See strategies/simd_linear.py.
+#include <algorithm>
 #include <bit>
-#include <cstring>
 #include <limits>
 
 #include "simd.hpp"
+#include "slotlookup/native/arena_array.hpp"
 #include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
@@ -15,52 +16,39 @@ class SimdLinear {
   using Node = NoNode;
   static constexpr OptionalMembers kOptional{.copy_from = true};
 
-  SimdLinear(const Home& home, Probe probe) : probe_(probe), arena_(home.arena) {}
-  ~SimdLinear() {
-    if (!capacity_) return;
-    arena_.free_array(starts_, capacity_ * sizeof *starts_);
-    arena_.free_array(lasts_, capacity_ * sizeof *lasts_);
-    arena_.free_array(slots_, capacity_ * sizeof *slots_);
-  }
-  SimdLinear(const SimdLinear&) = delete;
-  SimdLinear& operator=(const SimdLinear&) = delete;
+  SimdLinear(const Home& home, Probe probe) : columns_(home.arena), probe_(probe) {}
 
   void copy_from(const SimdLinear& other) {
-    while (capacity_ < other.size_) grow();
+    while (columns_.room() < other.size_) grow();
     while (size_ > other.size_) clear(--size_);
+    columns_.copy(other.columns_, other.size_, probe_);
     size_ = other.size_;
-    copy(starts_, other.starts_);
-    copy(lasts_, other.lasts_);
-    copy(slots_, other.slots_);
   }
 
   void insert(Slot& slot) {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
-    if (size_ == capacity_) grow();
+    if (size_ == columns_.room()) grow();
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     SLOTLOOKUP_HOP();
-    SLOTLOOKUP_TOUCH(starts_ + size_, sizeof *starts_);
-    starts_[size_] = turned(Role::start(slot));
+    SLOTLOOKUP_TOUCH(starts() + size_, sizeof *starts());
+    starts()[size_] = turned(Role::start(slot));
     SLOTLOOKUP_HOP();
-    SLOTLOOKUP_TOUCH(lasts_ + size_, sizeof *lasts_);
-    lasts_[size_] = turned(Role::last(slot));
+    SLOTLOOKUP_TOUCH(lasts() + size_, sizeof *lasts());
+    lasts()[size_] = turned(Role::last(slot));
     SLOTLOOKUP_HOP();
-    SLOTLOOKUP_TOUCH(slots_ + size_, sizeof *slots_);
-    slots_[size_] = &slot;
+    SLOTLOOKUP_TOUCH(slots() + size_, sizeof *slots());
+    slots()[size_] = &slot;
     ++size_;
   }
 
   void erase(Slot& slot) {
     const std::size_t at = position(slot);
-    --size_;
-    close(starts_, at);
-    close(lasts_, at);
-    close(slots_, at);
-    clear(size_);
+    columns_.shift(at + 1, size_, at, probe_);
+    clear(--size_);
   }
 
-  void replace(Slot& old_slot, Slot& by) { slots_[position(old_slot)] = &by; }
+  void replace(Slot& old_slot, Slot& by) { slots()[position(old_slot)] = &by; }
 
   Slot* find(std::uint64_t point) const {
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
@@ -85,11 +73,12 @@ class SimdLinear {
 
   void check() const {
     for (std::size_t i = 0; i < size_; ++i) {
-      require_invariant(starts_[i] == turned(Role::start(*slots_[i])) && lasts_[i] == turned(Role::last(*slots_[i])),
-                        "simd-linear: the columns have their slots' ranges");
+      require_invariant(
+          starts()[i] == turned(Role::start(*slots()[i])) && lasts()[i] == turned(Role::last(*slots()[i])),
+          "simd-linear: the columns have their slots' ranges");
     }
-    for (std::size_t i = size_; i < capacity_; ++i) {
-      require_invariant(starts_[i] == kMax && lasts_[i] == kMin,
+    for (std::size_t i = size_; i < columns_.room(); ++i) {
+      require_invariant(starts()[i] == kMax && lasts()[i] == kMin,
                         "simd-linear: nothing meets what lies behind the last slot");
     }
   }
@@ -105,7 +94,7 @@ class SimdLinear {
   unsigned meeting(std::size_t i, std::int64_t first, std::int64_t last) const {
     unsigned met = 0;
     for (unsigned j = 0; j < kBlock; ++j) {
-      met |= static_cast<unsigned>((starts_[i + j] <= last) & (first <= lasts_[i + j])) << j;
+      met |= static_cast<unsigned>((starts()[i + j] <= last) & (first <= lasts()[i + j])) << j;
     }
     return met;
   }
@@ -116,8 +105,8 @@ class SimdLinear {
   }
   // Both ends of every slot of the block are compared, whatever the others say.
   void count_block([[maybe_unused]] std::size_t i) const {
-    SLOTLOOKUP_TOUCH(starts_ + i, kBlock * sizeof *starts_);
-    SLOTLOOKUP_TOUCH(lasts_ + i, kBlock * sizeof *lasts_);
+    SLOTLOOKUP_TOUCH(starts() + i, kBlock * sizeof *starts());
+    SLOTLOOKUP_TOUCH(lasts() + i, kBlock * sizeof *lasts());
     for (std::size_t j = i; j < i + kBlock && j < size_; ++j) {
       SLOTLOOKUP_EXAMINE();
       (void)SLOTLOOKUP_COMPARE(true);
@@ -126,9 +115,9 @@ class SimdLinear {
   }
   Slot* taken(std::size_t at) const {
     SLOTLOOKUP_HOP();
-    SLOTLOOKUP_TOUCH(slots_ + at, sizeof *slots_);
+    SLOTLOOKUP_TOUCH(slots() + at, sizeof *slots());
     SLOTLOOKUP_HOP();
-    return slots_[at];
+    return slots()[at];
   }
 
 // The scans, for each way to compare a block. Written as macros because a function made for vectors cannot hand them to
@@ -158,9 +147,9 @@ class SimdLinear {
 #ifdef SLOTLOOKUP_AVX
   [[gnu::target("avx2"), gnu::always_inline]] inline unsigned missed4(std::size_t i, __m256i first,
                                                                       __m256i last) const {
-    const __m256i starts = _mm256_load_si256(reinterpret_cast<const __m256i*>(starts_ + i));
-    const __m256i lasts = _mm256_load_si256(reinterpret_cast<const __m256i*>(lasts_ + i));
-    const __m256i missed = _mm256_or_si256(_mm256_cmpgt_epi64(starts, last), _mm256_cmpgt_epi64(first, lasts));
+    const __m256i begins = _mm256_load_si256(reinterpret_cast<const __m256i*>(starts() + i));
+    const __m256i ends = _mm256_load_si256(reinterpret_cast<const __m256i*>(lasts() + i));
+    const __m256i missed = _mm256_or_si256(_mm256_cmpgt_epi64(begins, last), _mm256_cmpgt_epi64(first, ends));
     return static_cast<unsigned>(_mm256_movemask_pd(_mm256_castsi256_pd(missed)));
   }
   [[gnu::target("avx2"), gnu::always_inline]] inline unsigned meeting_avx2(std::size_t i, std::int64_t first,
@@ -173,8 +162,8 @@ class SimdLinear {
   }
   [[gnu::target("avx512f"), gnu::always_inline]] inline unsigned met8(std::size_t i, __m512i first,
                                                                       __m512i last) const {
-    const __mmask8 begun = _mm512_cmple_epi64_mask(_mm512_load_si512(starts_ + i), last);
-    return _mm512_mask_cmpge_epi64_mask(begun, _mm512_load_si512(lasts_ + i), first);
+    const __mmask8 begun = _mm512_cmple_epi64_mask(_mm512_load_si512(starts() + i), last);
+    return _mm512_mask_cmpge_epi64_mask(begun, _mm512_load_si512(lasts() + i), first);
   }
   [[gnu::target("avx512f"), gnu::always_inline]] inline unsigned meeting_avx512(std::size_t i, std::int64_t first,
                                                                                 std::int64_t last) const {
@@ -200,58 +189,35 @@ class SimdLinear {
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     SLOTLOOKUP_HOP();
     for (std::size_t i = 0; i < size_; ++i) {
-      SLOTLOOKUP_TOUCH(slots_ + i, sizeof *slots_);
+      SLOTLOOKUP_TOUCH(slots() + i, sizeof *slots());
       SLOTLOOKUP_EXAMINE();
-      if (SLOTLOOKUP_COMPARE(slots_[i] == &slot)) return i;
+      if (SLOTLOOKUP_COMPARE(slots()[i] == &slot)) return i;
     }
     throw BrokenInvariant("simd-linear: the slot to remove is not in the columns");
   }
 
   // Nothing meets it: it begins behind every end and ends before every start.
   void clear(std::size_t at) {
-    SLOTLOOKUP_TOUCH(starts_ + at, sizeof *starts_);
-    SLOTLOOKUP_TOUCH(lasts_ + at, sizeof *lasts_);
-    starts_[at] = kMax;
-    lasts_[at] = kMin;
-  }
-  template <class T>
-  void close(T* column, std::size_t at) {
-    SLOTLOOKUP_TOUCH(column + at, (size_ - at + 1) * sizeof(T));
-    std::memmove(column + at, column + at + 1, (size_ - at) * sizeof(T));
-  }
-  template <class T>
-  void copy(T* to, const T* from) {
-    if (!size_) return;
-    SLOTLOOKUP_TOUCH(from, size_ * sizeof(T));
-    SLOTLOOKUP_TOUCH(to, size_ * sizeof(T));
-    std::memcpy(to, from, size_ * sizeof(T));
-  }
-  template <class T>
-  void widen(T*& column, std::size_t wanted) {
-    T* wider = static_cast<T*>(arena_.allocate_array(wanted * sizeof(T)));
-    if (column) {
-      copy(wider, column);
-      arena_.free_array(column, capacity_ * sizeof(T));
-    }
-    column = wider;
+    SLOTLOOKUP_TOUCH(starts() + at, sizeof *starts());
+    SLOTLOOKUP_TOUCH(lasts() + at, sizeof *lasts());
+    starts()[at] = kMax;
+    lasts()[at] = kMin;
   }
   void grow() {
-    const std::size_t wanted = capacity_ ? std::size_t{capacity_} * 2 : kBlock;
-    widen(starts_, wanted);
-    widen(lasts_, wanted);
-    widen(slots_, wanted);
-    for (std::size_t i = size_; i < wanted; ++i) clear(i);
-    capacity_ = static_cast<std::uint32_t>(wanted);
+    columns_.reserve(std::max(columns_.room() + 1, kBlock), size_, probe_);
+    for (std::size_t i = size_; i < columns_.room(); ++i) clear(i);
   }
 
-  std::int64_t* starts_ = nullptr;  // turned, as the lasts
-  std::int64_t* lasts_ = nullptr;
-  Slot** slots_ = nullptr;
+  // Starts and lasts are turned. A scan reads all of this, and finds it in one line.
+  std::int64_t* starts() const { return columns_.template data<0>(); }
+  std::int64_t* lasts() const { return columns_.template data<1>(); }
+  Slot** slots() const { return columns_.template data<2>(); }
+
+  // There is room for a multiple of sixteen.
+  [[no_unique_address]] ArenaColumns<std::int64_t, std::int64_t, Slot*> columns_;
   std::uint32_t size_ = 0;
-  std::uint32_t capacity_ = 0;  // a multiple of sixteen
   [[maybe_unused]] Vectors widest_ = widest_vectors();
   [[no_unique_address]] Probe probe_;
-  Arena& arena_;
 };
 
 SLOTLOOKUP_STRUCTURE("simd-linear", SimdLinear)

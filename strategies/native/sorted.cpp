@@ -1,8 +1,8 @@
 // sorted: an array of slots in order of their start, searched by halving with branches. See strategies/sorted.py.
 #include <algorithm>
-#include <cstring>
 #include <type_traits>
 
+#include "slotlookup/native/arena_array.hpp"
 #include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
@@ -18,59 +18,52 @@ class Sorted {
   using Node = NoNode;
   static constexpr OptionalMembers kOptional{.copy_from = true};
 
-  Sorted(const Home& home, Probe probe) : probe_(probe), arena_(home.arena) {}
-  ~Sorted() { release(); }
-  Sorted(const Sorted&) = delete;
-  Sorted& operator=(const Sorted&) = delete;
+  Sorted(const Home& home, Probe probe) : columns_(home.arena), probe_(probe) {}
 
   void copy_from(const Sorted& other) {
-    while (capacity_ < other.size_) grow();
+    columns_.copy(other.columns_, other.size_, probe_);
     size_ = other.size_;
-    copy(entries_, other.entries_, size_ * sizeof(Entry));
-    if constexpr (overlapping) copy(reach_, other.reach_, size_ * sizeof(std::uint64_t));
   }
 
   void insert(Slot& slot) {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     const Entry entry{Role::start(slot), Role::last(slot), &slot};
-    if (size_ == capacity_) grow();
+    columns_.reserve(size_ + 1, size_, probe_);
     const std::size_t at = upto(entry.start);
-    move(entries_, at + 1, at, size_ - at);
-    SLOTLOOKUP_TOUCH(entries_ + at, sizeof(Entry));
-    entries_[at] = entry;
+    columns_.shift(at, size_, at + 1, probe_);
+    SLOTLOOKUP_TOUCH(entries() + at, sizeof(Entry));
+    entries()[at] = entry;
     ++size_;
     if constexpr (overlapping) {
-      move(reach_, at + 1, at, size_ - 1 - at);
       for (std::size_t i = at; i < size_; ++i) {
-        SLOTLOOKUP_TOUCH(reach_ + i, sizeof(std::uint64_t));
-        if (i > at && SLOTLOOKUP_COMPARE(reach_[i] >= entry.last)) break;
-        reach_[i] = i == at ? reach_with(at) : entry.last;
+        SLOTLOOKUP_TOUCH(reach() + i, sizeof(std::uint64_t));
+        if (i > at && SLOTLOOKUP_COMPARE(reach()[i] >= entry.last)) break;
+        reach()[i] = i == at ? reach_with(at) : entry.last;
       }
     }
   }
 
   void erase(Slot& slot) {
     const std::size_t at = position(slot);
+    columns_.shift(at + 1, size_, at, probe_);
     --size_;
-    move(entries_, at, at + 1, size_ - at);
     if constexpr (overlapping) {
-      move(reach_, at, at + 1, size_ - at);
       for (std::size_t i = at; i < size_; ++i) {
-        const std::uint64_t reach = reach_with(i);
-        SLOTLOOKUP_TOUCH(reach_ + i, sizeof(std::uint64_t));
-        if (SLOTLOOKUP_COMPARE(reach_[i] == reach)) break;
-        reach_[i] = reach;
+        const std::uint64_t furthest = reach_with(i);
+        SLOTLOOKUP_TOUCH(reach() + i, sizeof(std::uint64_t));
+        if (SLOTLOOKUP_COMPARE(reach()[i] == furthest)) break;
+        reach()[i] = furthest;
       }
     }
   }
 
-  void replace(Slot& old_slot, Slot& by) { entries_[position(old_slot)].slot = &by; }
+  void replace(Slot& old_slot, Slot& by) { entries()[position(old_slot)].slot = &by; }
 
   Slot* find(std::uint64_t point) const {
     const std::size_t behind = upto(point);
     if (behind == 0) return nullptr;
-    const Entry& entry = entries_[behind - 1];
+    const Entry& entry = entries()[behind - 1];
     SLOTLOOKUP_TOUCH(&entry, sizeof entry);
     if (!SLOTLOOKUP_COMPARE(point <= entry.last)) return nullptr;
     SLOTLOOKUP_HOP();
@@ -83,7 +76,7 @@ class Sorted {
     const std::size_t end = upto(last);
     if (end == 0) return;
     for (std::size_t i = first_reaching(start, end); i < end; ++i) {
-      const Entry& entry = entries_[i];
+      const Entry& entry = entries()[i];
       SLOTLOOKUP_EXAMINE();
       SLOTLOOKUP_TOUCH(&entry, sizeof entry);
       if (SLOTLOOKUP_COMPARE(entry.last >= start)) {
@@ -94,15 +87,15 @@ class Sorted {
   }
 
   void check() const {
-    std::uint64_t reach = 0;
+    std::uint64_t furthest = 0;
     for (std::size_t i = 0; i < size_; ++i) {
-      const Entry& entry = entries_[i];
+      const Entry& entry = entries()[i];
       require_invariant(entry.start == Role::start(*entry.slot) && entry.last == Role::last(*entry.slot),
                         "sorted: an entry has its slot's range");
-      require_invariant(i == 0 || entries_[i - 1].start <= entry.start, "sorted: starts ascend");
-      reach = std::max(reach, entry.last);
+      require_invariant(i == 0 || entries()[i - 1].start <= entry.start, "sorted: starts ascend");
+      furthest = std::max(furthest, entry.last);
       if constexpr (overlapping)
-        require_invariant(reach_[i] == reach, "sorted: the largest last up to each entry is known");
+        require_invariant(reach()[i] == furthest, "sorted: the largest last up to each entry is known");
     }
   }
 
@@ -123,13 +116,14 @@ class Sorted {
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return 0;
     SLOTLOOKUP_HOP();
+    const Entry* const sorted = entries();
     std::size_t low = 0;
     std::size_t high = size_;
     while (low < high) {
       const std::size_t middle = low + (high - low) / 2;
       SLOTLOOKUP_EXAMINE();
-      SLOTLOOKUP_TOUCH(&entries_[middle].start, sizeof(std::uint64_t));
-      if (SLOTLOOKUP_COMPARE(entries_[middle].start <= point)) {
+      SLOTLOOKUP_TOUCH(&sorted[middle].start, sizeof(std::uint64_t));
+      if (SLOTLOOKUP_COMPARE(sorted[middle].start <= point)) {
         stay_a_branch();
         low = middle + 1;
       } else {
@@ -146,8 +140,8 @@ class Sorted {
     std::size_t high = end;
     while (low < high) {
       const std::size_t middle = low + (high - low) / 2;
-      SLOTLOOKUP_TOUCH(reach_ + middle, sizeof(std::uint64_t));
-      if (SLOTLOOKUP_COMPARE(reach_[middle] < start)) {
+      SLOTLOOKUP_TOUCH(reach() + middle, sizeof(std::uint64_t));
+      if (SLOTLOOKUP_COMPARE(reach()[middle] < start)) {
         stay_a_branch();
         low = middle + 1;
       } else {
@@ -158,61 +152,34 @@ class Sorted {
   }
 
   std::uint64_t reach_with(std::size_t at) const {
-    SLOTLOOKUP_TOUCH(entries_ + at, sizeof(Entry));
-    if (at == 0) return entries_[0].last;
-    SLOTLOOKUP_TOUCH(reach_ + at - 1, sizeof(std::uint64_t));
-    return SLOTLOOKUP_COMPARE(reach_[at - 1] > entries_[at].last) ? reach_[at - 1] : entries_[at].last;
+    SLOTLOOKUP_TOUCH(entries() + at, sizeof(Entry));
+    if (at == 0) return entries()[0].last;
+    SLOTLOOKUP_TOUCH(reach() + at - 1, sizeof(std::uint64_t));
+    return SLOTLOOKUP_COMPARE(reach()[at - 1] > entries()[at].last) ? reach()[at - 1] : entries()[at].last;
   }
 
   // Slots may share a start where they are indexed by hva.
   std::size_t position(const Slot& slot) const {
     for (std::size_t at = upto(Role::start(slot)); at-- > 0;) {
-      SLOTLOOKUP_TOUCH(entries_ + at, sizeof(Entry));
-      if (entries_[at].slot == &slot) return at;
+      SLOTLOOKUP_TOUCH(entries() + at, sizeof(Entry));
+      if (entries()[at].slot == &slot) return at;
     }
     throw BrokenInvariant("sorted: the slot to remove is not in the array");
   }
 
-  template <class T>
-  void move(T* array, std::size_t to, std::size_t from, std::size_t count) {
-    if (!count) return;
-    SLOTLOOKUP_TOUCH(array + from, count * sizeof(T));
-    SLOTLOOKUP_TOUCH(array + to, count * sizeof(T));
-    std::memmove(array + to, array + from, count * sizeof(T));
-  }
-  void copy(void* to, const void* from, std::size_t bytes) {
-    if (!bytes) return;
-    SLOTLOOKUP_TOUCH(from, bytes);
-    SLOTLOOKUP_TOUCH(to, bytes);
-    std::memcpy(to, from, bytes);
+  Entry* entries() const { return columns_.template data<0>(); }
+  // hva: the largest last up to each entry.
+  std::uint64_t* reach() const
+    requires(overlapping)
+  {
+    return columns_.template data<1>();
   }
 
-  template <class T>
-  void widen(T*& array, std::size_t wanted) {
-    T* wider = static_cast<T*>(arena_.allocate_array(wanted * sizeof(T)));
-    if (array) {
-      copy(wider, array, size_ * sizeof(T));
-      arena_.free_array(array, capacity_ * sizeof(T));
-    }
-    array = wider;
-  }
-  void grow() {
-    const std::size_t wanted = capacity_ ? capacity_ * 2 : 8;
-    widen(entries_, wanted);
-    if constexpr (overlapping) widen(reach_, wanted);
-    capacity_ = static_cast<std::uint32_t>(wanted);
-  }
-  void release() {
-    if (entries_) arena_.free_array(entries_, capacity_ * sizeof(Entry));
-    if (reach_) arena_.free_array(reach_, capacity_ * sizeof(std::uint64_t));
-  }
-
-  Entry* entries_ = nullptr;
-  std::uint64_t* reach_ = nullptr;  // hva: the largest last up to each entry
-  std::uint32_t size_ = 0;
-  std::uint32_t capacity_ = 0;
+  // A search reads all of this, and finds it in one line.
+  using Columns = std::conditional_t<overlapping, ArenaColumns<Entry, std::uint64_t>, ArenaColumns<Entry>>;
+  Columns columns_;
+  std::size_t size_ = 0;
   [[no_unique_address]] Probe probe_;
-  Arena& arena_;
 };
 
 SLOTLOOKUP_STRUCTURE("sorted", Sorted)

@@ -9,8 +9,10 @@ namespace {
 template <class Role, class Probe>
 class SortedBranchless : public SortedColumns<Role, Probe> {
  public:
+  static constexpr OptionalMembers kOptional{.copy_from = true};
   using SortedColumns<Role, Probe>::SortedColumns;
 
+  void copy_from(const SortedBranchless& other) { this->copy_columns(other); }
   Slot* find(std::uint64_t point) const { return this->holder(this->upto(point), point); }
 };
 

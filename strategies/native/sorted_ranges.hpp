@@ -9,18 +9,18 @@
 #pragma once
 
 #include "range_items.hpp"
+#include "slotlookup/native/arena_array.hpp"
 
 namespace slotlookup {
 
 template <class Entry, class Role, class Probe>
 class SortedRanges {
  public:
-  SortedRanges(const Home& home, Probe probe)
-      : arena_(home.arena), starts_(home.arena, probe), entries_(home.arena, probe), probe_(probe) {}
+  SortedRanges(const Home& home, Probe probe) : starts_(home.arena), entries_(home.arena), probe_(probe) {}
 
   void copy_from(const SortedRanges& other) {
-    starts_.copy(other.starts_, other.size_);
-    entries_.copy(other.entries_, other.size_);
+    starts_.copy(other.starts_, other.size_, probe_);
+    entries_.copy(other.entries_, other.size_, probe_);
     size_ = other.size_;
     sorted_ = other.sorted_;
     changed_from_ = other.changed_from_;
@@ -30,8 +30,8 @@ class SortedRanges {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
-    starts_.reserve(size_ + 1, size_);
-    entries_.reserve(size_ + 1, size_);
+    starts_.reserve(size_ + 1, size_, probe_);
+    entries_.reserve(size_ + 1, size_, probe_);
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_HOP();
     put(size_++, item_of<Role>(slot));
@@ -39,8 +39,8 @@ class SortedRanges {
 
   void erase(Slot& slot) {
     const std::size_t at = position(slot);
-    starts_.shift(at + 1, size_, at);
-    entries_.shift(at + 1, size_, at);
+    starts_.shift(at + 1, size_, at, probe_);
+    entries_.shift(at + 1, size_, at, probe_);
     --size_;
     if (at < sorted_) --sorted_;
     if (at < changed_from_) changed_from_ = at;
@@ -176,27 +176,26 @@ class SortedRanges {
       }
     }
     const Entry entry = entries_[sorted_];
-    starts_.shift(low, sorted_, low + 1);
-    entries_.shift(low, sorted_, low + 1);
+    starts_.shift(low, sorted_, low + 1, probe_);
+    entries_.shift(low, sorted_, low + 1, probe_);
     entries_[low] = entry;
     put(low, item);
     if (low < changed_from_) changed_from_ = low;
   }
 
   void sort_all() {
-    ArenaArray<RangeItem, Probe> items(arena_, probe_);
-    ArenaArray<RangeItem, Probe> spare(arena_, probe_);
-    items.reserve(size_, 0);
-    spare.reserve(size_, 0);
+    ArenaArray<RangeItem> items(starts_.arena());
+    ArenaArray<RangeItem> spare(starts_.arena());
+    items.reserve(size_, 0, probe_);
+    spare.reserve(size_, 0, probe_);
     for (std::size_t i = 0; i < size_; ++i) items[i] = at(i);
     const RangeItem* sorted = sort_items(items.data(), spare.data(), size_, probe_);
     for (std::size_t i = 0; i < size_; ++i) put(i, sorted[i]);
   }
 
   std::size_t size_ = 0;  // what a search reads comes first, and lies in one line
-  Arena& arena_;
-  ArenaArray<std::uint64_t, Probe> starts_;
-  ArenaArray<Entry, Probe> entries_;
+  ArenaArray<std::uint64_t> starts_;
+  ArenaArray<Entry> entries_;
   std::size_t sorted_ = 0;        // how many stand in order, in front
   std::size_t changed_from_ = 0;  // what stands before has not changed since the last settle()
   [[no_unique_address]] Probe probe_;

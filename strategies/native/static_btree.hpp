@@ -18,15 +18,14 @@ namespace slotlookup {
 template <bool vectors, class Role, class Probe>
 class StaticBtree : public SortedColumns<Role, Probe> {
   using Columns = SortedColumns<Role, Probe>;
-  using Columns::arena_, Columns::probe_, Columns::size_, Columns::starts_;
+  using Columns::probe_, Columns::size_, Columns::starts;
 
  public:
   static constexpr OptionalMembers kOptional{.settle = true, .copy_from = true};
-  using Columns::Columns;
-  ~StaticBtree() { release(); }
+  StaticBtree(const Home& home, Probe probe) : Columns(home, probe), nodes_(home.arena) {}
 
   void copy_from(const StaticBtree& other) {
-    Columns::copy_from(other);
+    this->copy_columns(other);
     stale_ = true;
   }
   void insert(Slot& slot) {
@@ -42,9 +41,10 @@ class StaticBtree : public SortedColumns<Role, Probe> {
     if (!stale_) return;
     stale_ = false;
     const std::size_t leaves = (size_ + kKeys - 1) / kKeys;
+    std::uint64_t* const keys = starts();
     for (std::size_t i = size_; i < leaves * kKeys; ++i) {
-      SLOTLOOKUP_TOUCH(starts_ + i, sizeof *starts_);
-      starts_[i] = kNever;
+      SLOTLOOKUP_TOUCH(keys + i, sizeof *keys);
+      keys[i] = kNever;
     }
     unsigned height = 0;
     std::size_t inner = 0;
@@ -53,13 +53,10 @@ class StaticBtree : public SortedColumns<Role, Probe> {
       inner += widest;
       ++height;
     }
-    if (inner != inner_) {
-      release();
-      if (inner) nodes_ = static_cast<std::uint64_t*>(arena_.allocate_array(inner * kLineBytes));
-      inner_ = static_cast<std::uint32_t>(inner);
-    }
+    nodes_.remake(inner * kKeys);
+    inner_ = static_cast<std::uint32_t>(inner);
     height_ = static_cast<std::uint8_t>(height);
-    std::uint64_t* node = nodes_;
+    std::uint64_t* node = nodes_.data();
     std::size_t below_child = widest;  // leaves below each child of the level being filled
     for (std::size_t wide = 1; below_child > 1; wide *= kKeys + 1) {
       below_child /= kKeys + 1;
@@ -68,8 +65,8 @@ class StaticBtree : public SortedColumns<Role, Probe> {
         SLOTLOOKUP_TOUCH(node, kLineBytes);
         for (std::size_t i = 0; i < kKeys; ++i) {
           const std::size_t leaf = (first_child + i + 1) * below_child;
-          if (leaf < leaves) SLOTLOOKUP_TOUCH(starts_ + leaf * kKeys, sizeof *starts_);
-          node[i] = leaf < leaves ? starts_[leaf * kKeys] : kNever;
+          if (leaf < leaves) SLOTLOOKUP_TOUCH(keys + leaf * kKeys, sizeof *keys);
+          node[i] = leaf < leaves ? keys[leaf * kKeys] : kNever;
         }
       }
     }
@@ -92,10 +89,11 @@ class StaticBtree : public SortedColumns<Role, Probe> {
     Columns::check();
     require_invariant(!stale_, "static B-tree: the inner nodes are those of the slots");
     for (std::size_t i = 0; i < size_; ++i) {
-      require_invariant(starts_[i] < kNever, "static B-tree: starts lie before the padding");
-      require_invariant(quiet_rank(starts_[i]) == i + 1, "static B-tree: a search for each start ends at its slot");
-      require_invariant(starts_[i] == 0 || quiet_rank(starts_[i] - 1) == i + (i > 0 && starts_[i - 1] == starts_[i]),
-                        "static B-tree: a search before each start ends before its slot");
+      require_invariant(starts()[i] < kNever, "static B-tree: starts lie before the padding");
+      require_invariant(quiet_rank(starts()[i]) == i + 1, "static B-tree: a search for each start ends at its slot");
+      require_invariant(
+          starts()[i] == 0 || quiet_rank(starts()[i] - 1) == i + (i > 0 && starts()[i - 1] == starts()[i]),
+          "static B-tree: a search before each start ends before its slot");
     }
   }
 
@@ -120,9 +118,10 @@ class StaticBtree : public SortedColumns<Role, Probe> {
   }
   std::size_t quiet_rank(std::uint64_t wanted) const {
     std::size_t k = 0;
-    for (unsigned level = height_; level; --level) k = k * (kKeys + 1) + 1 + quiet_count(nodes_ + k * kKeys, wanted);
+    for (unsigned level = height_; level; --level)
+      k = k * (kKeys + 1) + 1 + quiet_count(nodes_.data() + k * kKeys, wanted);
     const std::size_t leaf = k - inner_;
-    return leaf * kKeys + quiet_count(starts_ + leaf * kKeys, wanted);
+    return leaf * kKeys + quiet_count(starts() + leaf * kKeys, wanted);
   }
 
   // Every key of a node is compared, whatever the others say.
@@ -133,20 +132,20 @@ class StaticBtree : public SortedColumns<Role, Probe> {
 
 // The descent, for each way to count the keys of a node that are not above what is wanted. Written as a macro because a
 // function made for vectors cannot hand them to code that is not.
-#define SLOTLOOKUP_DESCEND(count)                                                \
-  const std::uint64_t wanted = std::min(point, kNever - 1);                      \
-  std::size_t k = 0;                                                             \
-  if (height_) SLOTLOOKUP_HOP();                                                 \
-  for (unsigned level = height_; level; --level) {                               \
-    const std::uint64_t* node = nodes_ + k * kKeys;                              \
-    count_node(node);                                                            \
-    k = k * (kKeys + 1) + 1 + count(node, wanted);                               \
-  }                                                                              \
-  const std::size_t leaf = k - inner_;                                           \
-  SLOTLOOKUP_HOP();                                                              \
-  count_node(starts_ + leaf * kKeys);                                            \
-  const std::size_t rank = leaf * kKeys + count(starts_ + leaf * kKeys, wanted); \
-  if (rank) SLOTLOOKUP_EXAMINE();                                                \
+#define SLOTLOOKUP_DESCEND(count)                                                 \
+  const std::uint64_t wanted = std::min(point, kNever - 1);                       \
+  std::size_t k = 0;                                                              \
+  if (height_) SLOTLOOKUP_HOP();                                                  \
+  for (unsigned level = height_; level; --level) {                                \
+    const std::uint64_t* node = nodes_.data() + k * kKeys;                        \
+    count_node(node);                                                             \
+    k = k * (kKeys + 1) + 1 + count(node, wanted);                                \
+  }                                                                               \
+  const std::size_t leaf = k - inner_;                                            \
+  SLOTLOOKUP_HOP();                                                               \
+  count_node(starts() + leaf * kKeys);                                            \
+  const std::size_t rank = leaf * kKeys + count(starts() + leaf * kKeys, wanted); \
+  if (rank) SLOTLOOKUP_EXAMINE();                                                 \
   return this->holder(rank, point)
 
   Slot* find_scalar(std::uint64_t point) const { SLOTLOOKUP_DESCEND(quiet_count); }
@@ -173,16 +172,11 @@ class StaticBtree : public SortedColumns<Role, Probe> {
 #endif
 #undef SLOTLOOKUP_DESCEND
 
-  void release() {
-    if (nodes_) arena_.free_array(nodes_, inner_ * kLineBytes);
-    nodes_ = nullptr;
-  }
-
-  std::uint64_t* nodes_ = nullptr;
   std::uint32_t inner_ = 0;  // nodes that are not leaves; the number of the first leaf
   std::uint8_t height_ = 0;  // their levels
   [[maybe_unused]] Vectors widest_ = vectors ? widest_vectors() : Vectors::none;
   bool stale_ = false;
+  ArenaArray<std::uint64_t> nodes_;  // eight keys each
 };
 
 }  // namespace slotlookup
