@@ -1,16 +1,12 @@
 // The nodes of bplus_tree.cpp, and room to rearrange what one node or two of them hold.
-//
-// Keys of a node that holds fewer than it could are filled up with kUnusedKey.
 #pragma once
 
 #include <algorithm>
 #include <type_traits>
 
-#include "slotlookup/native/structure.hpp"
+#include "node_tree.hpp"
 
 namespace slotlookup {
-
-inline constexpr std::uint64_t kUnusedKey = ~std::uint64_t{0};
 
 template <std::size_t leaf_entries, std::size_t fan_out, bool augmented>
 struct BplusNodes {
@@ -19,12 +15,17 @@ struct BplusNodes {
     std::uint64_t last[leaf_entries];
     Slot* slot[leaf_entries];
     std::uint64_t count;
+
+    auto& keys() { return start; }
   };
   // key[i] is the least start below child[i + 1].
   struct alignas(kLineBytes) PlainInner {
     std::uint64_t key[fan_out - 1];
     std::uint64_t count;
     void* child[fan_out];
+
+    auto& keys() { return key; }
+    auto& children() { return child; }
   };
   struct alignas(kLineBytes) SummedInner : PlainInner {
     std::uint64_t largest[fan_out];  // the largest last below the child

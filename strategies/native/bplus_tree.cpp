@@ -1,7 +1,4 @@
 // bplus-tree: a B+-tree by start in nodes of four lines. See strategies/bplus_tree.py.
-//
-// Keys of a node that holds fewer than it could are filled up with 2^64 - 1, which no slot starts at, so that a search
-// compares all of them and branches on none.
 #include <algorithm>
 #include <type_traits>
 
@@ -11,17 +8,31 @@
 namespace slotlookup {
 namespace {
 
+// A node's key is the least start of what follows it.
+struct LeastStarts {
+  static bool precedes(std::uint64_t key, std::uint64_t point) { return key <= point; }
+};
+
+template <class Role, std::size_t leaf_entries, std::size_t fan_out>
+using BplusNodesOf = BplusNodes<leaf_entries, fan_out, std::is_same_v<Role, HvaRole>>;
+template <class Nodes, class Probe>
+using BplusBase = NodeTree<typename Nodes::Leaf, typename Nodes::Inner, LeastStarts, Probe>;
+
 // Tests make it with nodes of three or four, so that a few slots fill many of them.
 template <class Role, class Probe, std::size_t leaf_entries, std::size_t fan_out>
-class BplusTreeOf {
+class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, Probe> {
+  using Nodes = BplusNodesOf<Role, leaf_entries, fan_out>;
+  using Tree = BplusBase<Nodes, Probe>;
+  using Leaf = typename Nodes::Leaf;
+  using Inner = typename Nodes::Inner;
+  using Tree::descend, Tree::rank, Tree::height_, Tree::probe_, Tree::root_, Tree::size_;
+  using typename Tree::Path;
+
  public:
   using Node = NoNode;
   static constexpr OptionalMembers kOptional{};
 
-  BplusTreeOf(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) { root_ = make<Leaf>(); }
-  ~BplusTreeOf() { release(root_, height_); }
-  BplusTreeOf(const BplusTreeOf&) = delete;
-  BplusTreeOf& operator=(const BplusTreeOf&) = delete;
+  BplusTreeOf(const Home& home, Probe probe) : Tree(home, probe) {}
 
   void insert(Slot& slot) {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
@@ -29,7 +40,7 @@ class BplusTreeOf {
     const std::uint64_t start = Role::start(slot);
     const std::uint64_t last = Role::last(slot);
     Path path;
-    Leaf* leaf = descend(start, path, last);
+    Leaf* leaf = descend_to(start, path, last);
     ++size_;
     const std::size_t at = rank(leaf->start, start);
     Entries entries;
@@ -40,7 +51,7 @@ class BplusTreeOf {
       entries.give(*leaf, 0, entries.count);
       return;
     }
-    Leaf* right = make<Leaf>();
+    Leaf* right = this->template make<Leaf>();
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(right, sizeof *right);
     // Slots mostly come in order of address: what grows at its end leaves fuller nodes behind.
@@ -82,12 +93,7 @@ class BplusTreeOf {
       count = parent->count;
       least = kLeastChildren;
     }
-    if (height_ > 0 && static_cast<Inner*>(root_)->count == 1) {
-      Inner* gone = static_cast<Inner*>(root_);
-      root_ = gone->child[0];
-      --height_;
-      arena_.free_object(gone, sizeof *gone);
-    }
+    this->drop_lone_root();
   }
 
   void replace(Slot& old_slot, Slot& by) {
@@ -98,17 +104,7 @@ class BplusTreeOf {
 
   Slot* find(std::uint64_t point) const {
     point = std::min(point, kUnusedKey - 1);
-    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof height_);
-    void* node = root_;
-    for (unsigned level = height_; level > 0; --level) {
-      SLOTLOOKUP_HOP();
-      const Inner& inner = *static_cast<Inner*>(node);
-      void* const& child = inner.child[rank(inner.key, point)];
-      SLOTLOOKUP_TOUCH(&child, sizeof child);
-      node = child;
-    }
-    SLOTLOOKUP_HOP();
-    const Leaf& leaf = *static_cast<Leaf*>(node);
+    const Leaf& leaf = this->leaf_of(point);
     const std::size_t behind = rank(leaf.start, point);
     if (behind == 0) return nullptr;
     const std::size_t at = behind - 1;
@@ -132,82 +128,31 @@ class BplusTreeOf {
     require_invariant(seen.count == size_, "bplus-tree: the leaves hold as many entries as were inserted");
   }
 
-  std::size_t size() const { return size_; }
-
  private:
   static constexpr bool augmented = std::is_same_v<Role, HvaRole>;
   static constexpr std::size_t kLeastEntries = std::max<std::size_t>(2, leaf_entries * 2 / 5);
   static constexpr std::size_t kLeastChildren = std::max<std::size_t>(2, fan_out * 2 / 5);
-  static constexpr unsigned kMostLevels = 32;
   static_assert(leaf_entries >= 3 && fan_out >= 3, "a node that lost one must not be empty");
 
-  using Nodes = BplusNodes<leaf_entries, fan_out, augmented>;
-  using Leaf = typename Nodes::Leaf;
-  using Inner = typename Nodes::Inner;
   using Entries = typename Nodes::Entries;
   using Children = typename Nodes::Children;
 
-  // The way from a leaf up to the root: step[0] is the leaf's parent.
-  struct Step {
-    Inner* node;
-    std::size_t child;
-  };
-  struct Path {
-    Step step[kMostLevels];
-  };
-
-  template <class T>
-  T* make() {
-    static_assert(sizeof(T) % kLineBytes == 0);
-    T* node = new (arena_.allocate_object(sizeof(T))) T;
-    node->count = 0;
-    if constexpr (std::is_same_v<T, Leaf>) std::fill_n(node->start, leaf_entries, kUnusedKey);
-    return node;
-  }
-
-  void release(void* node, unsigned level) {
-    if (level == 0) {
-      arena_.free_object(node, sizeof(Leaf));
-      return;
-    }
-    Inner* inner = static_cast<Inner*>(node);
-    for (std::size_t i = 0; i < inner->count; ++i) release(inner->child[i], level - 1);
-    arena_.free_object(inner, sizeof(Inner));
-  }
-
-  // How many keys are at most `point`.
-  template <std::size_t n>
-  std::size_t rank(const std::uint64_t (&key)[n], std::uint64_t point) const {
-    SLOTLOOKUP_TOUCH(key, sizeof key);
-    std::size_t behind = 0;
-    for (std::size_t i = 0; i < n; ++i) behind += SLOTLOOKUP_COMPARE(key[i] <= point);
-    return behind;
-  }
-
   // The last leaf in which an entry of this start may stand; `last` raises the largest lasts on the way.
-  Leaf* descend(std::uint64_t start, Path& path, [[maybe_unused]] std::uint64_t last) {
-    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof height_);
-    void* node = root_;
-    for (unsigned level = height_; level > 0; --level) {
-      SLOTLOOKUP_HOP();
-      Inner* inner = static_cast<Inner*>(node);
-      const std::size_t at = rank(inner->key, start);
-      path.step[level - 1] = {inner, at};
-      SLOTLOOKUP_TOUCH(&inner->child[at], sizeof inner->child[at]);
+  Leaf* descend_to(std::uint64_t start, Path& path, [[maybe_unused]] std::uint64_t last) {
+    // Captures are written out: hooks would change the order of a default capture, and with it the timed code.
+    return descend(start, [this, &path, last](unsigned level, Inner& inner, std::size_t at) {
+      path.step[level] = {&inner, at};
       if constexpr (augmented) {
-        SLOTLOOKUP_TOUCH(&inner->largest[at], sizeof inner->largest[at]);
-        if (SLOTLOOKUP_COMPARE(inner->largest[at] < last)) inner->largest[at] = last;
+        SLOTLOOKUP_TOUCH(&inner.largest[at], sizeof inner.largest[at]);
+        if (SLOTLOOKUP_COMPARE(inner.largest[at] < last)) inner.largest[at] = last;
       }
-      node = inner->child[at];
-    }
-    SLOTLOOKUP_HOP();
-    return static_cast<Leaf*>(node);
+    });
   }
 
   // The slot's leaf and its place there. Equal starts, of which hvas may have many, can reach over several leaves.
   Leaf* locate(const Slot& slot, Path& path, std::size_t& at) {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    Leaf* leaf = descend(Role::start(slot), path, 0);
+    Leaf* leaf = descend_to(Role::start(slot), path, 0);
     at = rank(leaf->start, Role::start(slot));
     for (;;) {
       while (at > 0) {
@@ -263,7 +208,7 @@ class BplusTreeOf {
         children.give(*node, 0, children.count);
         return;
       }
-      Inner* beside = make<Inner>();
+      Inner* beside = this->template make<Inner>();
       SLOTLOOKUP_HOP();
       SLOTLOOKUP_TOUCH(beside, sizeof *beside);
       const std::size_t kept = child + 2 == children.count ? children.count - kLeastChildren : children.count / 2;
@@ -273,9 +218,6 @@ class BplusTreeOf {
       right = beside;
       key = children.key[kept - 1];
     }
-    Inner* above = make<Inner>();
-    SLOTLOOKUP_HOP();
-    SLOTLOOKUP_TOUCH(above, sizeof *above);
     Children children;
     children.child[0] = left;
     children.child[1] = right;
@@ -283,9 +225,7 @@ class BplusTreeOf {
     children.count = 2;
     sum_up(children.largest[0], left, height_);
     sum_up(children.largest[1], right, height_);
-    children.give(*above, 0, 2);
-    root_ = above;
-    ++height_;
+    children.give(this->add_root(), 0, 2);
   }
 
   // Shares out what two neighbours hold, or puts it all into the left one. `level` is theirs.
@@ -294,7 +234,11 @@ class BplusTreeOf {
     SLOTLOOKUP_HOP();
     const bool merged = level == 0 ? share_entries(parent, left) : share_children(parent, left);
     if (merged) {
-      arena_.free_object(parent.child[left + 1], level == 0 ? sizeof(Leaf) : sizeof(Inner));
+      if (level == 0) {
+        this->free(static_cast<Leaf*>(parent.child[left + 1]));
+      } else {
+        this->free(static_cast<Inner*>(parent.child[left + 1]));
+      }
       Children children;
       children.take(parent);
       std::copy(children.key + left + 1, children.key + children.count - 1, children.key + left);
@@ -436,12 +380,6 @@ class BplusTreeOf {
     seen.least = least;
     seen.largest = largest;
   }
-
-  Arena& arena_;
-  void* root_;
-  unsigned height_ = 0;  // of inner nodes above each leaf
-  std::size_t size_ = 0;
-  [[no_unique_address]] Probe probe_;
 };
 
 // Nodes of 256 bytes, the size of the kernel's maple nodes.

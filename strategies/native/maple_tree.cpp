@@ -1,43 +1,81 @@
 // maple-tree: a B-tree of ranges that cover every gfn, holes included. See strategies/maple_tree.py.
 //
 // An entry's range runs from behind the pivot before it up to its own pivot; the last entry of a node has none and ends
-// where the node does. Pivots that are not in use are 2^64 - 1, below which every gfn lies, so that a search compares
-// all of them and branches on none.
+// where the node does.
 #include <algorithm>
 #include <type_traits>
 
+#include "node_tree.hpp"
 #include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {
 namespace {
 
+// What leaves and inner nodes have in common: `count` entries, each but the last with its pivot.
+template <class Entry, std::size_t entries>
+struct MapleRanges {
+  static constexpr std::size_t kMost = entries;
+  static constexpr std::size_t kLeast = std::max<std::size_t>(2, entries * 2 / 5);
+  static_assert(entries >= 4);
+
+  std::uint64_t pivot[entries - 1];
+  std::uint64_t count;
+  Entry slot[entries];
+
+  auto& keys() { return pivot; }
+
+  // Makes one of entries `at` and `at` + 1, which keeps the first one's pointer.
+  void join(std::size_t at) {
+    std::copy(pivot + at + 1, pivot + count - 1, pivot + at);
+    std::copy(slot + at + 2, slot + count, slot + at + 1);
+    --count;
+    pivot[count - 1] = kUnusedKey;
+  }
+};
+template <std::size_t slots>
+struct alignas(kLineBytes) MapleLeaf : MapleRanges<Slot*, slots> {};
+template <std::size_t fan_out>
+struct alignas(kLineBytes) MapleInner : MapleRanges<void*, fan_out> {
+  std::uint64_t gap[fan_out];  // the kernel's room for the largest gap below each child: not in use
+
+  auto& children() { return this->slot; }
+};
+static_assert(sizeof(MapleLeaf<16>) == 256 && sizeof(MapleInner<10>) == 256, "as the kernel's nodes");
+
+// A pivot is the last point of its entry.
+struct Lasts {
+  static bool precedes(std::uint64_t key, std::uint64_t point) { return key < point; }
+};
+
 // Tests make it with nodes of a few entries, so that a few slots fill many of them.
 template <class Role, class Probe, std::size_t leaf_slots, std::size_t fan_out>
-class MapleTreeOf {
+class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, Lasts, Probe> {
+  using Leaf = MapleLeaf<leaf_slots>;
+  using Inner = MapleInner<fan_out>;
+  using Tree = NodeTree<Leaf, Inner, Lasts, Probe>;
+  using Tree::height_, Tree::probe_, Tree::root_, Tree::size_;
+  using typename Tree::Path;
+
  public:
   using Node = NoNode;
   static constexpr OptionalMembers kOptional{};
 
-  MapleTreeOf(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) {
-    Leaf* leaf = make<Leaf>();
+  MapleTreeOf(const Home& home, Probe probe) : Tree(home, probe) {
+    Leaf* leaf = static_cast<Leaf*>(root_);
     leaf->count = 1;
     leaf->slot[0] = nullptr;
-    root_ = leaf;
   }
-  ~MapleTreeOf() { release(root_, height_); }
-  MapleTreeOf(const MapleTreeOf&) = delete;
-  MapleTreeOf& operator=(const MapleTreeOf&) = delete;
 
   void insert(Slot& slot) {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), 2 * sizeof(std::uint64_t));
     const std::uint64_t start = Role::start(slot);
     const std::uint64_t last = Role::last(slot);
     ++size_;
-    Place place = descend(start);
+    Place place = place_of(start);
     require_invariant(!place.entry(), "maple-tree: a slot is inserted where there is a hole");
     if (SLOTLOOKUP_COMPARE(last > place.last())) {
       // The hole goes on in the next leaf. The boundary between the two moves out of the way.
-      Place next = descend(place.last() + 1);
+      Place next = place_of(place.last() + 1);
       require_invariant(!next.entry() && last <= next.last(), "maple-tree: a slot is inserted where there is a hole");
       if (SLOTLOOKUP_COMPARE(last < next.last())) {
         set_boundary(place, last);
@@ -60,7 +98,7 @@ class MapleTreeOf {
 
   void erase(Slot& slot) {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    Place place = descend(Role::start(slot));
+    Place place = place_of(Role::start(slot));
     if (place.entry() != &slot) throw BrokenInvariant("maple-tree: the slot to remove is not in the tree");
     Leaf& leaf = *place.leaf;
     SLOTLOOKUP_TOUCH(&leaf, sizeof leaf);
@@ -74,25 +112,15 @@ class MapleTreeOf {
 
   void replace(Slot& old_slot, Slot& by) {
     SLOTLOOKUP_TOUCH(Role::start_field(old_slot), sizeof(std::uint64_t));
-    const Place place = descend(Role::start(old_slot));
+    const Place place = place_of(Role::start(old_slot));
     if (place.entry() != &old_slot) throw BrokenInvariant("maple-tree: the slot to replace is not in the tree");
     place.leaf->slot[place.at] = &by;
   }
 
   // Pivots alone tell: an entry's range is its slot's, or a hole's.
   Slot* find(std::uint64_t point) const {
-    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof height_);
-    void* node = root_;
-    for (unsigned level = height_; level > 0; --level) {
-      SLOTLOOKUP_HOP();
-      const Inner& inner = *static_cast<Inner*>(node);
-      void* const& child = inner.slot[rank(inner.pivot, point)];
-      SLOTLOOKUP_TOUCH(&child, sizeof child);
-      node = child;
-    }
-    SLOTLOOKUP_HOP();
-    const Leaf& leaf = *static_cast<Leaf*>(node);
-    Slot* const& slot = leaf.slot[rank(leaf.pivot, point)];
+    const Leaf& leaf = this->leaf_of(point);
+    Slot* const& slot = leaf.slot[this->rank(leaf.pivot, point)];
     SLOTLOOKUP_TOUCH(&slot, sizeof slot);
     if (slot) SLOTLOOKUP_HOP();
     return slot;
@@ -104,48 +132,16 @@ class MapleTreeOf {
     require_invariant(count == size_, "maple-tree: the leaves hold as many slots as were inserted");
   }
 
-  std::size_t size() const { return size_; }
-
  private:
   static constexpr std::uint64_t kEnd = ~std::uint64_t{0};
-  static constexpr unsigned kMostLevels = 32;
 
-  // What leaves and inner nodes have in common: `count` entries, each but the last with its pivot.
-  template <class Entry, std::size_t entries>
-  struct Ranges {
-    static constexpr std::size_t kMost = entries;
-    static constexpr std::size_t kLeast = std::max<std::size_t>(2, entries * 2 / 5);
-    static_assert(entries >= 4);
-
-    std::uint64_t pivot[entries - 1];
-    std::uint64_t count;
-    Entry slot[entries];
-
-    // Makes one of entries `at` and `at` + 1, which keeps the first one's pointer.
-    void join(std::size_t at) {
-      std::copy(pivot + at + 1, pivot + count - 1, pivot + at);
-      std::copy(slot + at + 2, slot + count, slot + at + 1);
-      --count;
-      pivot[count - 1] = kEnd;
-    }
-  };
-  struct alignas(kLineBytes) Leaf : Ranges<Slot*, leaf_slots> {};
-  struct alignas(kLineBytes) Inner : Ranges<void*, fan_out> {
-    std::uint64_t gap[fan_out];  // the kernel's room for the largest gap below each child: not in use
-  };
-
-  struct Step {
-    Inner* node;
-    std::size_t child;
-  };
-
-  // An entry, its leaf, and the way there; step[0] is the leaf's parent. The leaf covers [low, high].
+  // An entry, its leaf, and the way there. The leaf covers [low, high].
   struct Place {
     Leaf* leaf;
     std::size_t at;
     std::uint64_t low = 0;
     std::uint64_t high = kEnd;
-    Step step[kMostLevels];
+    Path path;
 
     Slot* entry() const { return leaf->slot[at]; }
     std::uint64_t first() const { return at > 0 ? leaf->pivot[at - 1] + 1 : low; }
@@ -174,50 +170,14 @@ class MapleTreeOf {
     }
   };
 
-  template <class N>
-  N* make() {
-    static_assert(leaf_slots != 16 || sizeof(N) == 256, "as the kernel's nodes");
-    N* node = new (arena_.allocate_object(sizeof(N))) N;
-    std::fill_n(node->pivot, N::kMost - 1, kEnd);
-    return node;
-  }
-
-  void release(void* node, unsigned level) {
-    if (level == 0) {
-      arena_.free_object(node, sizeof(Leaf));
-      return;
-    }
-    Inner* inner = static_cast<Inner*>(node);
-    for (std::size_t i = 0; i < inner->count; ++i) release(inner->slot[i], level - 1);
-    arena_.free_object(inner, sizeof(Inner));
-  }
-
-  // How many pivots lie before `point`: the entry that holds it.
-  template <std::size_t n>
-  std::size_t rank(const std::uint64_t (&pivot)[n], std::uint64_t point) const {
-    SLOTLOOKUP_TOUCH(pivot, sizeof pivot);
-    std::size_t before = 0;
-    for (std::size_t i = 0; i < n; ++i) before += SLOTLOOKUP_COMPARE(pivot[i] < point);
-    return before;
-  }
-
-  Place descend(std::uint64_t point) const {
-    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof height_);
+  Place place_of(std::uint64_t point) const {
     Place place;
-    void* node = root_;
-    for (unsigned level = height_; level > 0; --level) {
-      SLOTLOOKUP_HOP();
-      Inner* inner = static_cast<Inner*>(node);
-      const std::size_t at = rank(inner->pivot, point);
-      SLOTLOOKUP_TOUCH(&inner->slot[at], sizeof inner->slot[at]);
-      place.step[level - 1] = {inner, at};
-      if (at > 0) place.low = inner->pivot[at - 1] + 1;
-      if (at + 1 < inner->count) place.high = inner->pivot[at];
-      node = inner->slot[at];
-    }
-    SLOTLOOKUP_HOP();
-    place.leaf = static_cast<Leaf*>(node);
-    place.at = rank(place.leaf->pivot, point);
+    place.leaf = this->descend(point, [&place](unsigned level, Inner& inner, std::size_t at) {
+      place.path.step[level] = {&inner, at};
+      if (at > 0) place.low = inner.pivot[at - 1] + 1;
+      if (at + 1 < inner.count) place.high = inner.pivot[at];
+    });
+    place.at = this->rank(place.leaf->pivot, point);
     SLOTLOOKUP_TOUCH(&place.leaf->slot[place.at], sizeof place.leaf->slot[place.at]);
     return place;
   }
@@ -225,7 +185,7 @@ class MapleTreeOf {
   // Where a leaf ends is told by the lowest node above it in which it is not on the last branch.
   void set_boundary(const Place& place, std::uint64_t end) {
     for (unsigned level = 0; level < height_; ++level) {
-      const auto [node, child] = place.step[level];
+      const auto [node, child] = place.path.step[level];
       if (child + 1 == node->count) continue;
       SLOTLOOKUP_TOUCH(&node->pivot[child], sizeof node->pivot[child]);
       node->pivot[child] = end;
@@ -251,7 +211,7 @@ class MapleTreeOf {
     void* right = split(leaf, all, place.at + 1 == leaf.count, boundary);
     void* left = &leaf;
     for (unsigned level = 0; level < height_; ++level) {
-      const auto [node, child] = place.step[level];
+      const auto [node, child] = place.path.step[level];
       SLOTLOOKUP_HOP();
       SLOTLOOKUP_TOUCH(node, sizeof *node);
       Buffer<Inner> children;
@@ -266,22 +226,18 @@ class MapleTreeOf {
       right = split(*node, children, child + 1 == node->count, boundary);
       left = node;
     }
-    Inner* above = make<Inner>();
-    SLOTLOOKUP_HOP();
-    SLOTLOOKUP_TOUCH(above, sizeof *above);
-    above->count = 2;
-    above->pivot[0] = boundary;
-    above->slot[0] = left;
-    above->slot[1] = right;
-    root_ = above;
-    ++height_;
+    Inner& above = this->add_root();
+    above.count = 2;
+    above.pivot[0] = boundary;
+    above.slot[0] = left;
+    above.slot[1] = right;
   }
 
   // Shares `all` out between a node and a new one behind it. Slots mostly come in order of address: what grows at its
   // end leaves fuller nodes behind.
   template <class N>
   N* split(N& node, const Buffer<N>& all, bool at_end, std::uint64_t& boundary) {
-    N* right = make<N>();
+    N* right = this->template make<N>();
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(right, sizeof *right);
     const std::size_t kept = at_end ? all.count - N::kLeast : all.count / 2;
@@ -295,7 +251,7 @@ class MapleTreeOf {
   void rebalance(const Place& place) {
     bool underfull = place.leaf->count < Leaf::kLeast;
     for (unsigned level = 0; underfull && level < height_; ++level) {
-      const auto [parent, child] = place.step[level];
+      const auto [parent, child] = place.path.step[level];
       SLOTLOOKUP_HOP();
       SLOTLOOKUP_HOP();
       SLOTLOOKUP_HOP();
@@ -308,12 +264,7 @@ class MapleTreeOf {
       }
       underfull = parent->count < Inner::kLeast;
     }
-    if (height_ > 0 && static_cast<Inner*>(root_)->count == 1) {
-      Inner* gone = static_cast<Inner*>(root_);
-      root_ = gone->slot[0];
-      --height_;
-      arena_.free_object(gone, sizeof *gone);
-    }
+    this->drop_lone_root();
   }
 
   template <class N>
@@ -329,7 +280,7 @@ class MapleTreeOf {
     all.take(right, 0, right.count, kEnd);
     if (all.count <= N::kMost) {
       all.give(left, 0, all.count);
-      arena_.free_object(&right, sizeof right);
+      this->free(&right);
       parent.join(at);
     } else {
       const std::size_t half = all.count / 2;
@@ -377,12 +328,6 @@ class MapleTreeOf {
                   i + 1 < inner.count ? inner.pivot[i] : high, false, count);
     }
   }
-
-  Arena& arena_;
-  void* root_;
-  unsigned height_ = 0;  // of inner nodes above each leaf
-  std::size_t size_ = 0;
-  [[no_unique_address]] Probe probe_;
 };
 
 // The kernel's fan-outs: nodes of 256 bytes hold 16 entries, or 10 and the largest gap below each.

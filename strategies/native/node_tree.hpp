@@ -1,0 +1,132 @@
+// What the B+-tree and the maple tree share: nodes of several entries under a root, all leaves at one depth, and the
+// descent from the root to a leaf.
+//
+// Leaf and Inner are aligned to a line and have
+//   keys()      the array of keys by which they are searched; those not in use are kUnusedKey
+//   count       how many entries or children they hold
+// and Inner has
+//   children()  the array of pointers to the nodes below
+// Order::precedes(key, point) says whether a search for the point goes past the key: it descends to the child after the
+// last key that it goes past.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <type_traits>
+
+#include "slotlookup/native/structure.hpp"
+
+namespace slotlookup {
+
+// No slot starts or ends at it, so a search may compare all keys of a node, without a branch on how many are in use.
+inline constexpr std::uint64_t kUnusedKey = ~std::uint64_t{0};
+
+template <class Leaf, class Inner, class Order, class Probe>
+class NodeTree {
+ public:
+  NodeTree(const NodeTree&) = delete;
+  NodeTree& operator=(const NodeTree&) = delete;
+
+  std::size_t size() const { return size_; }
+
+ protected:
+  // No tree that fits into the arena is higher.
+  static constexpr unsigned kMostLevels = 32;
+
+  // The way from a leaf up to the root: step[0] is the leaf's parent.
+  struct Step {
+    Inner* node;
+    std::size_t child;
+  };
+  struct Path {
+    Step step[kMostLevels];
+  };
+
+  NodeTree(const Home& home, Probe probe) : arena_(home.arena), probe_(probe) { root_ = make<Leaf>(); }
+  ~NodeTree() { release(root_, height_); }
+
+  // A node without entries.
+  template <class Node>
+  Node* make() {
+    static_assert(sizeof(Node) % kLineBytes == 0);
+    Node* node = new (arena_.allocate_object(sizeof(Node))) Node;
+    node->count = 0;
+    std::ranges::fill(node->keys(), kUnusedKey);
+    return node;
+  }
+  template <class Node>
+  void free(Node* node) {
+    arena_.free_object(node, sizeof(Node));
+  }
+
+  // How many keys of a node a search for `point` goes past.
+  template <std::size_t n>
+  std::size_t rank(const std::uint64_t (&key)[n], std::uint64_t point) const {
+    SLOTLOOKUP_TOUCH(key, sizeof key);
+    std::size_t passed = 0;
+    for (std::size_t i = 0; i < n; ++i) passed += SLOTLOOKUP_COMPARE(Order::precedes(key[i], point));
+    return passed;
+  }
+
+  // The leaf of a point. At every inner node on the way, `each` is called with the node's level (0: above a leaf), the
+  // node and the place of the child that comes next.
+  template <class Each>
+  Leaf* descend(std::uint64_t point, Each&& each) const {
+    SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof height_);
+    void* node = root_;
+    for (unsigned level = height_; level > 0; --level) {
+      SLOTLOOKUP_HOP();
+      Inner& inner = *static_cast<Inner*>(node);
+      const std::size_t at = rank(inner.keys(), point);
+      void* const& child = inner.children()[at];
+      SLOTLOOKUP_TOUCH(&child, sizeof child);
+      each(level - 1, inner, at);
+      node = child;
+    }
+    SLOTLOOKUP_HOP();
+    return static_cast<Leaf*>(node);
+  }
+  const Leaf& leaf_of(std::uint64_t point) const {
+    return *descend(point, [](unsigned, const Inner&, std::size_t) {});
+  }
+
+  // A new root without children. The caller enters the old root and the node that was split from it.
+  Inner& add_root() {
+    Inner* above = make<Inner>();
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(above, sizeof *above);
+    root_ = above;
+    ++height_;
+    return *above;
+  }
+
+  // Replaces a root that has a single child by that child.
+  void drop_lone_root() {
+    if (height_ == 0 || static_cast<Inner*>(root_)->count > 1) return;
+    Inner* gone = static_cast<Inner*>(root_);
+    root_ = gone->children()[0];
+    --height_;
+    free(gone);
+  }
+
+  Arena& arena_;
+  void* root_;
+  unsigned height_ = 0;  // of inner nodes above each leaf
+  std::size_t size_ = 0;
+  [[no_unique_address]] Probe probe_;
+
+ private:
+  void release(void* node, unsigned level) {
+    if (level == 0) {
+      free(static_cast<Leaf*>(node));
+      return;
+    }
+    Inner* inner = static_cast<Inner*>(node);
+    for (std::size_t i = 0; i < inner->count; ++i) release(inner->children()[i], level - 1);
+    free(inner);
+  }
+};
+
+}  // namespace slotlookup
