@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
 
 NATIVE = ROOT / "strategies" / "native"
 SOURCES = [
-    *(ROOT / "slotlookup" / "native" / f"{name}.cpp" for name in ("arena", "mode", "strategy")),
+    *(ROOT / "slotlookup" / "native" / f"{name}.cpp" for name in ("arena", "mode", "registry", "strategy")),
     *(NATIVE / f"{name}.cpp" for name in ("simd_linear", "static_btree_simd")),
 ]
 
@@ -51,8 +51,8 @@ int main() {
       std::vector<std::int32_t> found(points.size()), met;
       std::vector<std::uint16_t> askers(points.size());
       std::vector<std::uint64_t> counts(starts.size());
-      strategy.gfn(0).answer(points.data(), askers.data(), points.size(), found.data());
-      strategy.hva(0).answer(starts.data(), ends.data(), starts.size(), met, counts.data());
+      strategy.gfn(0).answer(points, askers, found);
+      strategy.hva(0).answer(starts, ends, met, counts);
       for (std::int32_t number : found) std::printf("%d ", number);
       for (std::int32_t number : met) std::printf("%d ", number);
       const Counters& c = strategy.counters();
@@ -86,10 +86,10 @@ def test_vectors_answer_and_count_as_scalar_code_does(tmp_path: Path) -> None:
     assert widest[1] == none[1]
 
 
-def loops(name: str, directory: Path) -> list[str]:
-    """The timed replay loops without a cache in front."""
+def loops(name: str, directory: Path) -> str:
+    """The timed replay loops without a cache in front, in whichever functions the compiler left them."""
     compiled = functions(NATIVE / f"{name}.cpp", directory)
-    return [code for symbol, code in compiled.items() if "NoCache" in symbol and "with_mode" in symbol]
+    return "\n".join(code for symbol, code in compiled.items() if "NoCache" in symbol and "replay" in symbol)
 
 
 SELECTED = re.compile(r"\tcmp +[^\n]*\(%[^\n]*\n[^\n]*\tcmov")
@@ -100,5 +100,6 @@ def test_branches_are_where_they_are_said_to_be(tmp_path: Path) -> None:
     """In sorted-branchless each step's comparison with a key in memory selects a half; in sorted it jumps."""
     branchless, branching = loops("sorted_branchless", tmp_path), loops("sorted", tmp_path)
     assert branchless and branching
-    assert all(SELECTED.search(code) for code in branchless)
-    assert not any(SELECTED.search(code) for code in branching)
+    # One loop for each of throughput and latency, hot and cold.
+    assert len(SELECTED.findall(branchless)) >= 4
+    assert not SELECTED.search(branching)
