@@ -13,67 +13,64 @@
 
 namespace slotlookup {
 
-template <class S>
-void settle_structure([[maybe_unused]] S& structure) {
-  if constexpr (S::kOptional.settle) structure.settle();
-}
-
-template <class S>
-bool copy_structure([[maybe_unused]] S& structure, [[maybe_unused]] const S& other) {
-  if constexpr (S::kOptional.copy_from) {
-    structure.copy_from(other);
-    return true;
-  }
-  return false;
-}
-
-template <class S>
-std::size_t bytes_outside([[maybe_unused]] const S& structure) {
-  if constexpr (S::kOptional.outside_bytes) return structure.outside_bytes();
-  return 0;
-}
-
-template <template <class, class> class Structure, class Probe, class Cache>
-class GfnIndexOf final : public GfnIndex {
+// What an index does the same way behind every cache, compiled once for each structure and role.
+template <class Interface, class Structure>
+class IndexAt : public Interface {
  public:
-  GfnIndexOf(const Home& home, Meter* meter)
-      : structure_(home, Probe(meter)), cache_(home.arena, Probe(meter)), probe_(meter) {
-    require_declared_members<Structure<GfnRole, Probe>>();
+  template <class Probe>
+  IndexAt(const Home& home, Probe probe) : structure_(home, probe) {
+    require_declared_members<Structure>();
   }
 
-  void insert(Slot& slot) override {
-    cache_.enter(slot);
-    structure_.insert(slot);
+  void insert(Slot& slot) override { structure_.insert(slot); }
+  void erase(Slot& slot) override { structure_.erase(slot); }
+  void replace(Slot& old_slot, Slot& by) override { structure_.replace(old_slot, by); }
+  void settle() override {
+    if constexpr (Structure::kOptional.settle) structure_.settle();
   }
-  void erase(Slot& slot) override {
-    cache_.drop(slot);
-    structure_.erase(slot);
-  }
-  void replace(Slot& old_slot, Slot& by) override {
-    cache_.follow(old_slot, by);
-    structure_.replace(old_slot, by);
-  }
-  void settle() override { settle_structure(structure_); }
-  bool copy_from(const Index& other) override {
-    cache_.clear();
-    return copy_structure(structure_, static_cast<const GfnIndexOf&>(other).structure_);
+  bool copy_from([[maybe_unused]] const Index& other) override {
+    if constexpr (Structure::kOptional.copy_from) structure_.copy_from(static_cast<const IndexAt&>(other).structure_);
+    return Structure::kOptional.copy_from;
   }
   void check() const override { structure_.check(); }
   std::size_t size() const override { return structure_.size(); }
-  std::size_t outside_bytes() const override { return bytes_outside(structure_); }
+  std::size_t outside_bytes() const override {
+    if constexpr (Structure::kOptional.outside_bytes) return structure_.outside_bytes();
+    return 0;
+  }
 
-  void answer(std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
-              std::span<std::int32_t> out) override {
-    for (std::size_t i = 0; i < gfn.size(); ++i) {
-      SLOTLOOKUP_BEGIN_OPERATION();
-      const Slot* slot = find(gfn[i], asker(vcpu, i));
-      out[i] = slot ? static_cast<std::int32_t>(number_of(*slot)) : kHole;
-    }
+ protected:
+  Structure structure_;
+};
+
+template <template <class, class> class Structure, class Probe, class Cache>
+class GfnIndexOf final : public IndexAt<GfnIndex, Structure<GfnRole, Probe>> {
+  using At = IndexAt<GfnIndex, Structure<GfnRole, Probe>>;
+
+ public:
+  GfnIndexOf(const Home& home, Meter* meter)
+      : At(home, Probe(meter)), cache_(home.arena, Probe(meter)), probe_(meter) {}
+
+  void insert(Slot& slot) override {
+    cache_.enter(slot);
+    At::insert(slot);
+  }
+  void erase(Slot& slot) override {
+    cache_.drop(slot);
+    At::erase(slot);
+  }
+  void replace(Slot& old_slot, Slot& by) override {
+    cache_.follow(old_slot, by);
+    At::replace(old_slot, by);
+  }
+  bool copy_from(const Index& other) override {
+    cache_.clear();
+    return At::copy_from(other);
   }
 
   std::uint64_t replay(std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
                        const ReplayMode& mode) override {
-    return with_mode(mode, [this, gfn, vcpu, &mode]<ReplayKind kind, bool cold>() {
+    return with_mode<Probe>(mode, [this, gfn, vcpu, &mode]<ReplayKind kind, bool cold>() {
       Chain<kind, cold> chain(mode.displacer);
       std::uint64_t sum = 0;
       for (std::size_t i = 0; i < gfn.size(); ++i) {
@@ -106,28 +103,17 @@ class GfnIndexOf final : public GfnIndex {
     return slot.number;
   }
 
-  Structure<GfnRole, Probe> structure_;
+  using At::structure_;
   [[no_unique_address]] Cache cache_;
   [[no_unique_address]] Probe probe_;
 };
 
 template <template <class, class> class Structure, class Probe>
-class HvaIndexOf final : public HvaIndex {
- public:
-  HvaIndexOf(const Home& home, Meter* meter) : structure_(home, Probe(meter)), probe_(meter) {
-    require_declared_members<Structure<HvaRole, Probe>>();
-  }
+class HvaIndexOf final : public IndexAt<HvaIndex, Structure<HvaRole, Probe>> {
+  using At = IndexAt<HvaIndex, Structure<HvaRole, Probe>>;
 
-  void insert(Slot& slot) override { structure_.insert(slot); }
-  void erase(Slot& slot) override { structure_.erase(slot); }
-  void replace(Slot& old_slot, Slot& by) override { structure_.replace(old_slot, by); }
-  void settle() override { settle_structure(structure_); }
-  bool copy_from(const Index& other) override {
-    return copy_structure(structure_, static_cast<const HvaIndexOf&>(other).structure_);
-  }
-  void check() const override { structure_.check(); }
-  std::size_t size() const override { return structure_.size(); }
-  std::size_t outside_bytes() const override { return bytes_outside(structure_); }
+ public:
+  HvaIndexOf(const Home& home, Meter* meter) : At(home, Probe(meter)), probe_(meter) {}
 
   void answer(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
               std::vector<std::int32_t>& numbers, std::span<std::uint64_t> count) override {
@@ -144,7 +130,7 @@ class HvaIndexOf final : public HvaIndex {
 
   std::uint64_t replay(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
                        const ReplayMode& mode) override {
-    return with_mode(mode, [this, start, end, &mode]<ReplayKind kind, bool cold>() {
+    return with_mode<Probe>(mode, [this, start, end, &mode]<ReplayKind kind, bool cold>() {
       Chain<kind, cold> chain(mode.displacer);
       std::uint64_t sum = 0;
       for (std::size_t i = 0; i < start.size(); ++i) {
@@ -164,7 +150,7 @@ class HvaIndexOf final : public HvaIndex {
   }
 
  private:
-  Structure<HvaRole, Probe> structure_;
+  using At::structure_;
   [[no_unique_address]] Probe probe_;
 };
 

@@ -56,16 +56,21 @@ std::uint64_t with_caches(const ReplayMode& mode, Loop&& loop) {
   return mode.displacer ? loop.template operator()<kind, true>() : loop.template operator()<kind, false>();
 }
 
-// Calls `loop.template operator()<kind, cold>()` for the mode asked.
-template <class Loop>
-std::uint64_t with_mode(const ReplayMode& mode, Loop&& loop) {
-  switch (mode.kind) {
-    case ReplayKind::latency:
-      return with_caches<ReplayKind::latency>(mode, loop);
-    case ReplayKind::throughput:
-      break;
+// Calls `loop.template operator()<kind, cold>()` for the mode asked. What is counted is the same in all modes, so there is
+// one loop for a counting probe.
+template <class Probe, class Loop>
+std::uint64_t with_mode([[maybe_unused]] const ReplayMode& mode, Loop&& loop) {
+  if constexpr (Probe::counting) {
+    return loop.template operator()<ReplayKind::throughput, false>();
+  } else {
+    switch (mode.kind) {
+      case ReplayKind::latency:
+        return with_caches<ReplayKind::latency>(mode, loop);
+      case ReplayKind::throughput:
+        break;
+    }
+    return with_caches<ReplayKind::throughput>(mode, loop);
   }
-  return with_caches<ReplayKind::throughput>(mode, loop);
 }
 
 // What one operation hands to the next: nothing, or its answer, by way of the walk where the caches are cold.
