@@ -168,13 +168,17 @@ $(RUN): pyproject.toml CMakeLists.txt $(NATIVE) | $(MADE)
 	$(call stop_if,$(shell $(compiler_problem)))
 	@echo "make: building slotlookup" >&2
 	@echo $$PPID >$(INSTALLING)
-	@$(requirements) "build-system requires" "project dependencies" >$(VENV)/.requirements
+	@$(requirements) "build-system requires" >$(VENV)/.requirements
 	@# CMake and ninja of the machine serve where they are there and new enough.
 	@cmake --version 2>/dev/null | awk '/^cmake version/ { split($$3, v, "."); fit = v[1] > 3 || v[1] == 3 && v[2] >= 20 } \
 	  END { exit !fit }' || echo 'cmake>=3.20' >>$(VENV)/.requirements
 	@command -v ninja >/dev/null 2>&1 || echo ninja >>$(VENV)/.requirements
 	@$(PIP) install -r $(VENV)/.requirements
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps --editable .
+	@# What the build does not need is installed while it runs.
+	@$(requirements) "project dependencies" >$(VENV)/.requirements
+	@$(PIP) install -r $(VENV)/.requirements & beside=$$!; \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps --editable .; built=$$?; \
+	  wait $$beside && exit $$built
 	@# Where mypy finds it: it takes no stub of a single module from site-packages.
 	@mkdir -p build/stubs && cp $(VENV)/lib/python*/site-packages/_slotlookup_native.pyi build/stubs
 	@echo $(NATIVE) >$(VENV)/.sources
