@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from textwrap import fill, indent
+from textwrap import TextWrapper, indent
 from typing import Literal
 
 from rich.box import SIMPLE_HEAD
@@ -141,7 +141,8 @@ def _name(row: _AnyRow, width: int) -> Text:
     name = indent(wrapped(row.name, width - 1), " ")
     if row.state is not State.ABSENT:
         return Text(name)
-    reason = fill(row.reason or "", width, initial_indent="   ", subsequent_indent="   ", break_on_hyphens=False)
+    words = TextWrapper(width - 3, break_on_hyphens=False, break_long_words=False)
+    reason = indent(words.fill(row.reason or ""), "   ")
     return Text.assemble(f"{name}\n", (reason, "dim"))
 
 
