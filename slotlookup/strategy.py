@@ -1,7 +1,7 @@
 """The interface of every strategy, native or Python, shipped or the user's own.
 
 A strategy stores the slots of a VM, applies accepted slot changes and answers two questions: which slot contains this
-gfn (one or none), and which slots overlap this range of hvas (all, each once, in the structure's own order). Batches
+gfn (one or none), and which slots overlap this range of hvas (all, each once, in ascending order of number). Batches
 over streams are the primary form; scalar methods serve tests and closed-loop use.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slotlookup.address import ADDRESS_LIMIT
+from slotlookup.address import ADDRESS_LIMIT, Gfn, Hva
 from slotlookup.arrays import Numbers, Words
 from slotlookup.memslots import Memslot, SlotChange
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, change_at
@@ -42,10 +42,10 @@ class Capabilities:
 
     def refusal(self, slot: Memslot) -> str:
         """The reason why a slot cannot be held; "" if it can."""
-        ends = (slot.end_gfn - 1, slot.userspace_end - 1)
-        for role, end, limit in zip(Role, ends, self.limits, strict=True):
-            if end > limit:
-                return f"slot {slot.number} ends at {role} {end:#x}, and its keys end at {limit:#x}"
+        lasts = (slot.end_gfn - 1, slot.userspace_end - 1)
+        for role, last, limit in zip(Role, lasts, self.limits, strict=True):
+            if last > limit:
+                return f"the last {role} of slot {slot.number} is {last:#x}, and the largest key is {limit:#x}"
         return ""
 
 
@@ -90,12 +90,12 @@ class Strategy(ABC):
         self.apply_table(changes)
 
     @abstractmethod
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         """The number of the slot of address space `as_id` that contains `gfn`, or -1. `vcpu` is the asking vCPU."""
 
     @abstractmethod
-    def visit_hva(self, start: int, end: int) -> list[int]:
-        """The numbers of all slots that overlap [start, end), each once; none for an empty range."""
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
+        """The numbers of all slots that overlap [start, end), each once, ascending; none for an empty range."""
 
     def answer_gfns(self, stream: GfnStream) -> Numbers:
         """The answer to each lookup of a stream, following its slot changes. int32[n]."""

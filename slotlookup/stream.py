@@ -109,12 +109,15 @@ class HvaStream:
 
 @dataclass(frozen=True, slots=True)
 class HvaAnswers:
-    """`counts` (uint64[n]): slots that overlap each range; `numbers` (int32[sum]): their numbers, range after range."""
+    """`counts` (uint64[n]): slots that overlap each range; `numbers` (int32[sum]): their numbers, range after range.
+
+    The numbers of one range ascend.
+    """
 
     counts: Words
     numbers: Numbers
 
     def ordered(self) -> HvaAnswers:
-        """The same answers with the slots of each range in ascending order, for comparison."""
+        """The same answers, brought into that order."""
         question = np.repeat(np.arange(len(self.counts)), self.counts.astype(np.int64))
         return HvaAnswers(self.counts, self.numbers[np.lexsort((self.numbers, question))])

@@ -89,7 +89,7 @@ class RangeIndex(ABC):
 
     @abstractmethod
     def visit(self, start: int, last: int) -> Iterable[int]:
-        """The numbers of all ranges that overlap [start, last], each once."""
+        """The numbers of all ranges that overlap [start, last], each once, in any order: whoever asks sorts them."""
 
     @abstractmethod
     def check(self) -> None:

@@ -50,8 +50,8 @@ class NestedListsIndex(BuiltIndex):
     def build(self, ranges: dict[int, tuple[int, int]]) -> Any:
         from ncls import NCLS
 
-        ends = np.array([*ranges.values()], dtype=np.int64).reshape(-1, 2)
-        return NCLS(np.ascontiguousarray(ends[:, 0]), ends[:, 1] + 1, np.array([*ranges], dtype=np.int64))
+        bounds = np.array([*ranges.values()], dtype=np.int64).reshape(-1, 2)
+        return NCLS(np.ascontiguousarray(bounds[:, 0]), bounds[:, 1] + 1, np.array([*ranges], dtype=np.int64))
 
     def ask(self, built: Any, start: int, last: int) -> Iterable[tuple[int, int, int]]:
         return [(first, end - 1, number) for first, end, number in built.find_overlap(start, last + 1)]

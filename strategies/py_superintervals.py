@@ -50,8 +50,8 @@ class SupersetIndex(BuiltIndex):
     def build(self, ranges: dict[int, tuple[int, int]]) -> Any:
         from superintervals import IntervalMap
 
-        ends = np.array([*ranges.values()], dtype=np.intc).reshape(-1, 2)
-        starts, lasts = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
+        bounds = np.array([*ranges.values()], dtype=np.intc).reshape(-1, 2)
+        starts, lasts = np.ascontiguousarray(bounds[:, 0]), np.ascontiguousarray(bounds[:, 1])
         return IntervalMap.from_arrays(starts, lasts, [*ranges])
 
     def ask(self, built: Any, start: int, last: int) -> Iterable[tuple[int, int, int]]:

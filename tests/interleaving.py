@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
-from slotlookup.address import HOLE
+from slotlookup.address import HOLE, Gfn
 from slotlookup.model.host import Host, bits
 from slotlookup.model.host.faults import get_page
 from slotlookup.model.mmu.sptes import MAPS
@@ -55,7 +55,7 @@ class Race:
         """A vCPU's fault: slot and sequence, then the page without a lock, then under the lock check and install."""
         vm = self.vm
         for _ in range(attempts):
-            number = vm.strategy.lookup_gfn(gfn)
+            number = vm.strategy.lookup_gfn(Gfn(gfn))
             if number == HOLE:
                 return
             snapshot, epoch = vm.notifier.state.seq, self.epoch
@@ -95,7 +95,7 @@ class Race:
                 gfn, pfn = int(first) + at, int(table.pfn[start + at])
                 assert self.host.frames.refs[pfn] > 0, f"gfn {gfn:#x} maps a frame that is free"
                 if at_rest:
-                    number = self.vm.strategy.lookup_gfn(gfn)
+                    number = self.vm.strategy.lookup_gfn(Gfn(gfn))
                     assert number != HOLE, f"gfn {gfn:#x} is mapped and in no slot"
                     page = int(self.vm.slots.hva_pages(np.array([number]), np.array([gfn]))[0])
                     index = pages.find_one(0, page)

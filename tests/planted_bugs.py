@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from slotlookup.address import HOLE
+from slotlookup.address import Gfn, HOLE, Hva
 from slotlookup.arrays import Numbers
 from slotlookup.memslots import ChangeKind, Memslot, SlotChange
 from slotlookup.strategy import Capabilities, Counters, Strategy
-from slotlookup.stream import GfnStream
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream
 from slotlookup.structure import Family
 from slotlookup.vocabulary import UpdateDiscipline
 
@@ -30,14 +30,14 @@ class Plain(Strategy):
     def publish(self) -> None:
         pass
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         held = (s.number for s in self.slots.values() if s.as_id == as_id and s.base_gfn <= gfn < s.end_gfn)
         return next(held, HOLE)
 
-    def visit_hva(self, start: int, end: int) -> list[int]:
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         if start >= end:
             return []
-        return [s.number for s in self.slots.values() if start < s.userspace_end and end > s.userspace_addr]
+        return sorted(s.number for s in self.slots.values() if start < s.userspace_end and end > s.userspace_addr)
 
     def counters(self) -> Counters:
         return Counters(None, None, None, None)
@@ -69,7 +69,7 @@ class Cached(Plain):
         if change.kind in self.forgets:
             self.last = None
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         last = self.last
         if last is not None and last.as_id == as_id and last.base_gfn <= gfn < last.end_gfn:
             return last.number
@@ -80,13 +80,13 @@ class Cached(Plain):
 
 
 class EndBelongs(Plain):
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         held = (s.number for s in self.slots.values() if s.as_id == as_id and s.base_gfn <= gfn <= s.end_gfn)
         return next(held, HOLE)
 
 
 class LastPageMissing(Plain):
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         found = super().lookup_gfn(gfn, as_id, vcpu)
         return HOLE if found != HOLE and gfn == self.slots[found].end_gfn - 1 else found
 
@@ -100,12 +100,12 @@ class KeepsMoved(Cached):
 
 
 class CacheOfOtherSpace(Cached):
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         return super().lookup_gfn(gfn, self.last.as_id if self.last is not None and as_id == 0 else as_id)
 
 
 class FirstMatchOnly(Plain):
-    def visit_hva(self, start: int, end: int) -> list[int]:
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         return super().visit_hva(start, end)[:1]
 
 
@@ -122,7 +122,7 @@ class FlagsFrozenAtCreation(Plain):
             self.alone[slot.number] = not self.visit_hva(slot.userspace_addr, slot.userspace_end)
         super().stage(change)
 
-    def visit_hva(self, start: int, end: int) -> list[int]:
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         met = []
         for number in super().visit_hva(start, end):
             met.append(number)
@@ -132,39 +132,57 @@ class FlagsFrozenAtCreation(Plain):
 
 
 class VisitsTwice(Plain):
-    def visit_hva(self, start: int, end: int) -> list[int]:
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         met = super().visit_hva(start, end)
         return [*met, met[0]] if len(met) > 2 else met
 
 
+class VisitsInHvaOrder(Plain):
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
+        return sorted(super().visit_hva(start, end), key=lambda number: self.slots[number].userspace_addr)
+
+
+class BatchesInHvaOrder(Plain):
+    """Single visits are right."""
+
+    def answer_hvas(self, stream: HvaStream) -> HvaAnswers:
+        right = super().answer_hvas(stream)
+        begin, numbers = 0, right.numbers.tolist()
+        for count in right.counts.tolist():
+            part = numbers[begin : begin + count]
+            numbers[begin : begin + count] = sorted(part, key=lambda number: self.slots[number].userspace_addr)
+            begin += count
+        return HvaAnswers(right.counts, np.array(numbers, dtype=np.int32))
+
+
 class OneAddressSpace(Plain):
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         return max(super().lookup_gfn(gfn, 0), super().lookup_gfn(gfn, 1))
 
 
 class HvasOfSpaceZero(Plain):
-    def visit_hva(self, start: int, end: int) -> list[int]:
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         return [number for number in super().visit_hva(start, end) if number < 1 << 16]
 
 
 class TouchingMeets(Plain):
-    def visit_hva(self, start: int, end: int) -> list[int]:
-        return super().visit_hva(start, end + 1) if start < end else []
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
+        return super().visit_hva(start, Hva(end + 1)) if start < end else []
 
 
 class EmptyMeets(Plain):
-    def visit_hva(self, start: int, end: int) -> list[int]:
-        return super().visit_hva(start, max(end, start + 1))
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
+        return super().visit_hva(start, Hva(max(end, start + 1)))
 
 
 class WrapsAtTheTop(Plain):
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
-        return super().lookup_gfn(gfn % (1 << 52), as_id)
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
+        return super().lookup_gfn(Gfn(gfn % (1 << 52)), as_id)
 
 
 class SignedHvas(Plain):
-    def visit_hva(self, start: int, end: int) -> list[int]:
-        return super().visit_hva(start, end - (1 << 64) if end >= 1 << 63 else end)
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
+        return super().visit_hva(start, Hva(end - (1 << 64) if end >= 1 << 63 else end))
 
 
 class LosesOnFlags(Plain):
@@ -213,7 +231,7 @@ class CachedByVcpu(Plain):
             if self.forgets_all or key[1] == 0:
                 del self.last[key]
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         last = self.last.get((as_id, vcpu))
         if isinstance(last, Memslot) and last.base_gfn <= gfn < last.end_gfn:
             return last.number
@@ -241,7 +259,7 @@ class KeepsMisses(CachedByVcpu):
 class SlotOfAnotherVcpu(CachedByVcpu):
     """Table entries are shared by vCPUs whose numbers are alike in ten bits, and taken on trust."""
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         entry = self.last.get((as_id, vcpu % 1024))
         if vcpu >= 1024 and isinstance(entry, Memslot):
             return entry.number
@@ -265,7 +283,7 @@ class FailsItsOwnCheck(Plain):
 
 
 class Crashes(Plain):
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         found = super().lookup_gfn(gfn, as_id, vcpu)
         return self.slots[found].number
 
@@ -284,6 +302,8 @@ BUGS: list[tuple[type[Strategy], str]] = [
     (FirstMatchOnly, "identical host ranges"),
     (FlagsFrozenAtCreation, "aliases created and deleted"),
     (VisitsTwice, "identical host ranges"),
+    (VisitsInHvaOrder, "order of a visit"),
+    (BatchesInHvaOrder, "batches"),
     (OneAddressSpace, "address spaces"),
     (HvasOfSpaceZero, "address spaces"),
     (TouchingMeets, "adjacent slots"),
@@ -305,6 +325,7 @@ BUGS: list[tuple[type[Strategy], str]] = [
 
 WHOLLY_INSIDE_A_SCRIPT = {
     BatchWithoutChanges,
+    BatchesInHvaOrder,
     HidesTheStaged,
     SaysTwoSets,
     WrapsAtTheTop,

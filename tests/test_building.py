@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from slotlookup import registry
+from slotlookup.address import Gfn
 from slotlookup.bench.cli import cli
 from slotlookup.bench.measure import runner as bench_runner
 from slotlookup.families.native import NativeStrategy
@@ -104,6 +105,6 @@ def test_the_list_builds_those_whose_bytes_it_measures(watch: Watch) -> None:
 
 def test_a_strategy_that_is_built_for_nothing_is_noticed(watch: Watch) -> None:
     idle, asked = registry.make_strategy("rbtree"), registry.make_strategy("py-linear")
-    asked.lookup_gfn(0)
+    asked.lookup_gfn(Gfn(0))
     assert watch.built == [idle, asked]
     assert watch.idle() == ["rbtree"]

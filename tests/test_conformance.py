@@ -27,7 +27,7 @@ from specs import every_spec, maker
 
 import slotlookup.strategies
 from slotlookup import registry
-from slotlookup.address import PAGE_SIZE
+from slotlookup.address import PAGE_SIZE, Gfn
 from slotlookup.conformance import checks as conformance
 from slotlookup.conformance.tandem import (
     Disagreement,
@@ -272,7 +272,7 @@ def test_native_and_python_refuse_alike() -> None:
             strategy.stage(change)
         strategy.publish()
         with pytest.raises(ValueError, match="address space 2"):
-            strategy.lookup_gfn(0, 2)
+            strategy.lookup_gfn(Gfn(0), 2)
 
 
 def test_a_broken_strategy_has_its_own_error() -> None:

@@ -26,6 +26,7 @@ import pytest
 from specs import native_specs
 
 from slotlookup import registry
+from slotlookup.address import Gfn, Hva
 from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import ChangeKind, Memslot, SlotChange, make_memslot
 from slotlookup.strategy import Counters
@@ -63,13 +64,13 @@ def taken(strategy: NativeStrategy) -> Counts:
 
 
 def lookup(strategy: NativeStrategy, gfn: int, found: int) -> Counts:
-    assert strategy.lookup_gfn(gfn) == found
+    assert strategy.lookup_gfn(Gfn(gfn)) == found
     return taken(strategy)
 
 
 def visit(strategy: NativeStrategy, first: int, behind: int, met: list[int]) -> Counts:
     """A visit of the host pages [first, behind)."""
-    assert strategy.visit_hva(page(first), page(behind)) == met
+    assert strategy.visit_hva(Hva(page(first)), Hva(page(behind))) == met
     return taken(strategy)
 
 
@@ -252,7 +253,7 @@ def test_scans_of_many_slots(spec: str) -> None:
     entries: list[tuple[int, int]] = [(s.base_gfn, s.end_gfn - 1) for s in order]
     strategy = counting(spec, slots)
     for point in range(0, 60 * 32 + 5, 7):
-        strategy.lookup_gfn(point)
+        strategy.lookup_gfn(Gfn(point))
         examined, compares, hops, lines = taken(strategy)
         assert (examined, compares, hops) == scan_counts(entries, point)
         # head, the array up to the last entry examined, and the number of the slot found
@@ -268,7 +269,7 @@ def test_a_tree_is_no_deeper_than_a_red_black_tree_may_be(order: str) -> None:
     strategy = counting("rbtree", [slot(i, 4 * i, 4) for i in numbers])
     depths = []
     for i in range(n):
-        assert strategy.lookup_gfn(4 * i) == i
+        assert strategy.lookup_gfn(Gfn(4 * i)) == i
         depths.append(taken(strategy)[0])
     assert max(depths) <= 2 * math.log2(n + 1)
     for level in range(1, 4):  # a full tree at the top

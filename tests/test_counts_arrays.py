@@ -19,6 +19,7 @@ import pytest
 from test_counts import A, B, C, apply, counting, lookup, page, slot, taken, visit
 
 from slotlookup import registry
+from slotlookup.address import Gfn, Hva
 from slotlookup.memslots import ChangeKind, Memslot, make_memslot
 from slotlookup.stream import creation_table
 
@@ -182,7 +183,7 @@ def test_every_lookup_takes_the_same_steps(spec: str, n: int) -> None:
     for point in chance.choices(range(8 * n + 12), k=40):
         rank = bisect_right(starts, point)
         inside = rank > 0 and point < starts[rank - 1] + 1 + (rank - 1) % 8
-        assert strategy.lookup_gfn(point) == (rank - 1 if inside else -1)
+        assert strategy.lookup_gfn(Gfn(point)) == (rank - 1 if inside else -1)
         examined, compares, _, lines = taken(strategy)
         assert compares == keys + (rank > 0)
         assert examined == (keys if spec == "sorted-branchless" else int(rank > 0))
@@ -202,11 +203,11 @@ def test_as_many_slots_as_there_may_be(spec: str) -> None:
     strategy.apply_table(creation_table(slots))
     for i in (0, 1, 7, 8, 9, 4095, 4096, 20_000, n - 2, n - 1):
         first = top + 16 * i
-        found = [strategy.lookup_gfn(gfn) for gfn in (first - 1, first, first + 7, first + 8)]
+        found = [strategy.lookup_gfn(Gfn(gfn)) for gfn in (first - 1, first, first + 7, first + 8)]
         assert found == [-1, i, i, -1]
-        assert strategy.visit_hva(page(8 * i + 7), page(8 * i + 9)) in ([i, i + 1][: n - i], [i + 1, i])
+        assert strategy.visit_hva(Hva(page(8 * i + 7)), Hva(page(8 * i + 9))) in ([i, i + 1][: n - i], [i + 1, i])
     for gfn in (0, 1 << 52, (1 << 63) - 1, 1 << 63, (1 << 64) - 1):
-        assert strategy.lookup_gfn(gfn) == -1
+        assert strategy.lookup_gfn(Gfn(gfn)) == -1
     held = strategy.bytes()
     assert held is not None and held / n <= 400
     strategy.check()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import pytest
 from test_counts import S0, S1, S2, apply, counting, lookup, slot, visit
 
+from slotlookup.address import Gfn
 from slotlookup.memslots import ChangeKind
 
 TOP = (1 << 64) - 1
@@ -134,7 +135,7 @@ class TestRadixTable:
 def test_nodes_are_few_on_the_way_to_32764_slots(spec: str, levels: int) -> None:
     s = counting(spec, [slot(n, 8 * n, 4) for n in range(32_764)])
     for n in (0, 1, 16_000, 32_763):
-        s.lookup_gfn(8 * n)
+        s.lookup_gfn(Gfn(8 * n))
         hops = s.counters().hops
         assert hops is not None and hops - 1 <= levels
         s.reset_counters()

@@ -17,6 +17,7 @@ from __future__ import annotations
 import pytest
 from test_counts import S0, S1, S2, Counts, apply, counting, slot, taken
 
+from slotlookup.address import Gfn
 from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import ChangeKind, Memslot, make_memslot
 
@@ -27,7 +28,7 @@ HIT = (1, 2, 1, 3)
 
 
 def ask(strategy: NativeStrategy, gfn: int, found: int, vcpu: int = 0) -> Counts:
-    assert strategy.lookup_gfn(gfn, 0, vcpu) == found
+    assert strategy.lookup_gfn(Gfn(gfn), 0, vcpu) == found
     return taken(strategy)
 
 
@@ -222,5 +223,5 @@ def test_python_caches_compare_the_slot_found_last_with_any_vcpus_gfn() -> None:
     s = make_strategy("py-linear,cache=last-used", counted=True)
     s.apply_table(creation_table([S0, S1, S2]))
     s.reset_counters()
-    assert [s.lookup_gfn(9, 0, vcpu) for vcpu in (0, 1)] == [1, 1]
+    assert [s.lookup_gfn(Gfn(9), 0, vcpu) for vcpu in (0, 1)] == [1, 1]
     assert s.counters().compares == 4 + 2  # s0 and s1, two each; then both ends of s1

@@ -15,6 +15,7 @@ import pytest
 from test_counts import HVA, S0, S1, S2, apply, counting, lookup, slot, visit
 
 from slotlookup import registry
+from slotlookup.address import Hva
 from slotlookup.memslots import USER_SLOTS, ChangeKind, Memslot, make_memslot
 from slotlookup.stream import creation_table
 
@@ -158,4 +159,4 @@ def test_a_full_vm_of_aliases(name: str, shape: str) -> None:
     for page in (0, 1, 7, 2 * n - 1, 4 * n - 1):
         start, end = top + (page << 12) + 5, top + (page << 12) + 6
         right = [s.number for s in slots if s.userspace_addr < end and s.userspace_end > start]
-        assert sorted(strategy.visit_hva(start, end)) == right
+        assert sorted(strategy.visit_hva(Hva(start), Hva(end))) == right

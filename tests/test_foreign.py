@@ -16,6 +16,7 @@ from results import by_strategy
 from source_tree import ROOT
 from specs import maker
 
+from slotlookup.address import Gfn, Hva
 from slotlookup.bench.cli import cli
 from slotlookup.bench.measure import runner as bench_runner
 from slotlookup.bench.measure.runner import NATIVE_SECONDS
@@ -121,6 +122,29 @@ def test_libraries_are_rows_like_others(name: str, tmp_path: Path) -> None:
 def test_caches_and_disciplines_are_ours(keys: str, tmp_path: Path) -> None:
     spec = f"{compile_c(tmp_path, 'list')},{keys}"
     assert conformance.run(maker(spec), rounds=1, make_counted=maker(spec, counted=True)) == []
+
+
+_BACKWARDS = """
+
+class Backwards(Halving):
+    def visit(self, start, last):
+        return sorted(super().visit(start, last), reverse=True)
+"""
+
+
+@pytest.mark.parametrize("language", ["c", "python"])
+def test_visits_ascend_whatever_order_a_structure_writes(language: str, tmp_path: Path) -> None:
+    if language == "c":
+        turn = "for (size_t i = 0, j = met; i + 1 < j; i++) { int32_t n = out[--j]; out[j] = out[i]; out[i] = n; }"
+        spec = compile_c(tmp_path, "backwards", visited=turn)
+    else:
+        (tmp_path / "backwards.py").write_text((EXAMPLES / "halving.py").read_text(encoding="utf-8") + _BACKWARDS)
+        spec = "./backwards.py:Backwards"
+    strategy = make_strategy(spec)
+    slots = [make_memslot(number, number << 21, 1 << 20, 0x7000_0000_0000 - (number << 20)) for number in (2, 0, 1)]
+    strategy.apply_table(creation_table(slots))
+    assert strategy.visit_hva(Hva(0), Hva(1 << 63)) == [0, 1, 2]
+    assert conformance.run(maker(spec), rounds=1) == []
 
 
 def test_two_libraries_in_one_strategy(tmp_path: Path) -> None:
@@ -346,12 +370,12 @@ def test_a_python_file_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
 def test_the_dead_stay_dead_and_the_new_live(tmp_path: Path) -> None:
     spec = compile_c(tmp_path, "delicate", find="if (point == 0xdead) abort();")
     first, second = make_strategy(spec), make_strategy(f"{spec},cache=last-used")
-    assert (first.lookup_gfn(5), second.lookup_gfn(5)) == (-1, -1)
+    assert (first.lookup_gfn(Gfn(5)), second.lookup_gfn(Gfn(5))) == (-1, -1)
     for _ in range(2):
         with pytest.raises(DeadStrategy, match=r"crashed with SIGABRT in find\(0xdead\)"):
-            first.lookup_gfn(0xDEAD)
-    assert second.lookup_gfn(6) == -1
-    assert make_strategy(spec).lookup_gfn(7) == -1
+            first.lookup_gfn(Gfn(0xDEAD))
+    assert second.lookup_gfn(Gfn(6)) == -1
+    assert make_strategy(spec).lookup_gfn(Gfn(7)) == -1
 
 
 def test_long_streams_are_sent_once(tmp_path: Path) -> None:

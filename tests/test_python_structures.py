@@ -6,6 +6,7 @@ import pytest
 from specs import of_family
 
 from slotlookup import registry
+from slotlookup.address import Gfn, Hva
 from slotlookup.errors import BrokenStrategy
 from slotlookup.memslots import make_memslot
 from slotlookup.strategy import Strategy
@@ -40,30 +41,30 @@ def compares(strategy: Strategy) -> int:
 
 def test_a_list_compares_both_ends() -> None:
     s = counting("py-linear", [4, 4, 4])  # [0, 4), [5, 9), [10, 14)
-    assert s.lookup_gfn(6) == 1
+    assert s.lookup_gfn(Gfn(6)) == 1
     assert compares(s) == 4  # [0, 3]: 0 <= 6, not 6 <= 3; [5, 8]: both
-    assert s.lookup_gfn(4) == -1
+    assert s.lookup_gfn(Gfn(4)) == -1
     assert compares(s) == 4  # [0, 3]: both; [5, 8] and [10, 13] begin behind: one each
-    assert s.visit_hva(HVA + (6 << 12), HVA + (7 << 12)) == [1]
+    assert s.visit_hva(Hva(HVA + (6 << 12)), Hva(HVA + (7 << 12))) == [1]
     assert compares(s) == 5  # two, two, and one for the last, which begins behind
-    assert s.visit_hva(HVA + 5, HVA + 5) == []
+    assert s.visit_hva(Hva(HVA + 5), Hva(HVA + 5)) == []
     assert compares(s) == 0
 
 
 def test_the_last_used_slot_is_compared_with_first() -> None:
     s = counting("py-linear,cache=last-used", [4, 4, 4])
-    assert s.lookup_gfn(6) == 1
+    assert s.lookup_gfn(Gfn(6)) == 1
     assert compares(s) == 4  # as above: nothing is cached
-    assert s.lookup_gfn(7) == 1
+    assert s.lookup_gfn(Gfn(7)) == 1
     assert compares(s) == 2  # both ends of the cached slot
-    assert s.lookup_gfn(2) == 0
+    assert s.lookup_gfn(Gfn(2)) == 0
     assert compares(s) == 3  # 2 >= 5 fails; then [0, 3]: both
 
 
 def test_bisection_compares_with_every_halving() -> None:
     s = counting("py-sortedcontainers", [1] * 15)
     # One list of 15: its largest key (14 pairs from 0: 28) by bisection of one, then four halvings of 15, then the end.
-    assert s.lookup_gfn(12) == 6
+    assert s.lookup_gfn(Gfn(12)) == 6
     assert compares(s) == 1 + 4 + 1
 
 
@@ -73,7 +74,7 @@ def test_lookups_grow_with_the_logarithm(name: str) -> None:
     few, many = (counting(name, [1] * n) for n in (64, 4096))
     for strategy, n in ((few, 64), (many, 4096)):
         for number in range(0, n, n // 64):
-            assert strategy.lookup_gfn(2 * number) == number
+            assert strategy.lookup_gfn(Gfn(2 * number)) == number
     assert compares(many) < 4 * compares(few)
 
 
@@ -82,7 +83,7 @@ def test_visits_of_equal_slots_do_not_look_at_all(name: str) -> None:
     few, many = (counting(name, [1] * n) for n in (64, 4096))
     for strategy, n in ((few, 64), (many, 4096)):
         for number in range(0, n, n // 64):
-            assert strategy.visit_hva(HVA + (2 * number << 12), HVA + (2 * number << 12) + 1) == [number]
+            assert strategy.visit_hva(Hva(HVA + (2 * number << 12)), Hva(HVA + (2 * number << 12) + 1)) == [number]
     assert compares(many) < 4 * compares(few)
 
 
@@ -90,15 +91,15 @@ def test_visits_of_equal_slots_do_not_look_at_all(name: str) -> None:
 def test_one_long_slot_makes_visits_look_back(name: str) -> None:
     """Documented: these libraries know no ends, so the longest range bounds the look back."""
     equal, uneven = counting(name, [1] * 64), counting(name, [200, *[1] * 63])
-    assert equal.visit_hva(HVA + (126 << 12), HVA + (127 << 12)) == [63]
-    assert uneven.visit_hva(HVA + (325 << 12), HVA + (326 << 12)) == [63]
+    assert equal.visit_hva(Hva(HVA + (126 << 12)), Hva(HVA + (127 << 12))) == [63]
+    assert uneven.visit_hva(Hva(HVA + (325 << 12)), Hva(HVA + (326 << 12))) == [63]
     assert compares(uneven) > 2 * compares(equal)
 
 
 @pytest.mark.parametrize("name", COUNTING)
 def test_python_structures_know_compares_alone(name: str) -> None:
     s = counting(name, [4, 4])
-    s.lookup_gfn(2)
+    s.lookup_gfn(Gfn(2))
     counters = s.counters()
     assert counters.compares
     assert (counters.slots_examined, counters.hops, counters.lines) == (None, None, None)

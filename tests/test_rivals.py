@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from results import by_strategy
 
 from slotlookup import registry, structure
-from slotlookup.address import ADDRESS_LIMIT
+from slotlookup.address import ADDRESS_LIMIT, Gfn, Hva
 from slotlookup.bench.cli import cli
 from slotlookup.bench.gate import suite
 from slotlookup.bench.measure import runner as bench_runner
@@ -118,13 +118,13 @@ def test_the_index_is_built_when_a_change_is_complete_or_at_the_first_question(
     strategy = registry.make_strategy(spec)
     strategy.load_table(creation_table(slots))
     assert built == [] and made == []
-    assert strategy.lookup_gfn(0x300) == 3
+    assert strategy.lookup_gfn(Gfn(0x300)) == 3
     assert built == [5]
-    strategy.lookup_gfn(0x400)
+    strategy.lookup_gfn(Gfn(0x400))
     assert built == [5]
     strategy.apply(SlotChange(ChangeKind.DELETE, slots[3]))
     assert built == [5, 4]  # without a question: a change costs the building
-    assert strategy.lookup_gfn(0x300) == -1
+    assert strategy.lookup_gfn(Gfn(0x300)) == -1
     strategy.apply_table(creation_table([slots[3]]))
     assert built == [5, 4, 5]
     strategy.apply(SlotChange(ChangeKind.FLAGS_ONLY, slots[2]))
@@ -157,26 +157,26 @@ def test_a_slot_beyond_the_limit_is_refused_and_nothing_else_changes() -> None:
     strategy = registry.make_strategy("py-superintervals")
     strategy.apply(SlotChange(ChangeKind.CREATE, at(0, 0)))
     high = SlotChange(ChangeKind.CREATE, at(1, 1 << 32))
-    with pytest.raises(BeyondLimit, match="slot 1 ends at gfn 0x100000003, and its keys end at 0x7fffffff"):
+    with pytest.raises(BeyondLimit, match="the last gfn of slot 1 is 0x100000003, and the largest key is 0x7fffffff"):
         strategy.apply(high)
     strategy.check()
     assert len(strategy) == 1
-    assert strategy.lookup_gfn(1 << 32) == -1 and strategy.lookup_gfn(3) == 0
+    assert strategy.lookup_gfn(Gfn(1 << 32)) == -1 and strategy.lookup_gfn(Gfn(3)) == 0
     with pytest.raises(BeyondLimit):
         strategy.apply(SlotChange(ChangeKind.MOVE, at(0, 1 << 31)))
-    assert strategy.lookup_gfn(3) == 0
+    assert strategy.lookup_gfn(Gfn(3)) == 0
     strategy.apply(SlotChange(ChangeKind.MOVE, at(0, (1 << 31) - 4)))
-    assert strategy.lookup_gfn((1 << 31) - 1) == 0
+    assert strategy.lookup_gfn(Gfn(Gfn(1 << 31) - 1)) == 0
 
 
 @pytest.mark.skipif("py-ncls" not in THERE, reason="not installed")
 def test_signed_keys_hold_all_but_the_very_last_hva() -> None:
     strategy = registry.make_strategy("py-ncls")
     strategy.apply(SlotChange(ChangeKind.CREATE, at(0, 0, (1 << 63) - 0x5000)))
-    with pytest.raises(BeyondLimit, match="ends at hva"):
+    with pytest.raises(BeyondLimit, match="the last hva of slot"):
         strategy.apply(SlotChange(ChangeKind.CREATE, at(1, 16, (1 << 63) - 0x4000)))
-    assert strategy.visit_hva((1 << 63) - 0x5000, 1 << 63) == [0]
-    assert strategy.visit_hva((1 << 63) - 1, 1 << 63) == []
+    assert strategy.visit_hva((Hva(Hva(1 << 63) - 0x5000)), Hva(1 << 63)) == [0]
+    assert strategy.visit_hva((Hva(Hva(1 << 63) - 1)), Hva(1 << 63)) == []
 
 
 def test_a_refusal_must_be_declared_and_a_declared_one_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ def test_a_refusal_must_be_declared_and_a_declared_one_kept(monkeypatch: pytest.
 def test_nothing_is_counted_in_compiled_code(name: str, small: str) -> None:
     strategy = registry.make_strategy(f"{name},cache=last-used", counted=True)
     strategy.apply_table(creation_table([at(0, 0)]))
-    assert strategy.lookup_gfn(1) == strategy.lookup_gfn(2) == 0
+    assert strategy.lookup_gfn(Gfn(1)) == strategy.lookup_gfn(Gfn(2)) == 0
     assert strategy.capabilities.counts == ()
     assert strategy.counters() == Counters(None, None, None, None)
     result = call("run", small, "-s", name, "-s", "py-linear", "--json")
@@ -221,7 +221,7 @@ def test_asked_to_hold_too_much_it_is_void_and_says_why(high: str) -> None:
     assert result.return_value == 1
     assert (void["state"], sound["state"]) == ("void", "verified")
     assert void["reason"] == (
-        "py-superintervals cannot hold this: slot 1 ends at gfn 0x100000003, and its keys end at 0x7fffffff"
+        "py-superintervals cannot hold this: the last gfn of slot 1 is 0x100000003, and the largest key is 0x7fffffff"
     )
     assert "py-superintervals is void: py-superintervals cannot hold this" in " ".join(
         call("run", high, "-s", "py-superintervals", "--counts-only").stdout.split()
@@ -233,7 +233,7 @@ def test_by_default_it_is_absent_where_it_cannot_hold_the_slots(high: str, small
     result = call("run", high, "--counts-only")
     assert result.return_value == 0
     shown = " ".join(result.stdout.split())
-    assert "py-superintervals absent cannot hold all slots: slot 1 ends at gfn" in shown
+    assert "py-superintervals absent cannot hold all slots: the last gfn of slot 1 is" in shown
     assert "absent" not in call("run", small, "--counts-only", "-s", "py-superintervals").stdout
 
 

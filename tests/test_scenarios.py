@@ -13,6 +13,7 @@ from click import UsageError as UsageMessage
 from click.testing import CliRunner, Result
 from planted_bugs import EndBelongs, FirstMatchOnly, KeepsDeleted, KeepsMoved, LastPageMissing, Plain
 
+from slotlookup.address import Hva
 from slotlookup.bench.cli import cli
 from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.memslots import USER_SLOTS
@@ -89,14 +90,14 @@ def test_the_trace_is_the_same_with_any_strategy(name: str) -> None:
 class PageOff(Plain):
     """Visits begin a page late."""
 
-    def visit_hva(self, start: int, end: int) -> list[int]:
-        return super().visit_hva(start + 4096, end + 4096)
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
+        return super().visit_hva(Hva(start + 4096), Hva(end + 4096))
 
 
 class DropsOneOfTwo(Plain):
     """Of two slots over the same host page, only one is told."""
 
-    def visit_hva(self, start: int, end: int) -> list[int]:
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         found = super().visit_hva(start, end)
         return found[:1] if len(found) == 2 and end - start == 4096 else found
 
@@ -192,7 +193,7 @@ def test_nested_slots_lie_inside_each_other_and_the_innermost_page_is_in_all() -
     innermost = min(slots, key=lambda slot: slot.npages)
     met = Plain()
     met.slots = {slot.number: slot for slot in slots}
-    assert len(met.visit_hva(innermost.userspace_addr, innermost.userspace_addr + 1)) == len(slots) == 8
+    assert len(met.visit_hva(innermost.userspace_addr, Hva(innermost.userspace_addr + 1))) == len(slots) == 8
 
 
 def test_what_is_asked_for_lies_behind_what_the_scan_meets_first() -> None:

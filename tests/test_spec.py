@@ -172,7 +172,7 @@ def test_the_first_slot_that_cannot_be_held_is_named() -> None:
     limited = registry.describe("py-superintervals")  # its keys are signed 32-bit numbers
     low, high = (make_memslot(i, gfn << 12, 0x1000, 0x1000) for i, gfn in enumerate((0x7FFF_FFFF, 0x8000_0000)))
     assert limited.refusal([low]) == ""
-    assert limited.refusal([low, high]) == "slot 1 ends at gfn 0x80000000, and its keys end at 0x7fffffff"
+    assert limited.refusal([low, high]) == "the last gfn of slot 1 is 0x80000000, and the largest key is 0x7fffffff"
     assert registry.describe("py-linear").refusal([low, high]) == ""
 
 

@@ -151,11 +151,11 @@ class _Move(MemslotPerf):
     """The number of written pages in the slot that moves."""
 
     def prepare(self, area: _Area) -> None:
-        last = int(area.edges[-1] - area.edges[-2])
+        length = int(area.edges[-1] - area.edges[-2])
         below = int(area.edges[-2]) - _FIRST_GFN
-        if last < self.inside or below < _MOVE_PAGES - self.inside:
+        if length < self.inside or below < _MOVE_PAGES - self.inside:
             raise UsageError(
-                f"{self.name}: {last:,} pages in the last slot and {below:,} below it; "
+                f"{self.name}: {length:,} pages in the last slot and {below:,} below it; "
                 f"it writes {self.inside} there and {_MOVE_PAGES - self.inside} below; use fewer slots or more memory"
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter_ns
 
+from slotlookup.address import Hva
 from slotlookup.errors import BrokenStrategy
 from slotlookup.families.native import Mode
 from slotlookup.questions import Questions
@@ -41,7 +42,7 @@ class SetupTask(Task):
             # A structure may postpone its work until the first question.
             for gfn, as_id, hva in self._first_questions:
                 strategy.lookup_gfn(gfn, as_id)
-                strategy.visit_hva(hva, hva + 1)
+                strategy.visit_hva(hva, Hva(hva + 1))
             ns = perf_counter_ns() - started
         self.verify(strategy)
         return ns

@@ -176,16 +176,17 @@ class Tandem:
 
     def ask(self, point: int, as_id: int, vcpu: int = 0) -> None:
         """One lookup."""
-        found, right = self.strategy.lookup_gfn(point, as_id, vcpu), self.model.gfn(point, as_id)
+        found, right = self.strategy.lookup_gfn(Gfn(point), as_id, vcpu), self.model.gfn(point, as_id)
         if found != right:
             asker = f", vcpu={vcpu}" if vcpu else ""
             raise BrokenStrategy(f"lookup_gfn({point:#x}, as_id={as_id}{asker}) gave {found}; {right} is right")
 
     def visit(self, start: int, end: int) -> None:
         """One visit."""
-        met, right = list(self.strategy.visit_hva(start, end)), self.model.hva(start, end)
-        if sorted(met) != right:
-            raise BrokenStrategy(f"visit_hva({start:#x}, {end:#x}) gave {met}; {right} is right, in any order")
+        met, right = list(self.strategy.visit_hva(Hva(start), Hva(end))), self.model.hva(start, end)
+        if met != right:
+            order = ": the right slots, but not in ascending order" if sorted(met) == right else ""
+            raise BrokenStrategy(f"visit_hva({start:#x}, {end:#x}) gave {met}; {right} is right{order}")
 
     def _step(self, operation: Operation) -> None:
         if operation.what == "gfn":
@@ -232,10 +233,9 @@ def edges(slot: Memslot) -> Iterator[Operation]:
             if point >= 0:
                 yield gfn(point, as_id)
     start, end = slot.userspace_addr, slot.userspace_addr + (slot.npages << PAGE_SHIFT)
-    before, behind = max(0, start - PAGE_SIZE), end + PAGE_SIZE
-    for first, last in ((before, start), (start, start + 1), (start, end), (end - 1, end), (end, behind)):
-        yield hva(first, last)
-    yield hva(before, behind)
+    before, after = max(0, start - PAGE_SIZE), end + PAGE_SIZE
+    for range_ in ((before, start), (start, start + 1), (start, end), (end - 1, end), (end, after), (before, after)):
+        yield hva(*range_)
     yield hva(0, TOP)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import _slotlookup_native as native
 from _slotlookup_native import Mode as Mode
 
+from slotlookup.address import Gfn, Hva
 from slotlookup.arrays import Numbers, Words
 from slotlookup.memslots import SlotChange
 from slotlookup.spec import StrategySpec
@@ -60,10 +61,10 @@ class NativeStrategy(SelfTimed):
     def load_table(self, changes: Words) -> None:
         self.native.load(changes)
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         return self.native.find(as_id, gfn, vcpu)
 
-    def visit_hva(self, start: int, end: int) -> list[int]:
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         return self.native.visit(start, end)
 
     def answer_gfns(self, stream: GfnStream) -> Numbers:

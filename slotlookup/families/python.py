@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slotlookup.address import ADDRESS_LIMIT, HOLE
+from slotlookup.address import ADDRESS_LIMIT, Gfn, HOLE, Hva
 from slotlookup.arrays import Words
 from slotlookup.errors import BeyondLimit, BrokenStrategy
 from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange
@@ -134,7 +134,7 @@ class PythonStrategy(Strategy):
             raise ValueError("no change is staged")
         self._staged = False
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         if not 0 <= as_id < ADDRESS_SPACES:
             raise ValueError(f"address space {as_id} does not exist")
         if not 0 <= gfn < ADDRESS_LIMIT:
@@ -151,7 +151,7 @@ class PythonStrategy(Strategy):
             self._last[as_id] = (slot.base_gfn, slot.end_gfn - 1, number)
         return number
 
-    def visit_hva(self, start: int, end: int) -> list[int]:
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         if start >= end:
             return []
         first, last = self._key(start), self._key(end - 1)
@@ -159,6 +159,8 @@ class PythonStrategy(Strategy):
         for index in self._hva:
             if len(index):
                 met.extend(index.visit(first, last))
+        if len(met) > 1:
+            met.sort()
         return met
 
     def counters(self) -> Counters:

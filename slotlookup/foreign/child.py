@@ -28,7 +28,7 @@ import _slotlookup_native as native
 import numpy as np
 import numpy.typing as npt
 
-from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
+from slotlookup.address import Gfn, Hva, PAGE_SHIFT, PAGE_SIZE
 from slotlookup.arrays import Bytes, Words
 from slotlookup.conformance.tandem import FAILURES
 from slotlookup.errors import BrokenStrategy, SpecError
@@ -271,12 +271,12 @@ class Child:
         self.load_table(made, changes)
         return perf_counter_ns() - started
 
-    def lookup_gfn(self, made: int, gfn: int, as_id: int, vcpu: int) -> int:
+    def lookup_gfn(self, made: int, gfn: Gfn, as_id: int, vcpu: int) -> int:
         """One lookup."""
         native.set_foreign_care(True)
         return int(self._strategy(made).lookup_gfn(gfn, as_id, vcpu))
 
-    def visit_hva(self, made: int, start: int, end: int) -> list[int]:
+    def visit_hva(self, made: int, start: Hva, end: Hva) -> list[int]:
         """One visit."""
         native.set_foreign_care(True)
         return [int(number) for number in self._strategy(made).visit_hva(start, end)]

@@ -29,6 +29,7 @@ import _slotlookup_native as native
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.address import Gfn, Hva
 from slotlookup.arrays import Numbers, Words
 from slotlookup.errors import BrokenStrategy, DeadStrategy
 from slotlookup.families.native import HOT, Mode
@@ -352,10 +353,10 @@ class ForeignStrategy(SelfTimed):
         host, made = self._at_work()
         host.put_off("load_table", made, host.pack(changes))
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         return int(self._ask("lookup_gfn", gfn, as_id, vcpu))
 
-    def visit_hva(self, start: int, end: int) -> list[int]:
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         return list(self._ask("visit_hva", start, end))
 
     def _packed(self, line: Timeline, *arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any] | Piece]:

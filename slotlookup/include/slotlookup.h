@@ -64,8 +64,9 @@ struct slotlookup_structure {
   /* The number of the range that holds `point`, or SLOTLOOKUP_NONE. May be NULL without the gfn role. */
   int32_t (*find)(void* structure, uint64_t point);
 
-  /* Writes the numbers of all ranges that meet [start, last], each once and in any order, and returns how many. There
-   * is room for `capacity` of them, which is never less than the structure holds. May be NULL without the hva role. */
+  /* Writes the numbers of all ranges that meet [start, last], each once, and returns how many. Any order will do:
+   * slotlookup hands them on in ascending order, and sorts them outside the clock. There is room for `capacity` of them,
+   * which is never less than the structure holds. May be NULL without the hva role. */
   size_t (*visit)(void* structure, uint64_t start, uint64_t last, int32_t* numbers, size_t capacity);
 
   /* NULL where all is well, or a line about the invariant that does not hold. The function itself may be NULL. */

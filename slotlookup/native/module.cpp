@@ -233,16 +233,10 @@ NB_MODULE(_slotlookup_native, m) {
           "visit",
           [](Strategy& s, std::uint64_t start, std::uint64_t end) {
             std::vector<std::int32_t> numbers;
-            std::uint64_t count = 0;
-            if (start < end) {
-              for (unsigned as_id = 0; as_id < slotlookup::kAddressSpaces; ++as_id) {
-                auto& index = s.hva(as_id);
-                if (index.size()) index.answer({&start, 1}, {&end, 1}, numbers, {&count, 1});
-              }
-            }
+            if (start < end) slotlookup::answer_visit(s, start, end, numbers);
             return numbers;
           },
-          "start"_a, "end"_a, "The numbers of all slots that meet [start, end), in the structure's order.")
+          "start"_a, "end"_a, "The numbers of all slots that meet [start, end), ascending.")
       .def(
           "answer_gfn",
           [](Strategy& s, const Words& gfn, const Askers& vcpu, const SegmentTable& segments,
@@ -274,7 +268,7 @@ NB_MODULE(_slotlookup_native, m) {
             return std::make_tuple(hand_over(std::move(count)), hand_over(std::move(numbers)));
           },
           "start"_a, "end"_a, "segments"_a, "changes"_a,
-          "How many slots each range meets (uint64[n]) and their numbers, range after range (int32[sum]).")
+          "How many slots each range meets (uint64[n]) and their numbers, ascending, range after range (int32[sum]).")
       .def(
           "replay_gfn",
           [](Strategy& s, const Words& gfn, const Askers& vcpu, const SegmentTable& segments,

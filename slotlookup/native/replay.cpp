@@ -56,17 +56,24 @@ void answer_gfn(Strategy& strategy, const Timeline& timeline, std::span<const st
   });
 }
 
+std::uint64_t answer_visit(Strategy& strategy, std::uint64_t start, std::uint64_t end,
+                           std::vector<std::int32_t>& numbers) {
+  const auto before = static_cast<std::ptrdiff_t>(numbers.size());
+  std::uint64_t count = 0;
+  for (unsigned as_id = 0; as_id < kAddressSpaces; ++as_id) {
+    HvaIndex& index = strategy.hva(as_id);
+    if (index.size()) index.answer({&start, 1}, {&end, 1}, numbers, {&count, 1});
+  }
+  // Here and not in the structures: replays, which are timed, hand no answers over.
+  std::sort(numbers.begin() + before, numbers.end());
+  return count;
+}
+
 void answer_hva(Strategy& strategy, const Timeline& timeline, std::span<const std::uint64_t> start,
                 std::span<const std::uint64_t> end, std::vector<std::int32_t>& numbers,
                 std::span<std::uint64_t> count) {
-  std::ranges::fill(count, 0);
   for_each_segment(strategy, timeline, [&](const Segment& segment, std::size_t begin) {
-    for (std::size_t i = begin; i < segment.end; ++i) {
-      for (unsigned as_id = 0; as_id < kAddressSpaces; ++as_id) {
-        HvaIndex& index = strategy.hva(as_id);
-        if (index.size()) index.answer(start.subspan(i, 1), end.subspan(i, 1), numbers, count.subspan(i, 1));
-      }
-    }
+    for (std::size_t i = begin; i < segment.end; ++i) count[i] = answer_visit(strategy, start[i], end[i], numbers);
   });
 }
 

@@ -36,6 +36,9 @@ void validate(const Timeline&, std::size_t questions);
 // Of the spans below one element belongs to each question: as many vCPUs, ends, answers and counts as gfns or starts.
 void answer_gfn(Strategy&, const Timeline&, std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
                 std::span<std::int32_t> out);
+// Appends the numbers of the slots of both address spaces that meet [start, end), ascending. Returns how many they are.
+std::uint64_t answer_visit(Strategy&, std::uint64_t start, std::uint64_t end, std::vector<std::int32_t>& numbers);
+// The same for each visit of a stream.
 void answer_hva(Strategy&, const Timeline&, std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
                 std::vector<std::int32_t>& numbers, std::span<std::uint64_t> count);
 

@@ -309,8 +309,8 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
     SLOTLOOKUP_HOP();
     if (level > 0) {
       const Inner& inner = *static_cast<Inner*>(node);
-      const std::size_t end = rank(inner.key, last);
-      for (std::size_t i = 0; i <= end && i < inner.count; ++i) {
+      const std::size_t last_child = rank(inner.key, last);
+      for (std::size_t i = 0; i <= last_child && i < inner.count; ++i) {
         SLOTLOOKUP_TOUCH(&inner.largest[i], sizeof inner.largest[i]);
         if (!SLOTLOOKUP_COMPARE(inner.largest[i] >= start)) continue;
         SLOTLOOKUP_TOUCH(&inner.child[i], sizeof inner.child[i]);

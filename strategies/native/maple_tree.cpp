@@ -128,19 +128,19 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
 
   void check() const {
     std::size_t count = 0;
-    check_order(root_, height_, 0, kEnd, true, count);
+    check_order(root_, height_, 0, kLastKey, true, count);
     require_invariant(count == size_, "maple-tree: the leaves hold as many slots as were inserted");
   }
 
  private:
-  static constexpr std::uint64_t kEnd = ~std::uint64_t{0};
+  static constexpr std::uint64_t kLastKey = ~std::uint64_t{0};
 
   // An entry, its leaf, and the way there. The leaf covers [low, high].
   struct Place {
     Leaf* leaf;
     std::size_t at;
     std::uint64_t low = 0;
-    std::uint64_t high = kEnd;
+    std::uint64_t high = kLastKey;
     Path path;
 
     Slot* entry() const { return leaf->slot[at]; }
@@ -148,25 +148,25 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
     std::uint64_t last() const { return at + 1 < leaf->count ? leaf->pivot[at] : high; }
   };
 
-  // What one node or two hold, and two entries more: `end` is an entry's inclusive last.
+  // What one node or two hold, and two entries more: `last[i]` and `slot[i]` are entry i's.
   template <class N>
   struct Buffer {
-    std::uint64_t end[2 * N::kMost];
+    std::uint64_t last[2 * N::kMost];
     std::remove_extent_t<decltype(N::slot)> slot[2 * N::kMost];
     std::size_t count = 0;
 
-    void put(std::uint64_t last, std::remove_extent_t<decltype(N::slot)> what) {
-      end[count] = last;
+    void put(std::uint64_t entry_last, std::remove_extent_t<decltype(N::slot)> what) {
+      last[count] = entry_last;
       slot[count++] = what;
     }
-    void take(const N& node, std::size_t from, std::size_t to, std::uint64_t node_end) {
-      for (std::size_t i = from; i < to; ++i) put(i + 1 < node.count ? node.pivot[i] : node_end, node.slot[i]);
+    void take(const N& node, std::size_t from, std::size_t to, std::uint64_t node_last) {
+      for (std::size_t i = from; i < to; ++i) put(i + 1 < node.count ? node.pivot[i] : node_last, node.slot[i]);
     }
     void give(N& node, std::size_t from, std::size_t to) const {
       node.count = to - from;
-      std::copy(end + from, end + to - 1, node.pivot);
+      std::copy(last + from, last + to - 1, node.pivot);
       std::copy(slot + from, slot + to, node.slot);
-      std::fill(node.pivot + node.count - 1, node.pivot + N::kMost - 1, kEnd);
+      std::fill(node.pivot + node.count - 1, node.pivot + N::kMost - 1, kLastKey);
     }
   };
 
@@ -183,12 +183,12 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
   }
 
   // Where a leaf ends is told by the lowest node above it in which it is not on the last branch.
-  void set_boundary(const Place& place, std::uint64_t end) {
+  void set_boundary(const Place& place, std::uint64_t last) {
     for (unsigned level = 0; level < height_; ++level) {
       const auto [node, child] = place.path.step[level];
       if (child + 1 == node->count) continue;
       SLOTLOOKUP_TOUCH(&node->pivot[child], sizeof node->pivot[child]);
-      node->pivot[child] = end;
+      node->pivot[child] = last;
       return;
     }
   }
@@ -215,10 +215,10 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
       SLOTLOOKUP_HOP();
       SLOTLOOKUP_TOUCH(node, sizeof *node);
       Buffer<Inner> children;
-      children.take(*node, 0, child, kEnd);
+      children.take(*node, 0, child, kLastKey);
       children.put(boundary, left);
-      children.put(child + 1 < node->count ? node->pivot[child] : kEnd, right);
-      children.take(*node, child + 1, node->count, kEnd);
+      children.put(child + 1 < node->count ? node->pivot[child] : kLastKey, right);
+      children.take(*node, child + 1, node->count, kLastKey);
       if (children.count <= fan_out) {
         children.give(*node, 0, children.count);
         return;
@@ -241,7 +241,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(right, sizeof *right);
     const std::size_t kept = at_end ? all.count - N::kLeast : all.count / 2;
-    boundary = all.end[kept - 1];
+    boundary = all.last[kept - 1];
     all.give(node, 0, kept);
     all.give(*right, kept, all.count);
     return right;
@@ -277,7 +277,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
     all.take(left, 0, left.count, parent.pivot[at]);
     // One hole may lie on both sides of the boundary.
     if (std::is_same_v<N, Leaf> && !left.slot[left.count - 1] && !right.slot[0]) --all.count;
-    all.take(right, 0, right.count, kEnd);
+    all.take(right, 0, right.count, kLastKey);
     if (all.count <= N::kMost) {
       all.give(left, 0, all.count);
       this->free(&right);
@@ -286,7 +286,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
       const std::size_t half = all.count / 2;
       all.give(left, 0, half);
       all.give(right, half, all.count);
-      parent.pivot[at] = all.end[half - 1];
+      parent.pivot[at] = all.last[half - 1];
     }
   }
 
@@ -299,7 +299,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
                         "maple-tree: pivots ascend within what the node covers");
     }
     for (std::size_t i = node.count - 1; i < N::kMost - 1; ++i) {
-      require_invariant(node.pivot[i] == kEnd, "maple-tree: unused pivots are 2^64 - 1");
+      require_invariant(node.pivot[i] == kLastKey, "maple-tree: unused pivots are 2^64 - 1");
     }
   }
 

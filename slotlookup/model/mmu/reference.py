@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slotlookup.address import ADDRESS_LIMIT, PAGE_SHIFT, SlotNumber
+from slotlookup.address import ADDRESS_LIMIT, Gfn, Hva, PAGE_SHIFT, SlotNumber
 from slotlookup.arrays import Ints, Numbers
 from slotlookup.errors import BrokenStrategy
 from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange, follow
@@ -38,14 +38,14 @@ class ReferenceStrategy(Strategy):
     def publish(self) -> None:
         """Nothing to do: changes are visible as soon as they are staged."""
 
-    def lookup_gfn(self, gfn: int, as_id: int = 0, vcpu: int = 0) -> int:
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         return int(self._table.numbers(as_id, np.array([gfn], dtype=np.int64))[0])
 
-    def visit_hva(self, start: int, end: int) -> list[int]:
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         numbers, starts, ends, _ = self._by_hva()
-        first, last = start >> PAGE_SHIFT, min(-(-end >> PAGE_SHIFT), ADDRESS_LIMIT >> PAGE_SHIFT)
-        met: list[int] = numbers[(starts < last) & (ends > first)].tolist()
-        return met if start < end else []
+        start_page, end_page = start >> PAGE_SHIFT, min(-(-end >> PAGE_SHIFT), ADDRESS_LIMIT >> PAGE_SHIFT)
+        met: list[int] = numbers[(starts < end_page) & (ends > start_page)].tolist()
+        return sorted(met) if start < end else []
 
     def answer_gfns(self, stream: GfnStream) -> Numbers:
         if not stream.timeline.static:
@@ -67,7 +67,8 @@ class ReferenceStrategy(Strategy):
         counts = np.searchsorted(starts, last, side="right") - lo
         before = np.cumsum(counts) - counts
         at = np.repeat(lo - before, counts) + np.arange(int(counts.sum()))
-        return HvaAnswers(counts.astype(np.uint64), numbers[at].astype(np.int32))
+        answers = HvaAnswers(counts.astype(np.uint64), numbers[at].astype(np.int32))
+        return answers.ordered() if (counts > 1).any() else answers
 
     def counters(self) -> Counters:
         return Counters(None, None, None, None)

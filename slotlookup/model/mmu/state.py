@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slotlookup.address import Gfn
 from slotlookup.arrays import Bools, Ints, Vcpus
 from slotlookup.errors import BrokenStrategy, UsageError
 from slotlookup.memslots import ADDRESS_SPACES, LOG_DIRTY_PAGES, READONLY, Memslots
@@ -84,7 +85,7 @@ class Mmu:
         """Look up gfns and record the lookups. Raises BrokenStrategy if an answer is wrong."""
         self.recorder.lookups(gfns, vcpus, as_id)
         if len(gfns) == 1:
-            found = np.array([self.strategy.lookup_gfn(int(gfns[0]), as_id, int(vcpus[0]))])
+            found = np.array([self.strategy.lookup_gfn(Gfn(int(gfns[0])), as_id, int(vcpus[0]))])
         else:
             timeline = Timeline(one_segment(len(gfns), as_id), NO_CHANGES)
             found = self.strategy.answer_gfns(GfnStream(gfns.astype(np.uint64), timeline, np.ascontiguousarray(vcpus)))

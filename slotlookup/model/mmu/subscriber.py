@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
+from slotlookup.address import Hva, PAGE_SHIFT, PAGE_SIZE
 from slotlookup.arrays import Bools, Ints
 from slotlookup.errors import BrokenStrategy
 from slotlookup.memslots import ADDRESS_SPACES
@@ -64,7 +64,7 @@ class KvmNotifier(Subscriber):
         if self.era.end_looks_up:
             numbers = self._visit(start, end)
         else:
-            numbers = sorted(self.strategy.visit_hva(start, end)) if self.state.in_progress else []
+            numbers = self.strategy.visit_hva(Hva(start), Hva(end)) if self.state.in_progress else []
         if numbers:
             self.state.finish()
 
@@ -154,7 +154,7 @@ class KvmNotifier(Subscriber):
 
     def _visit(self, start: int, end: int) -> list[int]:
         self.recorder.visits(np.array([start], dtype=np.uint64), np.array([end], dtype=np.uint64))
-        numbers = sorted(self.strategy.visit_hva(start, end))
+        numbers = self.strategy.visit_hva(Hva(start), Hva(end))
         self.counters.visits += 1
         self.counters.missed += not numbers
         if any(self.slots.npages[number] == 0 for number in numbers):
@@ -185,9 +185,6 @@ class KvmNotifier(Subscriber):
             at = pages[where] - self.slots.hva_page[numbers]
             if (at < 0).any() or (at >= self.slots.npages[numbers]).any():
                 raise BrokenStrategy(f"{self.strategy.name} visits a slot that does not overlap the range")
-            if len(numbers) > len(pages):
-                order = np.lexsort((numbers, where))
-                numbers, where = numbers[order], where[order]
         return numbers, where
 
 
