@@ -1,4 +1,4 @@
-"""A small suite for the gate, in a folder of its own, and the gate called as the command line calls it."""
+"""A small suite for the gate in a separate folder, and a call of the gate as from the command line."""
 
 from __future__ import annotations
 

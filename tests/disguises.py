@@ -1,4 +1,4 @@
-"""What mails, terminals, logs and web pages do to a recording: each takes lines and gives lines back."""
+"""The changes that mails, terminals, logs and web pages make to a recording, as functions from lines to lines."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Plays the recorded guest that touches 16 slots on the model, to predict how often it faults.
+"""Runs the recorded guest that touches 16 slots on the model, to predict its number of faults.
 
-The guest's program is deterministic: rounds of 512 accesses, drawn by xorshift, that end with a store to a hole. So is
-what the host does to its memory, but not when. The recorded faults serve as the clock: each host operation is placed
-behind the access whose fault was recorded last before it. No other use is made of them.
+The guest's program is deterministic: rounds of 512 accesses, drawn by xorshift, that end with a store to a hole. So are
+the host's operations on its memory, but not their times. The recorded faults serve as the clock: each host operation is
+placed after the access whose fault was the last one recorded before it. They have no other use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Structures in C and Python, compiled and written for tests: a right one, and the same with one thing wrong."""
+"""Structures in C and Python for tests: a correct one, and variants with one fault each."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ HOSTILE: list[tuple[str, dict[str, str], str]] = [
     ("exits", {"find": "exit(0);"}, "ended its process with exit(0) in find(0x"),
     ("exits-at-once", {"visit": "_exit(7);"}, "ended its process with exit(7) in visit(0x"),
     ("prints", {"find": 'puts("hello"); fflush(stdout); _exit(3);'}, "ended its process with exit(3) in find(0x"),
-    ("version", {"table": "table.abi_version = 7;"}, "speaks ABI version 7; this slotlookup speaks 1"),
+    ("version", {"table": "table.abi_version = 7;"}, "has ABI version 7; this slotlookup has 1"),
     ("size", {"table": "table.size = 96;"}, "has a table of 96 bytes; that of ABI version 1 has 88"),
     ("roles", {"table": "table.roles = 4;"}, "declares roles 4"),
     ("no-roles", {"table": "table.roles = 0;"}, "declares roles 0"),
@@ -121,8 +121,8 @@ HOSTILE: list[tuple[str, dict[str, str], str]] = [
     ("negative-find", {"find": "return -2;"}, "answered slot -2 to find(0x"),
     ("other-space", {"find": "return 1 << 16;"}, "answered slot 65536 to find(0x"),
     ("foreign-visit", {"visited": "if (met) out[0] = 99;"}, "answered slot 99 in visit(0x"),
-    ("counts", {"visited": "return 1000;"}, "says that 1000 slots meet the range, of "),
-    ("counts-wild", {"visited": "return (size_t)-1;"}, "says that 18446744073709551615 slots meet the range"),
+    ("counts", {"visited": "return 1000;"}, "reports that 1000 slots overlap the range, of "),
+    ("counts-wild", {"visited": "return (size_t)-1;"}, "reports that 18446744073709551615 slots overlap the range"),
     ("overruns", {"visited": "out[capacity] = 5;"}, "wrote past the buffer it was given in visit(0x"),
     ("overruns-far", {"visited": "out[capacity + 900] = 5;"}, "wrote past the buffer it was given in visit(0x"),
     ("underruns", {"visited": "out[-1] = 5;"}, "wrote past the buffer it was given in visit(0x"),

@@ -1,8 +1,8 @@
-"""Recordings damaged on purpose: whatever comes of them is a trace that holds together, or one line for the user.
+"""Damaged recordings: each results in a valid trace, or in one line for the user.
 
-`make fuzz` runs this for FUZZ_SECONDS (600). Hypothesis makes recordings of `fuzz_corpus` by cutting, splicing, putting
-in what parsers stumble over and pasting (`disguises.py`), gives two of them and a slot table to the import, and shrinks
-what fails. Failures are kept in .hypothesis and met again first.
+`make fuzz` runs this for FUZZ_SECONDS (600). Hypothesis varies the recordings of `fuzz_corpus` by cutting, splicing,
+inserting critical text and pasting (`disguises.py`), imports two of them with a slot table, and shrinks failures.
+Failures are stored in .hypothesis and repeated first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Guides followed literally: a page's changes are made in a copy of the tree, which is then built and run."""
+"""Guides followed exactly: a page's changes are applied to a copy of the tree, which is then built and run."""
 
 from __future__ import annotations
 

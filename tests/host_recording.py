@@ -1,4 +1,4 @@
-"""Reads the recordings of a real kernel's notifier events that the model is compared with."""
+"""Reads the recordings of a real kernel's notifier events with which the model is compared."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every order in which the steps of faults, invalidations and slot changes can follow each other, one by one.
+"""Every possible order of the steps of faults, invalidations and slot changes.
 
-A machine is a generator that yields where another vCPU or the host may come between. `explore` runs all schedules of
+A machine is a generator that yields where another vCPU or the host may run. `explore` runs all schedules of
 some machines on the model's own parts, by depth-first search: a schedule is a list of choices, and the next one differs
 from the last at the deepest place where another machine could have gone.
 """

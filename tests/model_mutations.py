@@ -1,4 +1,4 @@
-"""Bugs planted in the model, each of which a property must catch: name, what is put in place of what, and witness."""
+"""Bugs planted in the model, each of which a property must detect: name, replaced code, replacement, and property."""
 
 from __future__ import annotations
 

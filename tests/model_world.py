@@ -1,7 +1,7 @@
-"""A small VM under random treatment, and what must be true of it whenever nothing is in flight.
+"""A small VM under random operations, and the properties that must hold whenever no operation is in progress.
 
-The oracle keeps its own books: which guest pages were written since their log was last read, and which were used since
-their age was last asked. It reads the model's tables but shares none of its code.
+The oracle records independently which guest pages were written since their log was last read, and which were used since
+their age was last queried. It reads the model's tables but shares none of its code.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class World:
         self.host.mprotect(*place, "rw")
 
     def remap(self) -> None:
-        """Unmap a part and map it anew."""
+        """Unmap a part and map it again."""
         hva, size = self._place()
         self.host.munmap(hva, size)
         self.host.mmap(size, hva)

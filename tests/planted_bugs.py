@@ -1,4 +1,4 @@
-"""A strategy that is right, and such as are wrong in one way each, with the check that must say so."""
+"""A correct strategy, and strategies with one fault each, with the check that must detect it."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ class SaysTwoSets(Plain):
 
 
 class CachedByVcpu(Plain):
-    """Each vCPU's last slot, or hole where `keeps_misses`, is tried first; `forgets` says whose change is told."""
+    """Each vCPU's last slot, or hole where `keeps_misses`, is tried first; `forgets` says whose change is passed on."""
 
     forgets_all = True
     keeps_misses = False

@@ -1,4 +1,4 @@
-"""Results made by hand, with figures that can be worked out on paper."""
+"""Results built by hand, with figures that can be calculated on paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every strategy that the registry finds, in the combinations that the tests go through."""
+"""Every strategy in the registry, in the combinations that the tests use."""
 
 from __future__ import annotations
 

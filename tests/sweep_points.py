@@ -1,4 +1,4 @@
-"""Points of sweeps made by hand: runs in their published form, with samples that can be worked out on paper."""
+"""Points of sweeps built by hand: runs in their published form, with samples that can be calculated on paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/adding-a-cache.md and docs/adding-a-timing.md, followed literally, and the number of files that each changes."""
+"""docs/adding-a-cache.md and docs/adding-a-timing.md, followed exactly, and the number of files that each changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/adding-a-strategy.md, followed to the letter in a copy of the tree."""
+"""docs/adding-a-strategy.md, followed exactly in a copy of the tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What slots take in memory."""
+"""The memory of slots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No command builds a strategy that it asks nothing of: what is declared is described without building."""
+"""No command builds a strategy without asking it questions: declarations are described without building."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate: what passes and what is a regression, what an update writes, and the exit codes of the console script."""
+"""The gate: passes and regressions, the file that an update writes, and the exit codes of the console script."""
 
 from __future__ import annotations
 

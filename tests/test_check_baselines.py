@@ -1,4 +1,4 @@
-"""A baseline broken in every way there is: none of them passes, and each is named."""
+"""Invalid baselines of every kind: none passes, and each is reported."""
 
 from __future__ import annotations
 

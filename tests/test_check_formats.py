@@ -1,4 +1,4 @@
-"""What the gate prints for people and for CI: whole, escaped, and within the limits of who reads it."""
+"""The output of the gate for the terminal and for CI: complete, escaped, and within the limits of its readers."""
 
 from __future__ import annotations
 

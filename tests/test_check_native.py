@@ -1,4 +1,4 @@
-"""The gate against native modules that differ: by a comparison too many in a source, or by the optimisation level."""
+"""The gate against native modules that differ: by one extra comparison in a source, or by the optimisation level."""
 
 from __future__ import annotations
 

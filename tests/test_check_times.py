@@ -1,4 +1,4 @@
-"""Times that gate: only where asked for, only as a ratio in one run, only where interval and effect size agree."""
+"""Times that gate: only if configured, only as a ratio in one run, only if interval and effect size agree."""
 
 from __future__ import annotations
 

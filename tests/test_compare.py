@@ -1,4 +1,4 @@
-"""Two results side by side: exact counts, times with caution, and pairs that must not be compared."""
+"""Comparison of two results: exact counts, certain differences of times, and pairs that must not be compared."""
 
 from __future__ import annotations
 

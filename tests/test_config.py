@@ -1,4 +1,4 @@
-"""Configuration: precedence, places, and one clear line for whatever is wrong."""
+"""Configuration: precedence, places, and one clear line for every error."""
 
 from __future__ import annotations
 

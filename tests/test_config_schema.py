@@ -24,7 +24,7 @@ PUBLISHED = ROOT / "slotlookup" / "schemas" / "config.schema.json"
 
 def test_the_published_schema_is_that_of_the_settings() -> None:
     assert PUBLISHED.read_text(encoding="utf-8") == config_schema(), (
-        "write it anew: slotlookup config schema > slotlookup/schemas/config.schema.json"
+        "write it again: slotlookup config schema > slotlookup/schemas/config.schema.json"
     )
 
 

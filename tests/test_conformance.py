@@ -1,4 +1,4 @@
-"""The conformance suite over everything that the registry finds, and over strategies with planted bugs."""
+"""The conformance suite on every strategy in the registry, and on strategies with planted bugs."""
 
 from __future__ import annotations
 

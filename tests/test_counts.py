@@ -5,15 +5,16 @@
     H  hops             one dereference of a pointer that was itself loaded from memory
     L  lines            distinct 64-byte lines of one operation
 
-Lines follow from where things lie. Every slot object begins a line; "s0.2" below is line 2 of the object of slot 0:
+Lines follow from the layout. Every slot object starts on a line boundary; "s0.2" below is line 2 of the object of slot
+0:
 
-    linear, size-sorted    64 bytes in front, Slot at 64: base_gfn and npages in line 1, userspace_addr and number in 2
+    linear, size-sorted    64 bytes before, Slot at 64: base_gfn and npages in line 1, userspace_addr and number in 2
     rbtree                 hva node at 40 (line 0), gfn node at 64, Slot at 88: gfn fields in line 1, the rest in 2
     interval-tree          hva node at 80 (line 1), gfn node at 128 (line 2), Slot at 176: gfn fields in line 2,
                            userspace_addr in line 3, number in line 4
 
-The index object's own fields lie in one line, "head". An array entry has 24 bytes: entries 0 and 1 lie in "array.0" as
-a whole, entry 2 in array.0 and array.1. Whoever finds a slot reads its number. The empty address space 1 costs nothing.
+The index object's own fields are in one line, "head". An array entry has 24 bytes: entries 0 and 1 are in "array.0",
+entry 2 in array.0 and array.1. The caller that finds a slot reads its number. The empty address space 1 costs nothing.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """The counters of the sorted arrays, the static trees and the vector scan, derived by hand as in test_counts.py.
 
-Lines follow from where things lie; "s0.2" is line 2 of the object of slot 0:
+Lines follow from the layout; "s0.2" is line 2 of the object of slot 0:
 
-    sorted, simd-linear    64 bytes in front, Slot at 64: base_gfn and npages in line 1, userspace_addr and number in 2
+    sorted, simd-linear    64 bytes before, Slot at 64: base_gfn and npages in line 1, userspace_addr and number in 2
     the others             the interval tree's hva node at 80, Slot at 128: base_gfn and npages in line 2,
                            userspace_addr and number in line 3
 
-Every array begins a line. An entry of `sorted` has 24 bytes: entry 2 lies in array.0 and array.1. Columns of starts, of
-lasts and of pointers hold eight elements to a line, a column of {last, pointer} four.
+Every array starts on a line boundary. An entry of `sorted` has 24 bytes: entry 2 is in array.0 and array.1. Columns of
+starts, of lasts and of pointers have eight elements per line, a column of {last, pointer} four.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The counters of trees and tables with wide nodes, derived by hand as in test_counts.py, whose words these are.
+"""The counters of trees and tables with wide nodes, derived by hand as in test_counts.py, with the same terms.
 
     bplus-tree    leaf of 256 bytes: starts at 0 (lines 0 and 1), lasts at 80, slots at 160
                   inner node by gfn: 15 keys at 0 (lines 0 and 1), children at 128

@@ -1,15 +1,15 @@
-"""The counters of each cache in front of gfn lookups, by hand; see test_counts.py for what E, C, H and L are.
+"""The counters of each cache for gfn lookups, derived by hand; test_counts.py defines E, C, H and L.
 
-All stand before the rbtree of three slots, [0, 4), [8, 12) and [16, 20), with s1 at the root. Without a cache a lookup
-in s1 costs (1, 2, 1, 3): head, s1.1, s1.2. In s0 (2, 3, 2, 4) and in s2 (2, 4, 2, 4), by way of the root.
+All are used with an rbtree of three slots, [0, 4), [8, 12) and [16, 20), with s1 at the root. Without a cache a lookup
+in s1 costs (1, 2, 1, 3): head, s1.1, s1.2. In s0 (2, 3, 2, 4) and in s2 (2, 4, 2, 4), through the root.
 
-A cached slot that holds the gfn costs (1, 2, 1, 2) and the cache's own line; one that does not costs one comparison
-where the gfn lies before it and two where it lies behind, a hop, an examination and the line of its range, which the
-search may need as well. Where the caches lie:
+A cached slot that contains the gfn costs (1, 2, 1, 2) and the cache's own line. One that does not costs one comparison
+if the gfn is before it and two if it is after it, a hop, an examination and the line of its range, which the search may
+need as well. The places of the caches:
 
     last-used, mru-section   in head
     direct-mapped            entry 0 in head, the last ones in the index's second line, "head.1"
-    per-vcpu                 generation in head.1, and a table of 16 bytes a vCPU in lines of its own, "table.N"
+    per-vcpu                 generation in head.1, and a table of 16 bytes per vCPU in separate lines, "table.N"
 """
 
 from __future__ import annotations

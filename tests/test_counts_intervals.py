@@ -1,6 +1,6 @@
-"""The counters of the structures that find overlaps, derived by hand; tests/test_counts.py tells how.
+"""The counters of the structures that find overlaps, derived by hand as in test_counts.py.
 
-Where things lie, in lines of a slot's object:
+The layout, in lines of a slot's object:
 
     implicit-intervals         Slot at 64: number in line 2
     max-array, nested-lists    rbtree serves gfns, its node at 64 and Slot at 88: number in line 2

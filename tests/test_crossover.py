@@ -1,4 +1,4 @@
-"""Crossovers and verdicts of curves whose crossings are known, against figures worked out by hand."""
+"""Crossovers and verdicts of curves whose crossings are known, against figures calculated by hand."""
 
 from __future__ import annotations
 

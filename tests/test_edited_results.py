@@ -1,4 +1,4 @@
-"""Saved files with one edit: whatever reads them accepts the edit or refuses it in one line, and never crashes."""
+"""Saved files with one edit: their readers accept the edit or refuse it in one line, and never crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports: CSV that a data frame reads back to the same figures, Markdown that GitHub draws as tables."""
+"""Exports: CSV that a data frame reads with the same figures, and Markdown that GitHub shows as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structures from files: right ones are compared like any other, wrong ones are named and take nothing down."""
+"""Structures from files: correct ones are compared like all others, faulty ones are reported and affect no others."""
 
 from __future__ import annotations
 
@@ -446,7 +446,7 @@ del strategy
 """
 
 
-# A copy or rebuild makes the indexes of both roles anew after each change; 8 are made before the first.
+# A copy or rebuild makes the indexes of both roles again after each change; 8 are made before the first.
 @pytest.mark.parametrize("at", [9, 10, 11, 12])
 @pytest.mark.parametrize("update", ["copy", "rebuild"])
 def test_what_create_refuses_on_a_change_is_destroyed_once(update: str, at: int, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A short turn of `make fuzz`, and what it found once."""
+"""A short run of `make fuzz`, and the faults that it has found."""
 
 from __future__ import annotations
 

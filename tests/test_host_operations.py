@@ -1,7 +1,7 @@
 """The model against a real kernel: every recorded host operation, and the faults of a recorded guest.
 
 Recorded on Linux 6.18 with KVM on shadow paging. The table in docs/model.md lists the operations that differ, with the
-mechanism of each; it must list exactly those.
+reason of each; it must list exactly those.
 """
 
 from __future__ import annotations

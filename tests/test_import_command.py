@@ -1,4 +1,4 @@
-"""`slotlookup import`: what it writes, what it says, and that it never harms a file."""
+"""`slotlookup import`: its files and messages, and that it never damages a file."""
 
 from __future__ import annotations
 

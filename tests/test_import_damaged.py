@@ -1,4 +1,4 @@
-"""Files that are cut, mixed, foreign or impossible: one clear error, no other exception, never a wrong table."""
+"""Files that are truncated, mixed, of another format or invalid: one clear error, no exception, no wrong table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`slotlookup kernel` without a kernel: layouts and questions, the arithmetic, what is shown, and what is refused."""
+"""`slotlookup kernel` without a kernel: layouts and questions, the arithmetic, the output, and errors."""
 
 from __future__ import annotations
 

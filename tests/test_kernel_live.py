@@ -1,4 +1,4 @@
-"""`slotlookup kernel` on the running kernel; left out where it has no KVM for us."""
+"""`slotlookup kernel` on the running kernel; skipped without access to KVM."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Who may import whom. The folders install as slotlookup.strategies and so on; rules are checked under those names.
+"""The permitted imports. The folders install as slotlookup.strategies and so on; rules are checked under those names.
 
 - `slotlookup/` imports none of the other three.
 - `strategies/` and `workloads/` import the core, and modules of their own folder whose names begin with `_`.
 - `bench/` imports the core, and itself relatively.
-- Nobody imports a strategy or a workload by name: the registry finds them.
+- No module imports a strategy or a workload by name: the registry finds them.
 - A folder imports the folders that `MAY_IMPORT` lists, and no others.
 - No module imports itself through others. Deferred imports and those for type checkers count like all others.
 - C++: the core includes itself, the structures the core and each other's headers; no header includes itself through

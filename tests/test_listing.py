@@ -1,4 +1,4 @@
-"""`slotlookup strategies`: what is derived and measured, and that it can be read on a narrow and on a wide terminal."""
+"""`slotlookup strategies`: derived and measured values, and readable output on narrow and on wide terminals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The timed instances carry no trace of the counting hooks: their machine code is that of a source without hooks."""
+"""The timed instances contain no code of the counting hooks: their machine code is that of a source without hooks."""
 
 from __future__ import annotations
 

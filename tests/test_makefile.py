@@ -1,6 +1,6 @@
-"""What make says where something is missing: one line, before anything is made. And when it builds again.
+"""The errors of make for missing tools, in one line before anything is built; and when it builds again.
 
-Environments are imitated here, so that nothing is installed: the last thing that make checks before it installs is the
+Environments are imitated here, so that nothing is installed: the last check of make before it installs is for the
 compiler, and there is none.
 """
 

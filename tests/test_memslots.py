@@ -1,4 +1,4 @@
-"""The rules of KVM_SET_USER_MEMORY_REGION, each with the error it raises and the values that the message gives."""
+"""The rules of KVM_SET_USER_MEMORY_REGION, each with its error and the values in the message."""
 
 from __future__ import annotations
 

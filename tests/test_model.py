@@ -1,4 +1,4 @@
-"""The model keeps its promises: properties under random treatment, every order of small races, and planted bugs."""
+"""The model: properties under random operations, every order of small races, and planted bugs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface between structures and the core: what does not compile, and what the checks check."""
+"""The interface between structures and the core: code that must not compile, and the two checks."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_few_slots_leave_python_strategies_their_most_operations(slot_cost: Meas
 
 
 def test_a_rule_that_cuts_one_role_short_is_noticed(slot_cost: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every one of the four goes by the rule beside the tasks: where it is changed, all of them move."""
+    """Every one of the four uses the rule in the tasks' module: where it is changed, all of them move."""
     monkeypatch.setattr(tasks, "PYTHON_OPERATIONS", 50)
     expected = {"linear": {"gfn": 80, "hva": 20, "update": 256}, STRATEGIES[1]: {"gfn": 50, "hva": 20, "update": 50}}
     assert run(100) == expected

@@ -1,4 +1,4 @@
-"""Whose events a machine's recording holds, which of them are faults, and how recordings go together."""
+"""Recordings of a whole machine: the selection of a VM's events, which of them are faults, and merging."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What ships: the sdist holds what building and testing takes, the wheel what running takes, and neither more.
+"""The distributions: the sdist contains exactly the files for building and testing, the wheel those for running.
 
-The wheel is built from the unpacked sdist, so that nothing of the checkout can help.
+The wheel is built from the unpacked sdist, so that it cannot use files of the checkout.
 """
 
 from __future__ import annotations

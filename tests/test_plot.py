@@ -1,4 +1,4 @@
-"""The plot of a sweep: well-formed, one line a strategy, the same bytes each time, and labels that do not overlap."""
+"""The plot of a sweep: well-formed, one line per strategy, the same bytes each time, and labels that do not overlap."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = ("linear", "rbtree", "gfn=rbtree,hva=interval-tree,cache=last-used")
 
 
 def points(names: tuple[str, ...] = NAMES) -> dict[int, dict[str, Any]]:
-    """The i-th strategy costs (i + 1) ns a slot in lookups and a constant in visits; py-linear is there as well."""
+    """The i-th strategy costs (i + 1) ns per slot in lookups and a constant in visits; py-linear is there as well."""
     return {
         n: point(
             n,

@@ -1,4 +1,4 @@
-"""The Python structures: that comparisons are the library's own and are counted, and what their visits look at."""
+"""The Python structures: their libraries' own comparisons are counted, and visits examine the expected ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run asks where a trace recorded nothing of a kind, checked against the slots in force at each moment."""
+"""Derived questions for kinds that a trace lacks, checked against the slots at each moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`slotlookup record`: what it records here, that it leaves nothing behind, and what it says where it cannot."""
+"""`slotlookup record`: recordings on this machine, complete removal of its instances, and its errors."""
 
 from __future__ import annotations
 
@@ -343,7 +343,7 @@ def test_of_two_vms_the_one_asked_for_is_recorded(tmp_path: Path, leaves_nothing
             guest.kill()
             guest.wait()
     assert result.exception is None, result.output
-    # Of a long recording the kernel may have forgotten threads' names and processes; faults are told apart still.
+    # Of a long recording the kernel may have dropped threads' names and processes; faults are still distinguished.
     dropped = re.search(r"dropped: ([\d,]+) faults of other VMs' threads \(", result.stderr)
     kept, seen = re.findall(r"from: ([\d,]+) of ([\d,]+) kvm_mmu_spte_requested", result.stderr)[0]
     assert dropped is not None

@@ -1,4 +1,4 @@
-"""Result files: what a run writes follows the published schema, and what does not follow it is refused in one line."""
+"""Result files: a run's output follows the published schema, and other files are refused in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiled libraries that are built before they are asked: what cannot be held, counted or found is said."""
+"""Compiled libraries that are built before a search: limits, missing counts and missing packages are reported."""
 
 from __future__ import annotations
 

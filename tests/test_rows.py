@@ -1,4 +1,4 @@
-"""A role's row is what served the role: its name, the strategies that share it, and their equal costs."""
+"""A role's row is the structure that served the role: its name, the strategies that share it, and their equal costs."""
 
 from __future__ import annotations
 

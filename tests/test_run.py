@@ -1,4 +1,4 @@
-"""The run as a user meets it: figures, JSON, verification that can fail, exit codes."""
+"""The run as users see it: figures, JSON, verification that can fail, exit codes."""
 
 from __future__ import annotations
 

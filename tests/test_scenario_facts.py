@@ -1,4 +1,4 @@
-"""What scenarios ask, worked out by hand, counted by brute force, or taken from recordings."""
+"""The questions of scenarios, calculated by hand, counted by brute force, or taken from recordings."""
 
 from __future__ import annotations
 

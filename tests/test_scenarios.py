@@ -1,4 +1,4 @@
-"""Scenarios: every strategy comes to the same end in each, and a wrong one does not."""
+"""Scenarios: every strategy reaches the same final state, and a faulty one does not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def small(name: str, strategy: Strategy, events: int = EVENTS) -> Vm:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_smallest_guest_ends_or_is_refused(name: str) -> None:
-    """A scenario that finds nothing more to ask would go round for ever."""
+    """A scenario that finds no more questions would never end."""
     played = scenario(name)
     for pages in (1, 2, 3):
         memory = max(pages, played.fewest_slots - played.slots_apart) << 12
@@ -95,7 +95,7 @@ class PageOff(Plain):
 
 
 class DropsOneOfTwo(Plain):
-    """Of two slots over the same host page, only one is told."""
+    """Of two slots over the same host page, only one is reported."""
 
     def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         found = super().visit_hva(start, end)

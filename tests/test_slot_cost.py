@@ -1,4 +1,4 @@
-"""The pytest plugin: the documented example runs as it stands, and a limit that is exceeded fails a test."""
+"""The pytest plugin: the documented example runs unchanged, and exceeding a limit fails a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strategy specs: what they mean, and what each wrong one says."""
+"""Strategy specs: their meaning, and the error of each wrong one."""
 
 from __future__ import annotations
 

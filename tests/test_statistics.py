@@ -1,4 +1,4 @@
-"""Medians and sign-test intervals, against hand-worked binomials and against samples of a known median."""
+"""Medians and sign-test intervals, against binomials calculated by hand and against samples of a known median."""
 
 from __future__ import annotations
 

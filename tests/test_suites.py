@@ -1,4 +1,4 @@
-"""What the pytest-benchmark suites decide by, without their clocks: twins, and when equals are called different."""
+"""The criteria of the pytest-benchmark suites, without timing: twins, and when equal work is reported as different."""
 
 from __future__ import annotations
 

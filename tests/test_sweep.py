@@ -1,4 +1,4 @@
-"""The sweep as a user meets it: figures, tables, resuming after whatever ended it, and what it refuses."""
+"""The sweep as users see it: figures, tables, resuming after any interruption, and errors."""
 
 from __future__ import annotations
 

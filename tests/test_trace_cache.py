@@ -1,4 +1,4 @@
-"""Generated traces are kept, and made again when damaged."""
+"""Generated traces are cached, and generated again if damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structures of nodes, with nodes of a few entries, so that a few slots split, share and join all of them."""
+"""Structures of nodes, with nodes of a few entries, so that a few slots cause all kinds of splits and merges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vector code answers and counts as the scalar code beside it, and branches stand where they are said to."""
+"""Vector code has the answers and counts of the scalar code, and the declared number of branches."""
 
 from __future__ import annotations
 

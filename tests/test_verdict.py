@@ -1,4 +1,4 @@
-"""The closing sentence: who is named cheapest, and when nobody may be."""
+"""The closing sentence: the strategy named the cheapest, and when none is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One vocabulary: what results, the command line and the published schemas call things are the enumerations' names."""
+"""One vocabulary: results, the command line and the published schemas use the enumerations' names."""
 
 from __future__ import annotations
 

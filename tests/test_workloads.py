@@ -1,4 +1,4 @@
-"""Workloads: what ships and what is made keep their promises."""
+"""Workloads: recorded and generated ones have their declared properties."""
 
 from __future__ import annotations
 

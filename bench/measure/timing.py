@@ -72,7 +72,7 @@ def time_task(
 ) -> Samples:
     """Time `texts` on a task for about `budget` seconds, in at least `least_rounds` rounds.
 
-    `progress` is told the share done, 0 to 1.
+    `progress` receives the completed share, 0 to 1.
     """
     started = monotonic()
     runners = [_Runner(text, make, task.restarts) for text in texts]

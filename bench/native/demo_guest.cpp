@@ -1,5 +1,5 @@
-// A guest of our own under /dev/kvm: 64-bit code that touches pages of many slots while its host takes pages away. It
-// needs no firmware and no kernel, so that whoever has KVM can watch faults and invalidations within seconds.
+// A small guest under /dev/kvm: 64-bit code that touches pages of many slots while its host drops pages. It needs no
+// firmware and no kernel, so that faults and invalidations can be recorded on any machine with KVM within seconds.
 #include "slotlookup/native/bindings.hpp"
 #include "slotlookup/native/clock.hpp"
 
@@ -28,8 +28,8 @@ using namespace nb::literals;
 namespace slotlookup {
 namespace {
 
-// Where things lie in the guest's memory, in bytes. Slot 0 holds page tables, code and the list of addresses to touch;
-// the slots from kData on are what it touches, with holes between them. What is at kExit belongs to no slot.
+// The layout of the guest's memory, in bytes. Slot 0 contains page tables, code and the list of addresses to touch; the
+// slots from kData on are touched, with holes between them. kExit is in no slot.
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kLarge = 2 << 20;
 constexpr std::uint64_t kGiga = 1 << 30;
@@ -60,10 +60,10 @@ constexpr std::uint8_t kProgram[] = {
     0xeb, 0xfe,        //       jmp $
 };
 
-// The VM, its memory and its one vCPU. Pages of the slots are shuffled among host addresses slot by slot.
+// The VM, its memory and its one vCPU. The slots have their host memory in random order.
 class DemoGuest {
  public:
-  // `marks` is where slot changes are told, as lines that the importer of kernel traces knows: a file descriptor.
+  // Slot changes are written to the file descriptor `marks`, as lines for the importer of kernel traces.
   DemoGuest(const std::string& path, int marks, unsigned slots)
       : marks_(marks),
         slots_(slots),
@@ -78,7 +78,7 @@ class DemoGuest {
     for (unsigned i = 0; i < slots; ++i) plug(i);
   }
 
-  // Touches and balloons for as long as told; slot changes come between touches.
+  // Touches and balloons for the given time, with slot changes between touches.
   void run(double seconds) {
     KvmVcpu vcpu(device_, vm_);
     prepare(vcpu);
@@ -125,8 +125,8 @@ class DemoGuest {
     ++replugged;
   }
 
-  // Long mode in ring 3 with an identity map of 2 MiB pages that ring 3 may use: where KVM emulates ring 0 in software,
-  // as some machines' do, ring 3 still runs natively and faults. There are no interrupts, so it needs no descriptors.
+  // Long mode in ring 3 with an identity map of 2 MiB pages that ring 3 may use: if KVM emulates ring 0 in software,
+  // as on some machines, ring 3 still runs natively and faults. There are no interrupts, so it needs no descriptors.
   void prepare(const KvmVcpu& vcpu) {
     constexpr std::uint64_t kPresent = 1, kWrite = 2, kUser = 4, kUsed = 0x60, kLeaf = 0x80;
     entry(kPml4, 0) = kPdpt | kPresent | kWrite | kUser;
@@ -196,7 +196,7 @@ class DemoGuest {
     touched += kBatch;
   }
 
-  // Takes ranges of the guest's memory away: mostly pages, sometimes runs of them, as a balloon's are.
+  // Drops ranges of the guest's memory: mostly single pages, sometimes several, as a balloon does.
   void balloon(Clock::time_point end) {
     const std::uint64_t pages = data_.bytes() / kPage;
     while (Clock::now() < end) {
@@ -224,13 +224,13 @@ class DemoGuest {
 
 void bind(nb::module_& m) {
   nb::class_<DemoGuest>(m, "DemoGuest",
-                        "A guest that touches pages of its slots while its host takes some away. Raises OSError.")
+                        "A guest that touches pages of its slots while its host drops some. Raises OSError.")
       .def(nb::init<const std::string&, int, unsigned>(), "path"_a, "marks"_a, "slots"_a,
            "A VM of the KVM device `path`; its slot changes are written to the file descriptor `marks`.")
       .def("run", &DemoGuest::run, "seconds"_a, nb::call_guard<nb::gil_scoped_release>(), "Touch and balloon.")
-      .def_ro("touched", &DemoGuest::touched, "How many pages the guest touched.")
-      .def_ro("ballooned", &DemoGuest::ballooned, "How many ranges the host took away.")
-      .def_ro("replugged", &DemoGuest::replugged, "How many slots were deleted and added again.");
+      .def_ro("touched", &DemoGuest::touched, "The number of pages that the guest touched.")
+      .def_ro("ballooned", &DemoGuest::ballooned, "The number of ranges that the host dropped.")
+      .def_ro("replugged", &DemoGuest::replugged, "The number of slots deleted and added again.");
 }
 
 const Binding declared(bind);

@@ -1,7 +1,7 @@
-// A virtual machine of one's own under /dev/kvm: file descriptors, memory slots, vCPUs, and nothing of what runs in it.
+// A virtual machine under /dev/kvm: file descriptors, memory slots and vCPUs, without a guest.
 //
-// Whatever the kernel refuses is thrown as KvmError with errno and what was tried. Objects close what they opened, vCPUs
-// before their machine: declare them in that order. Nothing here is for more than one thread.
+// Refusals by the kernel are thrown as KvmError with errno and the attempted operation. Objects close their
+// descriptors; vCPUs must be closed before their machine, so declare the machine first. Nothing here is thread-safe.
 #pragma once
 
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 
 namespace slotlookup {
 
-// code() is errno; what() begins with what was tried.
+// code() is errno; what() begins with the attempted operation.
 class KvmError : public std::system_error {
  public:
   KvmError(const std::string& tried, int error) : std::system_error(error, std::generic_category(), tried) {}
@@ -50,14 +50,14 @@ class FileDescriptor {
   int fd_;
 };
 
-// Pages of this process, given back at the end.
+// Pages of this process, unmapped at the end.
 class Mapping {
  public:
-  // Anonymous private memory of which pages exist once they are touched.
+  // Anonymous private memory, whose pages exist once they are touched.
   static Mapping anonymous(std::size_t bytes) {
     return Mapping(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, "reserving memory for slots");
   }
-  // The first `bytes` of what a descriptor offers.
+  // The first `bytes` of a descriptor.
   static Mapping shared(std::size_t bytes, const FileDescriptor& fd, const std::string& tried) {
     return Mapping(bytes, MAP_SHARED, fd.get(), tried);
   }
@@ -99,13 +99,13 @@ class KvmDevice {
   }
   int fd() const { return fd_.get(); }
 
-  // 0 where the kernel does not know the capability (KVM_CAP_*), otherwise what it says of it.
+  // 0 if the kernel does not have the capability (KVM_CAP_*), otherwise its value.
   int capability(int which) const {
     return require_syscall(ioctl(fd_.get(), KVM_CHECK_EXTENSION, which), "asking " + path_ + " for a capability");
   }
-  // How many slots an address space may have.
+  // The maximum number of slots of an address space.
   unsigned most_slots() const { return static_cast<unsigned>(capability(KVM_CAP_NR_MEMSLOTS)); }
-  // Bytes of the page that a vCPU shares with us.
+  // Bytes of the area that a vCPU shares with user space.
   std::size_t run_bytes() const {
     return static_cast<std::size_t>(
         require_syscall(ioctl(fd_.get(), KVM_GET_VCPU_MMAP_SIZE, 0), "asking for a vCPU's page"));
@@ -123,7 +123,7 @@ class KvmVm {
       : fd_(require_syscall(ioctl(device.fd(), KVM_CREATE_VM, 0), "creating a virtual machine")) {}
   int fd() const { return fd_.get(); }
 
-  // KVM_SET_USER_MEMORY_REGION: creates the slot, or moves it or changes its flags where it exists; size 0 deletes it.
+  // KVM_SET_USER_MEMORY_REGION: creates the slot, or moves it or changes its flags if it exists; size 0 deletes it.
   void set_slot(std::uint32_t slot, std::uint32_t flags, std::uint64_t gpa, std::uint64_t size, std::uint64_t hva) {
     if (try_set_slot(slot, flags, gpa, size, hva)) {
       const int error = errno;
@@ -151,8 +151,8 @@ class KvmVm {
 };
 
 #if defined(__x86_64__)
-// What the kernel's headers declare with a flexible array has another size and other distances in C++, by which some of
-// them also number their ioctls: the head of such a list, its ioctls, and a list of MSRs.
+// Structures with a flexible array have another size and other offsets in C++ than in C, which also changes ioctl
+// numbers. Declared here: the head of such a list, its ioctls, and a list of MSRs.
 struct CountedHeader {
   std::uint32_t count = 0;
   std::uint32_t padding = 0;
@@ -166,7 +166,7 @@ inline constexpr unsigned long kSetMsrs = _IOW(KVMIO, 0x89, CountedHeader);
 inline constexpr unsigned long kSetCpuid = _IOW(KVMIO, 0x90, CountedHeader);
 #endif
 
-// One virtual processor and the page it shares with us.
+// One virtual processor and the area that it shares with user space.
 class KvmVcpu {
  public:
   KvmVcpu(const KvmDevice& device, const KvmVm& vm, unsigned id = 0)
@@ -175,7 +175,7 @@ class KvmVcpu {
   int fd() const { return fd_.get(); }
   kvm_run& state() const { return *reinterpret_cast<kvm_run*>(page_.start()); }
 
-  // Runs the guest until it leaves for us; state().exit_reason says why. False where a signal came first.
+  // Runs the guest until it exits to user space; state().exit_reason is the reason. False if a signal interrupted it.
   bool run() const {
     if (ioctl(fd_.get(), KVM_RUN, 0) == 0) return true;
     if (errno == EINTR || errno == EAGAIN) return false;
@@ -183,7 +183,7 @@ class KvmVcpu {
   }
 
 #if defined(__x86_64__)
-  // Shows the guest every feature that the kernel supports; without it no paravirtual MSR can be set.
+  // Enables every CPUID feature that the kernel supports; without it no paravirtual MSR can be set.
   void set_supported_cpuid(const KvmDevice& device) const {
     struct : CountedHeader {
       kvm_cpuid_entry2 entries[256];
@@ -208,7 +208,7 @@ class KvmVcpu {
   void set_special_registers(const kvm_sregs& sregs) const {
     require_syscall(ioctl(fd_.get(), KVM_SET_SREGS, &sregs), "setting a vCPU's special registers");
   }
-  // KVM_SET_MSRS: how many of the entries were set; fewer than asked for where the kernel refused one.
+  // KVM_SET_MSRS: the number of entries set; fewer than requested if the kernel refused one.
   template <std::size_t n>
   int set_msrs(const MsrList<n>& msrs) const {
     return require_syscall(ioctl(fd_.get(), kSetMsrs, &msrs), "setting MSRs");

@@ -4,7 +4,7 @@
 //!     slotlookup verify ./btree_map.so
 //!     slotlookup run -s linear -s ./btree_map.so
 //!
-//! Ranges by (start, number). gfn lookup O(log n); hva visit O(n), as only what starts behind the range is passed over;
+//! Ranges by (start, number). gfn lookup O(log n); hva visit O(n), since only ranges that start after it are skipped;
 //! update O(log n).
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub struct Structure {
     bytes: Option<unsafe extern "C" fn(*mut c_void) -> usize>,
 }
 
-// The name is a literal, and nobody writes to the table.
+// The name is a literal, and the table is never written.
 unsafe impl Sync for Structure {}
 
 /// (start, number) to last.

@@ -14,7 +14,7 @@ from slotlookup.structure import RangeIndex
 
 
 class Halving(RangeIndex):
-    """The starts in order, and beside each its (last, number)."""
+    """The starts in order, and for each its (last, number)."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []

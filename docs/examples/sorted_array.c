@@ -1,10 +1,10 @@
-/* A sorted array, searched by halving: an example of slotlookup.h.
+/* A sorted array with binary search: an example of slotlookup.h.
  *
  *     cc -std=c11 -O2 -shared -fPIC -I"$(slotlookup --include-dir)" -o sorted_array.so sorted_array.c
  *     slotlookup verify ./sorted_array.so
  *     slotlookup run -s linear -s ./sorted_array.so
  *
- * gfn lookup O(log n); hva visit O(n), as only what starts behind the range is passed over; update O(n).
+ * gfn lookup O(log n); hva visit O(n), since only ranges that start after it are skipped; update O(n).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ struct sorted_array {
   size_t capacity;
 };
 
-/* How many ranges start at or before `point`. */
+/* The number of ranges that start at or before `point`. */
 static size_t behind(const struct sorted_array *a, uint64_t point) {
   size_t low = 0, high = a->size;
   while (low < high) {
@@ -85,7 +85,7 @@ static int32_t find(void *structure, uint64_t point) {
 static size_t visit(void *structure, uint64_t start, uint64_t last, int32_t *numbers, size_t capacity) {
   const struct sorted_array *a = structure;
   size_t met = 0, end = behind(a, last);
-  (void)capacity; /* never less than what we hold */
+  (void)capacity; /* at least the number of ranges */
   for (size_t at = 0; at < end; at++)
     if (a->ranges[at].last >= start) numbers[met++] = a->ranges[at].number;
   return met;

@@ -1,29 +1,33 @@
-/* slotlookup.h: bring your own structure.
+/* slotlookup.h: the interface for structures in shared libraries.
  *
  * A shared library that exports
  *
  *     const struct slotlookup_structure *slotlookup_structure(void);
  *
- * can be compared with everything that slotlookup knows:
+ * can be compared with all strategies of slotlookup:
  *
  *     cc -std=c11 -O2 -shared -fPIC -I"$(slotlookup --include-dir)" -o mytree.so mytree.c
  *     slotlookup verify ./mytree.so
  *     slotlookup run -s linear -s ./mytree.so
  *
- * What is stored. A structure maps ranges of unsigned 64-bit keys to numbers. `start` and `last` are inclusive, start <=
- * last, and last may be 2^64 - 1. Numbers are 0 or greater and identify their range: no two ranges in one structure have
+ * What is stored. A structure maps ranges of unsigned 64-bit keys to numbers. `start` and `last` are inclusive, start
+   <=
+ * last, and last may be 2^64 - 1. Numbers are 0 or greater and identify their range: no two ranges in one structure
+   have
  * the same number at the same time.
  *
- * Roles. In the gfn role ranges never overlap, and `find` is asked. In the hva role they may overlap and even be equal,
- * and `visit` is asked. A structure that serves both is created once for each, and again for each address space.
+ * Roles. In the gfn role ranges never overlap, and `find` is called. In the hva role they may overlap and even be
+   equal,
+ * and `visit` is called. A structure that serves both is created once for each, and again for each address space.
  *
- * Threads. All calls come from one thread. Whatever a function is given lives as long as the call.
+ * Threads. All calls come from one thread. Arguments are valid for the duration of the call.
  *
- * Faults. The library runs in a process of its own. If it crashes, ends the process, does not answer, writes past the
- * buffer of `visit` or answers with a number that it does not hold, that is reported and its row is void.
+ * Faults. The library runs in a process of its own. If it crashes, exits, does not answer, writes past the
+ * buffer of `visit` or answers with a number that it does not contain, the fault is reported and its row is void.
  *
- * Versions. `abi_version` and `size` are looked at before anything else, and must be those of this header. What changes
- * the meaning or the layout of the table changes the version.
+ * Versions. `abi_version` and `size` are checked first, and must be those of this header. A change of the meaning or
+   the
+ * layout of the table changes the version.
  */
 #ifndef SLOTLOOKUP_H
 #define SLOTLOOKUP_H
@@ -37,7 +41,7 @@ extern "C" {
 
 #define SLOTLOOKUP_ABI_VERSION 1u
 
-/* What `find` answers where no range holds the point. */
+/* The answer of `find` if no range contains the point. */
 #define SLOTLOOKUP_NONE (-1)
 
 /* Bits of `roles`; `create` is given one of them. */
@@ -47,21 +51,21 @@ extern "C" {
 struct slotlookup_structure {
   uint32_t abi_version; /* SLOTLOOKUP_ABI_VERSION */
   uint32_t size;        /* sizeof(struct slotlookup_structure) */
-  const char* name;     /* what the structure is called, in UTF-8 */
+  const char* name;     /* the name of the structure, in UTF-8 */
   uint32_t roles;       /* SLOTLOOKUP_GFN, SLOTLOOKUP_HVA, or both */
   uint32_t reserved;    /* 0 */
 
-  /* An empty structure for one role, or NULL where there is no memory for it. */
+  /* An empty structure for one role, or NULL if there is not enough memory. */
   void* (*create)(uint32_t role);
   void (*destroy)(void* structure);
 
-  /* Adds a range that is not in the structure. 0, or anything else where that failed. */
+  /* Adds a range that is not in the structure. Returns 0 on success. */
   int (*insert)(void* structure, uint64_t start, uint64_t last, int32_t number);
 
-  /* Takes out a range that is in the structure. 0, or anything else where it was not found. */
+  /* Removes a range that is in the structure. Returns 0 on success. */
   int (*remove)(void* structure, uint64_t start, uint64_t last, int32_t number);
 
-  /* The number of the range that holds `point`, or SLOTLOOKUP_NONE. May be NULL without the gfn role. */
+  /* The number of the range that contains `point`, or SLOTLOOKUP_NONE. May be NULL without the gfn role. */
   int32_t (*find)(void* structure, uint64_t point);
 
   /* Writes the numbers of all ranges that meet [start, last], each once, and returns how many. Any order will do:
@@ -69,10 +73,10 @@ struct slotlookup_structure {
    * which is never less than the structure holds. May be NULL without the hva role. */
   size_t (*visit)(void* structure, uint64_t start, uint64_t last, int32_t* numbers, size_t capacity);
 
-  /* NULL where all is well, or a line about the invariant that does not hold. The function itself may be NULL. */
+  /* NULL if all invariants hold, otherwise one line about the violated one. The function itself may be NULL. */
   const char* (*check)(void* structure);
 
-  /* The bytes that the structure has allocated. The function itself may be NULL: not known. */
+  /* The bytes that the structure has allocated. The function itself may be NULL: unknown. */
   size_t (*bytes)(void* structure);
 };
 

@@ -23,7 +23,7 @@ namespace {
 // Address space, not memory: the largest table (32,764 slots) takes about 5 % of it, and arrays that double leave the
 // rest for their predecessors.
 #if defined(__SANITIZE_ADDRESS__)
-constexpr std::size_t kReserve = std::size_t{64} << 20;  // all of it is poisoned at the start, which takes its time
+constexpr std::size_t kReserve = std::size_t{64} << 20;  // all of it is poisoned at the start, which takes time
 #else
 constexpr std::size_t kReserve = std::size_t{512} << 20;
 #endif
@@ -31,12 +31,12 @@ std::string reserve_text() { return std::to_string(kReserve >> 20) + " MiB"; }
 
 constexpr std::size_t kBlockObjects = 512;
 
-// A slab of 512-byte objects where CPUs are few; with many it has more pages, which no lookup notices.
+// A slab of 512-byte objects with few CPUs; with many it has more pages, which does not affect lookups.
 constexpr std::size_t kSlabBytes = 8 << 10;
 
 constexpr std::size_t kHugePage = 2 << 20;
 
-// Behind each piece when AddressSanitizer watches, so that running over its end meets no neighbour.
+// After each piece under AddressSanitizer, so that an overrun does not reach the next piece.
 constexpr std::size_t kRedZone = RED_ZONE;
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -65,7 +65,8 @@ Arena::Arena(Placement placement, std::uint64_t seed) : placement_(placement), r
   if (p == MAP_FAILED) throw ArenaFull("cannot reserve " + reserve_text() + " of address space for a strategy's slots");
   reserved_ = p;
   base_ = reinterpret_cast<char*>(round_up(reinterpret_cast<std::uintptr_t>(p), kHugePage));
-  if (placement_ == Placement::slab) madvise(base_, kReserve, MADV_HUGEPAGE);  // without them it is slower, not wrong
+  if (placement_ == Placement::slab)
+    madvise(base_, kReserve, MADV_HUGEPAGE);  // without huge pages it is slower, but correct
   ASAN_POISON_MEMORY_REGION(base_, kReserve);
 }
 

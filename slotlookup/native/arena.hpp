@@ -1,11 +1,12 @@
-// Where slots, nodes and arrays lie. Addresses follow from the declared placement and the order of the calls alone, so
-// that line counts are the same on every machine and timings do not depend on what malloc did earlier in the process.
+// The placement of slots, nodes and arrays. Addresses depend only on the declared placement and the order of the calls,
+// so that line counts are the same on every machine and timings do not depend on what malloc did earlier in the
+// process.
 //
-//   packed     slots follow one another in the order of creation, each on a line boundary, as a fresh slab hands out
-//   scattered  slots come from 512-slot blocks in an order drawn from the seed, as an aged slab hands them out
+//   packed     slots follow one another in the order of creation, each on a line boundary, as from a new slab
+//   scattered  slots come from 512-slot blocks in an order drawn from the seed, as from an aged slab
 //   slab       slots lie as Linux's kmalloc places them: rounded up to its size classes, taken from slabs of 8 KiB in an
-//              order drawn from the seed for each slab, and behind huge pages, as the kernel maps its own memory
-// A freed piece is the next one handed out for its size (last in, first out, like SLUB's free list).
+//              order drawn from the seed for each slab, and in huge pages, as the kernel maps its own memory
+// A freed piece is the next one allocated for its size (last in, first out, like SLUB's free list).
 #pragma once
 
 #include <cstddef>
@@ -44,7 +45,7 @@ class Arena {
   void* allocate_array(std::size_t bytes);
   void free_array(void* p, std::size_t bytes);
 
-  // Bytes handed out and not given back, rounded as placed.
+  // Bytes allocated and not freed, rounded as placed.
   std::size_t bytes_in_use() const { return in_use_; }
 
  private:

@@ -1,4 +1,4 @@
-// Arrays in the arena that grow: what structures keep outside the slots.
+// Growing arrays in the arena, for data of structures outside the slots.
 #pragma once
 
 #include <cstddef>
@@ -14,10 +14,10 @@
 namespace slotlookup {
 
 // One array, or several columns with room for equally many elements. The owner knows how many elements are in use and
-// passes its probe, so that a search finds everything that it reads in one line. An owner that declares the columns
-// [[no_unique_address]] has four bytes behind `room_` for itself.
+// passes its probe, so that all data that a search reads are in one line. An owner that declares the columns
+// [[no_unique_address]] has four bytes after `room_` for itself.
 //
-// Room doubles, so that freed arrays come in few sizes and are handed out again. New elements are not initialised.
+// Capacity doubles, so that freed arrays have few sizes and are reused. New elements are not initialised.
 template <class... T>
 class ArenaColumns {
   static_assert((std::is_trivially_copyable_v<T> && ...), "elements are moved as bytes");
@@ -55,7 +55,7 @@ class ArenaColumns {
     room_ = static_cast<std::uint32_t>(room);
   }
 
-  // Becomes exactly as long as asked, with nothing kept, unless it is that long already.
+  // Gets exactly the given length, without keeping elements, unless it has that length already.
   void remake(std::size_t room) {
     if (room == room_) return;
     release();
@@ -75,11 +75,11 @@ class ArenaColumns {
     }(std::index_sequence_for<T...>());
   }
 
-  // Moves the elements [from, to) so that the first of them stands at `at`.
+  // Moves the elements [from, to) so that the first of them is at `at`.
   template <class Probe>
   void shift(std::size_t from, std::size_t to, std::size_t at, [[maybe_unused]] const Probe& probe_) {
     if (from == to) return;
-    // Captures are written out: hooks would change the order of a default capture, and with it the timed code.
+    // Captures are explicit: hooks would change the order of a default capture, and therefore the timed code.
     for_each_column([from, to, at, &probe_]<class Column>(Column* column) {
       SLOTLOOKUP_TOUCH(column + from, (to - from) * sizeof(Column));
       SLOTLOOKUP_TOUCH(column + at, (to - from) * sizeof(Column));

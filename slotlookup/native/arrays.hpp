@@ -1,4 +1,4 @@
-// NumPy arrays as bindings take them: contiguous, one-dimensional, not copied.
+// NumPy arrays as arguments of bindings: contiguous, one-dimensional, not copied.
 #pragma once
 
 #include <nanobind/nanobind.h>

@@ -1,4 +1,4 @@
-// How a source outside the core adds to the native module: it declares a Binding, and the module calls it when it loads.
+// A source outside the core adds to the native module by declaring a Binding, which the module calls when it loads.
 #pragma once
 
 #include <nanobind/nanobind.h>

@@ -1,7 +1,7 @@
-// What stands in front of a gfn lookup: the slot, or the few slots, found last.
+// Caches that are tested before a gfn lookup: the slot, or the few slots, found last.
 //
-// A miss is cached by none of them. A change of slots reaches a cache by enter, drop and follow, before it reaches the
-// structure; what each cache makes of it follows the system it is taken from.
+// No policy caches misses. A change of slots calls a cache's enter, drop and follow before it reaches the structure;
+// each cache handles them as the system from which it is taken.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ class NoCache {
   void clear() {}
 };
 
-// Tests whether a cached slot holds a gfn.
+// Tests whether a cached slot contains a gfn.
 template <class Probe>
 class SlotTest {
  public:
@@ -83,7 +83,7 @@ class LastUsed {
   [[no_unique_address]] Probe probe_;
 };
 
-// One for the whole VM that any change of slots empties (QEMU's mru_section, which belongs to a memory map).
+// One for the whole VM, which any change of slots empties (QEMU's mru_section, which belongs to a memory map).
 template <class Probe>
 class MruSection : public LastUsed<Probe> {
  public:
@@ -94,13 +94,14 @@ class MruSection : public LastUsed<Probe> {
   void follow(const Slot&, Slot&) { this->clear(); }
 };
 
-// One last-found slot for each vCPU, void when the generation has moved on (Linux 5.15 and later, vcpu->last_used_slot).
+// One last-found slot for each vCPU, invalid once the generation has changed (Linux 5.15 and later,
+// vcpu->last_used_slot).
 template <class Probe>
 class PerVcpu {
  public:
   static constexpr const char* name = "per-vcpu";
   static constexpr bool per_vcpu = true;
-  static constexpr unsigned kVcpus = 1024;  // KVM_MAX_VCPUS was 1024 on x86 when this came; more share
+  static constexpr unsigned kVcpus = 1024;  // KVM_MAX_VCPUS was 1024 on x86 at that time; more vCPUs share entries
 
   PerVcpu(Arena& arena, Probe probe)
       : arena_(arena),
@@ -145,7 +146,8 @@ class PerVcpu {
   [[no_unique_address]] Probe probe_;
 };
 
-// Eight slots, one for each value of gpa bits 20 to 22; any change of slots empties it (VirtualBox's TLB over RAM ranges).
+// Eight slots, one for each value of gpa bits 20 to 22; any change of slots empties it (VirtualBox's TLB over RAM
+// ranges).
 template <class Probe>
 class DirectMapped {
  public:

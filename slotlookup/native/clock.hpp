@@ -1,4 +1,4 @@
-// The clock of every measurement.
+// The clock of all measurements.
 #pragma once
 
 #include <chrono>

@@ -16,7 +16,7 @@
 namespace slotlookup {
 namespace {
 
-using Table = struct ::slotlookup_structure;  // the function of the same name hides it
+using Table = struct ::slotlookup_structure;  // `struct` is needed, since a function has the same name
 using Function = ForeignFunction;
 
 struct Library {
@@ -61,8 +61,8 @@ std::string printable(const char* text, std::size_t most) {
   return kept;
 }
 
-// What `visit` writes to: room for exactly as many numbers as there are ranges, between two zones that must stay as they
-// are, and behind them a page that cannot be written at all.
+// The buffer of `visit`: room for exactly as many numbers as there are ranges, between two zones that must stay
+// unchanged, followed by a page that cannot be written.
 class Guarded {
  public:
   Guarded() = default;
@@ -183,7 +183,7 @@ class Foreign {
       throw ForeignDamage(name() + " wrote past the buffer it was given" + to_visit(start, last));
     }
     if (met > size_) [[unlikely]] {
-      throw ForeignFault(name() + " says that " + std::to_string(met) + " slots meet the range, of " +
+      throw ForeignFault(name() + " reports that " + std::to_string(met) + " slots overlap the range, of " +
                          std::to_string(size_) + " that there are," + to_visit(start, last));
     }
     if (careful) require_each_once(met, start, last);
@@ -289,9 +289,8 @@ const Table kNothing = {SLOTLOOKUP_ABI_VERSION,
 void require_table(const std::string& name, const Table* table) {
   if (!table) throw ForeignFault(name + " returned NULL from slotlookup_structure");
   if (table->abi_version != SLOTLOOKUP_ABI_VERSION) {
-    throw ForeignFault(name + " speaks ABI version " + std::to_string(table->abi_version) +
-                       "; this slotlookup speaks " + std::to_string(SLOTLOOKUP_ABI_VERSION) +
-                       ": compile it with the header of this one");
+    throw ForeignFault(name + " has ABI version " + std::to_string(table->abi_version) + "; this slotlookup has " +
+                       std::to_string(SLOTLOOKUP_ABI_VERSION) + ": compile it with the header of this one");
   }
   if (table->size != sizeof(Table)) {
     throw ForeignFault(name + " has a table of " + std::to_string(table->size) + " bytes; that of ABI version " +

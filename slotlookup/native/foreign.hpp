@@ -1,8 +1,8 @@
-// Structures of other people, loaded from shared libraries that speak slotlookup.h.
+// Third-party structures, loaded from shared libraries that implement slotlookup.h.
 //
 // A library becomes a structure like any other, so that caches, update disciplines and replay loops are the same for
-// all. What it answers are numbers; a table leads from them to slots, and finds those that do not exist. Only ever
-// loaded in a process of its own, which a fault may end: where it was is told by a page that another process reads.
+// all. Its answers are numbers; a table maps them to slots, and detects numbers that do not exist. Libraries are only
+// loaded in a separate process, which a fault may end; another process reads the place of the fault from a shared page.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +11,12 @@
 
 namespace slotlookup {
 
-// The library did what its interface forbids. The process may go on.
+// The library violated its interface. The process may continue.
 struct ForeignFault : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// It has written where it must not: nothing in this process is to be trusted any longer.
+// It has written outside its memory: this process can no longer be trusted.
 struct ForeignDamage : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -28,19 +28,19 @@ struct ForeignLibrary {
   bool tells_bytes = false;
 };
 
-// At most so many at a time: one for each role.
+// The maximum number at a time: one per role.
 inline constexpr unsigned kForeignLibraries = 2;
-// The built-in library that finds nothing; what it costs is what the calls cost.
+// The built-in library that finds nothing; its cost is the cost of the calls.
 inline constexpr const char* kEmptyForeign = "abi-empty";
 
 // Loads a library and registers it as a structure under `name`. Throws ForeignFault.
 ForeignLibrary load_foreign(const std::string& name, const std::string& path);
 
-// Writes where the libraries are to the page behind `fd` from here on, and has this process end with its parent.
+// From now on, writes the current call to the page of `fd`, and makes this process end with its parent.
 void watch_foreign(int fd);
 
-// What the page holds, written anew before every call. `where` is an index into kForeignFunctions, plus 256 times the
-// library's, which counts from 0 in the order of loading. Words that a function does not need keep what they held.
+// The content of the page, written before every call. `where` is an index into kForeignFunctions, plus 256 times the
+// library's, which counts from 0 in the order of loading. Words that a function does not need keep their values.
 struct ForeignWatch {
   std::uint64_t where;
   std::uint64_t first;
@@ -62,7 +62,7 @@ enum class ForeignFunction : std::uint64_t {
 inline constexpr const char* kForeignFunctions[] = {
     "", "loading", "slotlookup_structure", "create", "destroy", "insert", "remove", "find", "visit", "check", "bytes"};
 
-// Where answers are looked at with care (each one is new, the whole guard zone untouched) rather than timed.
+// Whether answers are checked fully (each one is new, the whole guard zone is unchanged) instead of timed.
 void set_foreign_care(bool careful);
 
 }  // namespace slotlookup

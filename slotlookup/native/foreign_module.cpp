@@ -1,4 +1,4 @@
-// The Python face of foreign.hpp.
+// The Python bindings of foreign.hpp.
 #include "slotlookup/native/foreign_module.hpp"
 
 #include <nanobind/stl/string.h>
@@ -23,7 +23,7 @@ void bind_foreign(nb::module_& m) {
         return std::vector<std::string>(std::begin(slotlookup::kForeignFunctions),
                                         std::end(slotlookup::kForeignFunctions));
       },
-      "What the first word of the watched page counts.");
+      "The names by which the first word of the shared page is indexed.");
   m.def(
       "load_foreign",
       [](const std::string& name, const std::string& path) {
@@ -32,10 +32,10 @@ void bind_foreign(nb::module_& m) {
         return std::make_tuple(title, library.gfn, library.hva, library.tells_bytes);
       },
       "name"_a, "path"_a,
-      "Load a library and register it as a structure: (title, serves gfn, serves hva, tells bytes). Raises "
+      "Load a library and register it as a structure: (title, serves gfn, serves hva, reports bytes). Raises "
       "ForeignFault.");
   m.def("watch_foreign", &slotlookup::watch_foreign, "fd"_a,
-        "Write where libraries are to the page behind fd, and end with the parent process.");
+        "Write the current call to the page of fd, and end with the parent process.");
   m.def("set_foreign_care", &slotlookup::set_foreign_care, "careful"_a,
-        "Whether answers are looked at with care rather than timed.");
+        "Whether answers are checked fully instead of timed.");
 }

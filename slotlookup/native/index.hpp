@@ -1,4 +1,4 @@
-// A structure at work, as a strategy sees it: an interface, which index_of.hpp fills in for each structure.
+// The interface of a structure for a strategy; index_of.hpp implements it for each structure.
 #pragma once
 
 #include <cstddef>
@@ -13,20 +13,20 @@
 
 namespace slotlookup {
 
-// A structure at work in one role, for one address space and one slot set. Virtual calls are paid once a batch.
+// A structure in one role, for one address space and one slot set. There is one virtual call per batch.
 class Index {
  public:
   virtual ~Index() = default;
   virtual void insert(Slot&) = 0;
   virtual void erase(Slot&) = 0;
   virtual void replace(Slot& old_slot, Slot& by) = 0;
-  // Readers look from here on: bring up to date what was put off.
+  // Readers follow: do the deferred work.
   virtual void settle() = 0;
-  // Become a copy of another index of the same type, or say that the structure cannot.
+  // Become a copy of another index of the same type; false if the structure does not support it.
   virtual bool copy_from(const Index& other) = 0;
   virtual void check() const = 0;
   virtual std::size_t size() const = 0;
-  virtual std::size_t outside_bytes() const { return 0; }  // allocated elsewhere than in the arena
+  virtual std::size_t outside_bytes() const { return 0; }  // allocated outside the arena
 };
 
 inline constexpr std::int32_t kHole = -1;
@@ -49,15 +49,15 @@ class GfnIndex : public Index {
 
 class HvaIndex : public Index {
  public:
-  // Appends the numbers of the slots that meet [start[i], end[i]), in the structure's own order, and adds how many they
-  // are to count[i]. As many ends and counts as starts.
+  // Appends the numbers of the slots that overlap [start[i], end[i]), in the structure's own order, and adds how many
+  // they are to count[i]. As many ends and counts as starts.
   virtual void answer(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
                       std::vector<std::int32_t>& numbers, std::span<std::uint64_t> count) = 0;
   virtual std::uint64_t replay(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
                                const ReplayMode&) = 0;
 };
 
-// Destroys an index and gives its bytes back to the arena that it lies in.
+// Destroys an index and frees its bytes in its arena.
 struct ArenaDeleter {
   Arena* arena = nullptr;
   std::size_t bytes = 0;

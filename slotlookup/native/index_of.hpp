@@ -1,5 +1,5 @@
-// The loops that drive a structure: the cache in front, the answers, and the replay that is timed.
-// Captures are written out: their order decides where the compiler puts them, and a default capture takes the order of
+// The loops over a structure: the cache, the answers, and the timed replay.
+// Captures are explicit: their order determines their placement by the compiler, and a default capture has the order of
 // first use, which the hooks would change.
 #pragma once
 
@@ -86,7 +86,7 @@ class GfnIndexOf final : public IndexAt<GfnIndex, Structure<GfnRole, Probe>> {
   }
 
  private:
-  // Who asks is read only where a cache wants to know.
+  // The vCPU is read only if the cache needs it.
   static unsigned asker([[maybe_unused]] std::span<const std::uint16_t> vcpu, [[maybe_unused]] std::size_t i) {
     if constexpr (Cache::per_vcpu) return vcpu[i];
     return 0;
@@ -97,7 +97,7 @@ class GfnIndexOf final : public IndexAt<GfnIndex, Structure<GfnRole, Probe>> {
     if (slot) cache_.store(slot, gfn, vcpu);
     return slot;
   }
-  // The caller of a lookup reads the slot it was given: reading the number stands for that.
+  // The caller of a lookup reads the slot; reading its number represents that.
   std::uint32_t number_of(const Slot& slot) const {
     SLOTLOOKUP_TOUCH(&slot.number, sizeof slot.number);
     return slot.number;
@@ -154,7 +154,7 @@ class HvaIndexOf final : public IndexAt<HvaIndex, Structure<HvaRole, Probe>> {
   [[no_unique_address]] Probe probe_;
 };
 
-// Indexes live in the arena beside what they index, so that their own lines are placed as declared.
+// Indexes are in the arena with the slots, so that their own lines are placed as declared.
 template <class I>
 std::unique_ptr<I, ArenaDeleter> make_in_arena(const Home& home, Meter* meter) {
   void* memory = home.arena.allocate_array(sizeof(I));

@@ -1,9 +1,9 @@
-// What stands between two operations of a replay.
+// The pause between two operations of a replay.
 //
 //   throughput, hot    nothing: operations are independent and may overlap in the processor
-//   latency            each question waits for the answer before it, as a page fault handler waits for its slot
-//   cold               a declared amount of memory is walked between operations, so that each one meets the caches as
-//                      they are after other work; the walk itself is timed too and is taken off by measuring a strategy
+//   latency            each question waits for the previous answer, as a page fault handler waits for its slot
+//   cold               a declared amount of memory is walked between operations, so that caches are as
+//                      after other work; the walk itself is timed too, and is subtracted by measuring a strategy
 //                      that finds nothing in the same rounds
 #pragma once
 
@@ -16,7 +16,7 @@
 
 namespace slotlookup {
 
-// Zero, but the compiler cannot know: `value & opaque_zero()` carries a dependency and no information.
+// Zero, unknown to the compiler: `value & opaque_zero()` carries a dependency and no information.
 inline std::uint64_t opaque_zero() {
   std::uint64_t zero = 0;
   asm volatile("" : "+r"(zero));
@@ -25,7 +25,7 @@ inline std::uint64_t opaque_zero() {
 
 inline void consume(std::uint64_t value) { asm volatile("" : : "r"(value)); }
 
-// Makes the compiler forget what it knows of memory, so that no root or array pointer stays in a register from one
+// A compiler barrier for all memory, so that no root or array pointer stays in a register from one
 // operation to the next: a hypervisor's lookups are separate calls.
 inline void forget_memory() { asm volatile("" ::: "memory"); }
 
@@ -33,15 +33,15 @@ class Displacer {
  public:
   explicit Displacer(std::size_t bytes) : words_(bytes / sizeof(std::uint64_t) + 1, 0) {}
 
-  // Reads every line and returns zero. `wait_for` must be zero; no read begins before it is known. Not inlined: what is
-  // taken off as the walk's cost must be the same instructions for every strategy.
+  // Reads every line and returns zero. `wait_for` must be zero; no read begins before it is known. Not inlined: the
+  // walk whose cost is subtracted must be the same instructions for every strategy.
   [[gnu::noinline]] std::uint64_t walk(std::uint64_t wait_for) const;
 
  private:
   std::vector<std::uint64_t> words_;
 };
 
-// What an operation does for the next: nothing, or it is waited for.
+// Whether the next operation waits for this one.
 enum class ReplayKind { throughput, latency };
 inline constexpr Named<ReplayKind> kReplayKinds[] = {{"throughput", ReplayKind::throughput},
                                                      {"latency", ReplayKind::latency}};
@@ -73,7 +73,7 @@ std::uint64_t with_mode([[maybe_unused]] const ReplayMode& mode, Loop&& loop) {
   }
 }
 
-// What one operation hands to the next: nothing, or its answer, by way of the walk where the caches are cold.
+// The value that one operation passes to the next: nothing, or its answer, through the walk if the caches are cold.
 template <ReplayKind kind, bool cold>
 class Chain {
   static constexpr bool latency = kind == ReplayKind::latency;
@@ -81,7 +81,7 @@ class Chain {
  public:
   explicit Chain(const Displacer* displacer) : displacer_(displacer), zero_(opaque_zero()) {}
 
-  // To be added to the next question: zero, known only when the last answer is.
+  // To be added to the next question: zero, available only with the previous answer.
   std::uint64_t before_question() {
     if constexpr (cold) {
       const std::uint64_t walked = displacer_->walk(latency ? answer_ & zero_ : 0);

@@ -1,4 +1,4 @@
-// The Python face of the native core.
+// The Python bindings of the native core.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
@@ -68,7 +68,7 @@ std::vector<std::string> names_of(const char* const (&known)[n]) {
   return {known, known + n};
 }
 
-// The name of a ReplayKind, and how many bytes are walked between operations (0: hot).
+// The name of a ReplayKind, and the number of bytes walked between operations (0: hot).
 class Mode {
  public:
   Mode(const std::string& kind, std::size_t displaced) : displaced_(displaced), displacer_(displaced) {
@@ -149,7 +149,7 @@ slotlookup::StrategySpec make_spec(const std::string& gfn, const std::string& hv
 }  // namespace
 
 NB_MODULE(_slotlookup_native, m) {
-  // Objects that modules keep until the interpreter ends are no leaks, and users are not to read of them.
+  // Objects that modules keep until the interpreter ends are not leaks and must not be reported to users.
   nb::set_leak_warnings(false);
   m.doc() = "Native structures and replay loops of slotlookup.";
 
@@ -181,11 +181,11 @@ NB_MODULE(_slotlookup_native, m) {
       "build", [] { return std::make_tuple(std::string(SLOTLOOKUP_COMPILER), std::string(SLOTLOOKUP_FLAGS)); },
       "The compiler and the flags this module was built with.");
 
-  nb::class_<Mode>(m, "Mode", "What stands between two operations of a replay.")
+  nb::class_<Mode>(m, "Mode", "The pause between two operations of a replay.")
       .def(nb::init<const std::string&, std::size_t>(), "kind"_a, "displaced"_a,
-           "kind is one of vocabulary()['kinds']; displaced is how many bytes are walked between operations, 0 for "
+           "kind is one of vocabulary()['kinds']; displaced is the number of bytes walked between operations, 0 for "
            "none.")
-      .def_prop_ro("kind", &Mode::kind, "What stands between two operations.")
+      .def_prop_ro("kind", &Mode::kind, "The kind of pause between two operations.")
       .def_prop_ro("displaced", &Mode::displaced, "Bytes walked between operations.");
   bind_foreign(m);
   for (const slotlookup::Bind bind : slotlookup::bindings()) bind(m);
@@ -206,7 +206,7 @@ NB_MODULE(_slotlookup_native, m) {
             s.stage(rows(change)[0]);
           },
           "change"_a, "Prepare one change (uint64[1, 6]); in-place strategies show it at once.")
-      .def("publish", &Strategy::publish, "Let readers see the staged change.")
+      .def("publish", &Strategy::publish, "Make the staged change visible to readers.")
       .def(
           "apply",
           [](Strategy& s, const ChangeTable& changes) {
@@ -220,7 +220,7 @@ NB_MODULE(_slotlookup_native, m) {
             require_kinds(changes);
             s.load(rows(changes));
           },
-          "changes"_a, "Carry out changes in bulk (uint64[n, 6]), without the update discipline's steps.")
+          "changes"_a, "Apply changes in bulk (uint64[n, 6]), without the update discipline's steps.")
       .def(
           "find",
           [](Strategy& s, unsigned as_id, std::uint64_t gfn, std::uint16_t vcpu) {
@@ -228,7 +228,7 @@ NB_MODULE(_slotlookup_native, m) {
             s.gfn(as_id).answer({&gfn, 1}, {&vcpu, 1}, {&number, 1});
             return number;
           },
-          "as_id"_a, "gfn"_a, "vcpu"_a = 0, "The number of the slot that holds gfn, or -1.")
+          "as_id"_a, "gfn"_a, "vcpu"_a = 0, "The number of the slot that contains gfn, or -1.")
       .def(
           "visit",
           [](Strategy& s, std::uint64_t start, std::uint64_t end) {
@@ -310,7 +310,7 @@ NB_MODULE(_slotlookup_native, m) {
             nb::gil_scoped_release free;
             return slotlookup::replay_load(s, rows(changes));
           },
-          "changes"_a, "Nanoseconds spent in carrying the changes out in bulk, as load does.")
+          "changes"_a, "Nanoseconds spent in applying the changes in bulk, as load does.")
       .def(
           "counters",
           [](const Strategy& s) {
@@ -319,7 +319,7 @@ NB_MODULE(_slotlookup_native, m) {
           },
           "(slots examined, compares, hops, lines) since the last reset; zero unless counted.")
       .def("reset_counters", [](Strategy& s) { s.set_counters({}); })
-      .def("check", &Strategy::check, "Raise BrokenInvariant where a structure's own invariants do not hold.")
+      .def("check", &Strategy::check, "Raise BrokenInvariant if a structure's own invariants do not hold.")
       .def_prop_ro("bytes", &Strategy::bytes, "Bytes in use for slots, nodes, arrays and tables.")
       .def_prop_ro("generation", &Strategy::generation, "Changes published so far.")
       .def("__len__", &Strategy::slots);

@@ -1,5 +1,5 @@
-// The names that Python gives to the members of an enumeration. Each table stands beside what it names; the module
-// exports them all, and a test compares them with slotlookup/vocabulary.py.
+// The names of the members of an enumeration in Python. Each table is next to its enumeration; the module exports them
+// all, and a test compares them with slotlookup/vocabulary.py.
 #pragma once
 
 namespace slotlookup {

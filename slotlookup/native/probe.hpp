@@ -1,12 +1,13 @@
 // Counting hooks: one structure source, instantiated with NoProbe for timing and with CountProbe for counting.
 //
-// A structure owns a member `probe_` and writes the hooks below where the event happens. They never alter control flow.
+// A structure has a member `probe_` and contains the hooks below at the places of the events. They never change control
+// flow.
 //   SLOTLOOKUP_EXAMINE()      a slot's range is tested against the question ("lookups" in the 2008 thread)
 //   SLOTLOOKUP_COMPARE(expr)  one key comparison; yields expr
 //   SLOTLOOKUP_HOP()          one dereference of a pointer that was itself loaded from memory
-//   SLOTLOOKUP_TOUCH(p, n)    the n bytes at p are read or written; the meter counts distinct 64-byte lines an operation
-// With SLOTLOOKUP_STRIP_HOOKS the hooks vanish from the source altogether, so that a test can compare the machine code
-// of the timed instance with code that never had them.
+//   SLOTLOOKUP_TOUCH(p, n)    the n bytes at p are read or written; distinct 64-byte lines are counted per operation
+// With SLOTLOOKUP_STRIP_HOOKS the preprocessor removes the hooks, so that a test can compare the machine code of the
+// timed instance with code without hooks.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +27,8 @@ struct Counters {
 };
 inline constexpr const char* kCounterNames[] = {"slots_examined", "compares", "hops", "lines"};
 
-// Counts events and distinct lines. Lines are numbered from the start of the strategy's own arena, where the declared
-// placement put everything, so that no address of the host's allocator can enter a count.
+// Counts events and distinct lines. Lines are numbered from the start of the strategy's own arena, which has the
+// declared placement, so that addresses of the host's allocator do not affect counts.
 class Meter {
  public:
   explicit Meter(const void* arena_base) : base_(reinterpret_cast<std::uintptr_t>(arena_base)) {}
@@ -90,8 +91,8 @@ struct CountProbe {
 #define SLOTLOOKUP_TOUCH(p, n) ((void)0)
 #define SLOTLOOKUP_BEGIN_OPERATION() ((void)0)
 #else
-// Discarded, not merely empty, where nothing is counted: calls of empty functions would still weigh in the compiler's
-// decisions about inlining.
+// Discarded statements if nothing is counted: calls of empty functions would still affect the compiler's decisions
+// about inlining.
 #define SLOTLOOKUP_HOOK(call)                                     \
   do {                                                            \
     if constexpr (std::decay_t<decltype(probe_)>::counting) call; \

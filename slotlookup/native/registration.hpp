@@ -1,4 +1,4 @@
-// How a source file registers the structures that it defines: one macro, at namespace scope, for each.
+// A source file registers the structures that it defines with one macro each, at namespace scope.
 //
 // Each source is compiled twice: to be timed, and with SLOTLOOKUP_COUNTED to be counted.
 #pragma once

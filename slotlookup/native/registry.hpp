@@ -10,11 +10,11 @@
 
 namespace slotlookup {
 
-// What stands in front of gfn lookups: a place in CachePolicies of cache.hpp, whose first is no cache.
+// The cache before gfn lookups: an index into CachePolicies of cache.hpp, whose first is no cache.
 enum class CacheKind : std::size_t {};
 
-// How to make a structure, timed or counted: each source is compiled once for either, so that nothing the one needs can
-// weigh on the other's code. A null maker means that the structure does not serve that role.
+// The makers of a structure, timed and counted: each source is compiled once for each, so that neither affects the
+// other's code. A null maker means that the structure does not serve that role.
 struct StructureEntry {
   const char* name;
   bool counted;
@@ -24,10 +24,10 @@ struct StructureEntry {
   HvaIndexPointer (*make_hva)(const Home&, Meter*);
 };
 
-// Entries stay where they are when others are added: strategies keep pointers to theirs while libraries are loaded.
+// Entries do not move when others are added: strategies keep pointers to theirs while libraries are loaded.
 const std::deque<StructureEntry>& registered_structures();
 void register_structure(const StructureEntry&);
-// Null where there is none of that name.
+// Null if there is none of that name.
 const StructureEntry* find_structure(const std::string& name, bool counted);
 
 struct StructureRegistration {

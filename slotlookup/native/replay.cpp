@@ -9,7 +9,7 @@
 namespace slotlookup {
 namespace {
 
-// Brings the slots to where a segment needs them; what that costs is nobody's lookup.
+// Brings the slots to the state at a segment; its cost is not part of any lookup.
 void advance(Strategy& strategy, const Timeline& timeline, std::size_t& applied, std::size_t wanted) {
   const Counters kept = strategy.counters();
   for (; applied < wanted; ++applied) strategy.apply(timeline.changes[applied]);

@@ -1,7 +1,7 @@
 // Whole traces through a strategy: answers to check, and replays to time.
 //
-// A stream is one kind of question taken out of a trace, in order, cut into segments in which neither the slots nor the
-// address space asked change. Slot changes between segments are applied outside the clock and outside the counts.
+// A stream is one kind of question taken from a trace, in order, cut into segments in which neither the slots nor the
+// address space changes. Slot changes between segments are applied outside the clock and outside the counts.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ namespace slotlookup {
 // A row of the segment table: three unsigned 64-bit columns.
 struct Segment {
   std::uint64_t end;      // one past the segment's last question
-  std::uint64_t as_id;    // the address space asked; hva visits ask both and ignore it
-  std::uint64_t changes;  // how many changes of the trace precede the segment
+  std::uint64_t as_id;    // the address space; hva visits search both and ignore it
+  std::uint64_t changes;  // the number of changes of the trace that precede the segment
 };
 static_assert(sizeof(Segment) == 3 * sizeof(std::uint64_t));
 
@@ -30,7 +30,7 @@ struct Timed {
   std::uint64_t checksum = 0;  // sum of (number + 1) over all slots found
 };
 
-// Throws std::invalid_argument where the tables do not describe `questions` questions.
+// Throws std::invalid_argument if the tables do not describe `questions` questions.
 void validate(const Timeline&, std::size_t questions);
 
 // Of the spans below one element belongs to each question: as many vCPUs, ends, answers and counts as gfns or starts.
@@ -46,7 +46,7 @@ Timed replay_gfn(Strategy&, const Timeline&, std::span<const std::uint64_t> gfn,
                  const ReplayMode&);
 Timed replay_hva(Strategy&, const Timeline&, std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
                  const ReplayMode&);
-// A change returns nothing that the next could wait for, so mode.kind makes no difference.
+// A change returns no answer for which the next could wait, so mode.kind has no effect.
 std::uint64_t replay_changes(Strategy&, std::span<const Change> changes, const ReplayMode&);
 
 // Nanoseconds spent in Strategy::load.

@@ -1,9 +1,9 @@
 // A memslot in memory, sized and ordered like the kernel's struct kvm_memory_slot (Linux 5.17 and later, x86-64).
 //
-// One allocation a slot, in this order:
-//   IdNode[2] | hva nodes, one a slot set | gfn nodes, one a slot set | Slot
-// The nodes belong to the structures in use and lie in front, as the kernel's id_node, hva_node and gfn_node do, so
-// that a gfn node shares its line with base_gfn and npages. A Slot* points at the last part; nodes lie at negative
+// One allocation per slot, in this order:
+//   IdNode[2] | hva nodes, one per slot set | gfn nodes, one per slot set | Slot
+// The nodes belong to the structures in use and precede the slot, as the kernel's id_node, hva_node and gfn_node do, so
+// that a gfn node shares its line with base_gfn and npages. A Slot* points at the last part; nodes are at negative
 // offsets.
 #pragma once
 
@@ -20,12 +20,12 @@ struct Slot {
   std::uint64_t base_gfn;
   std::uint64_t npages;
   std::uint64_t dirty_bitmap;
-  std::uint64_t arch[6];  // rmap[3], lpage_info[2], gfn_write_track: held to keep the kernel's distances
+  std::uint64_t arch[6];  // rmap[3], lpage_info[2], gfn_write_track: present to keep the kernel's distances
   std::uint64_t userspace_addr;
   std::uint32_t flags;
   std::uint32_t number;  // as_id << 16 | id, the form KVM_SET_USER_MEMORY_REGION takes
 };
-static_assert(sizeof(Slot) == 88, "the kernel's fields behind gfn_node take 88 bytes");
+static_assert(sizeof(Slot) == 88, "the kernel's fields after gfn_node take 88 bytes");
 
 // A structure that keeps its keys outside the slots embeds nothing.
 struct NoNode {};
@@ -35,7 +35,7 @@ inline constexpr std::size_t kNodeBytes = sizeof(Node);
 template <>
 inline constexpr std::size_t kNodeBytes<NoNode> = 0;
 
-// Which key of a slot a structure is built over. `last` is inclusive.
+// The key of a slot that a structure indexes. `last` is inclusive.
 struct GfnRole {
   static constexpr const char* name = "gfn";
   static std::uint64_t start(const Slot& slot) { return slot.base_gfn; }

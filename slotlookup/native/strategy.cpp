@@ -31,7 +31,7 @@ Strategy::Strategy(StrategySpec spec)
   }
 }
 
-// Puts empty indexes where a set has none. What is made stays where the other's structure refuses.
+// Creates empty indexes where a set has none. If the second structure refuses, the first index remains.
 void Strategy::make_missing(Space& in, unsigned set) {
   if (!in.gfn[set]) {
     const auto node = static_cast<std::ptrdiff_t>((sets() - set) * gfn_node_bytes_);
@@ -60,7 +60,7 @@ Slot& Strategy::slot(std::int32_t number) {
 
 Slot* Strategy::slot_of(const Change& change) {
   if (change.number >> 16 >= kAddressSpaces) {
-    throw BadChange("slot number " + std::to_string(change.number) + " lies in no address space");
+    throw BadChange("slot number " + std::to_string(change.number) + " is in no address space");
   }
   Space& in = space(static_cast<unsigned>(change.number >> 16));
   const std::size_t id = change.number & 0xffff;
@@ -68,7 +68,7 @@ Slot* Strategy::slot_of(const Change& change) {
   return in.by_id[id];
 }
 
-// The slot that a change is about; null for a creation, and only then.
+// The slot of a change; null exactly for a creation.
 Slot* Strategy::existing(const Change& change) {
   Slot* slot = slot_of(change);
   if ((change.kind == ChangeKind::create) != (slot == nullptr)) {
@@ -77,8 +77,8 @@ Slot* Strategy::existing(const Change& change) {
   return slot;
 }
 
-// The id and hva nodes, padded so that the gfn nodes begin a line: in the kernel's layout they do, and base_gfn then
-// shares it.
+// The id and hva nodes, padded so that the gfn nodes start on a line boundary, as in the kernel's layout; base_gfn then
+// shares the line.
 std::size_t Strategy::bytes_before_slot() const {
   const std::size_t front = kIdNodes + sets() * hva_node_bytes_;
   return (front + kLineBytes - 1) / kLineBytes * kLineBytes + sets() * gfn_node_bytes_;
@@ -102,7 +102,7 @@ void Strategy::free_slot(Slot* slot) {
   arena_.free_object(reinterpret_cast<char*>(slot) - before, before + sizeof(Slot));
 }
 
-// One set's share of a change: `old_slot` leaves, `by` enters; either may be null.
+// One set's part of a change: `old_slot` is removed, `by` is inserted; either may be null.
 void Strategy::edit_gfn(Space& in, unsigned set, Slot* old_slot, Slot* by) {
   GfnIndex& index = *in.gfn[set];
   if (old_slot && by && same_range(*old_slot, *by)) {
@@ -131,7 +131,7 @@ void Strategy::edit(Space& in, unsigned set, Slot* old_slot, Slot* by) {
   in.hva[set]->settle();
 }
 
-// Makes the inactive set, which is empty, what the active one is to become.
+// Builds the new state in the inactive set, which is empty.
 void Strategy::build_beside(Space& in, Slot* old_slot, Slot* by) {
   const unsigned set = 1 - in.active;
   make_missing(in, set);
@@ -196,7 +196,7 @@ void Strategy::stage(const Change& change) {
   Space& in = spaces_[as_id];
 
   if (spec_.discipline == Discipline::in_place && change.kind == ChangeKind::flags) {
-    old_slot->flags = static_cast<std::uint32_t>(change.flags);  // no index holds flags
+    old_slot->flags = static_cast<std::uint32_t>(change.flags);  // no index contains flags
     staged_ = {true, as_id, nullptr, nullptr};
     return;
   }
@@ -245,7 +245,7 @@ void Strategy::publish() {
   if (staged_.old_slot) free_slot(staged_.old_slot);
   staged_ = {};
   ++generation_;
-  if (copies()) make_missing(in, 1 - in.active);  // last, for a loaded library may refuse
+  if (copies()) make_missing(in, 1 - in.active);  // last, because a loaded library may refuse
 }
 
 void Strategy::check() const {
@@ -257,8 +257,8 @@ void Strategy::check() const {
       if (space.hva[set]) space.hva[set]->check();
       if (staged_.pending) continue;  // the sets differ until the change is published
       if (copies() && set != space.active) continue;
-      require_invariant(space.gfn[set]->size() == live, "strategy: the gfn structure holds every slot");
-      require_invariant(space.hva[set]->size() == live, "strategy: the hva structure holds every slot");
+      require_invariant(space.gfn[set]->size() == live, "strategy: the gfn structure contains every slot");
+      require_invariant(space.hva[set]->size() == live, "strategy: the hva structure contains every slot");
     }
   }
 }

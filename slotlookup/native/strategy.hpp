@@ -1,10 +1,10 @@
 // A native strategy: one structure finds slots by gfn, one visits them by hva, for each address space and slot set.
 //
 // Slots are created, deleted, moved and re-flagged by changes that the memslot rules have already accepted. A change is
-// staged and then published; what readers see in between tells the update disciplines apart:
+// staged and then published; the update disciplines differ in the slots that readers see in between:
 //   in_place   the one set is edited when the change is staged
-//   two_sets   the inactive set is edited, then swapped in, then the other set follows; slot objects are shared and
-//              carry a node for each set. DELETE and MOVE first swap in a copy that is marked invalid, as Linux 5.17
+//   two_sets   the inactive set is edited, then swapped in, then the other set is updated; slot objects are shared and
+//              have a node for each set. DELETE and MOVE first swap in a copy that is marked invalid, as Linux 5.17
 //              does.
 #pragma once
 
@@ -27,7 +27,7 @@ inline constexpr Named<Discipline> kDisciplines[] = {{"in-place", Discipline::in
                                                      {"rebuild", Discipline::rebuild}};
 enum class ChangeKind : std::uint64_t { create = 0, erase = 1, move = 2, flags = 3 };
 
-// A row of the change table that Python hands over: six unsigned 64-bit columns.
+// A row of the change table from Python: six unsigned 64-bit columns.
 struct Change {
   ChangeKind kind;
   std::uint64_t number;
@@ -65,13 +65,13 @@ class Strategy {
     publish();
   }
 
-  // Carries out changes in bulk, for setting up: every set is edited directly, and settled once at the end.
+  // Applies changes in bulk, for the set-up: every set is edited directly, and settled once at the end.
   void load(std::span<const Change> changes);
 
   GfnIndex& gfn(unsigned as_id) { return *space(as_id).gfn[space(as_id).active]; }
   HvaIndex& hva(unsigned as_id) { return *space(as_id).hva[space(as_id).active]; }
 
-  // The slot of a number that an index answered. Throws std::invalid_argument where there is none of that number.
+  // The slot of a number that an index answered. Throws std::invalid_argument if there is none of that number.
   Slot& slot(std::int32_t number);
 
   void check() const;
@@ -83,7 +83,7 @@ class Strategy {
 
  private:
   struct Space {
-    // One for each set in use. An inactive set has none where making it failed.
+    // One per set in use. An inactive set has none if making it failed.
     GfnIndexPointer gfn[2];
     HvaIndexPointer hva[2];
     unsigned active = 0;

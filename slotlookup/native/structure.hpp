@@ -1,17 +1,17 @@
 // What a structure is. A source file under strategies/native/ registers one with a macro of registration.hpp.
 //
-// A structure is a class template over the key it indexes and the probe it reports to:
+// A structure is a class template over the key that it indexes and the probe to which it reports:
 //
 //   template <class Role, class Probe>
 //   class MyTree {
 //    public:
-//     using Node = ...;                       // embedded in every slot; NoNode where there is none
+//     using Node = ...;                       // embedded in every slot; NoNode if there is none
 //     static constexpr OptionalMembers kOptional{...};  // which of the optional members below it has
 //     MyTree(const Home& home, Probe probe);
 //     void insert(Slot&);                     // the slot is not in the structure
 //     void erase(Slot&);                      // the slot is in the structure, with the range it was inserted with
 //     void replace(Slot& old_slot, Slot& by); // same range, other object
-//     Slot* find(std::uint64_t point) const;  // gfn role: at most one slot holds it
+//     Slot* find(std::uint64_t point) const;  // gfn role: at most one slot contains it
 //     template <class Visit> void visit(std::uint64_t start, std::uint64_t last, Visit&&) const;  // hva role: all, once
 //     void check() const;                     // throws BrokenInvariant
 //     std::size_t size() const;
@@ -21,12 +21,12 @@
 //   };
 //   SLOTLOOKUP_STRUCTURE("my-tree", MyTree)
 //
-// Everything a structure owns comes from home.arena, and its destructor gives arrays back to it. `start` and `last` are
+// A structure allocates all its memory from home.arena, and its destructor frees arrays there. `start` and `last` are
 // inclusive and never empty.
 //
-// settle() is for structures that are built in one go rather than kept up to date: insert, erase and replace may only
-// note what is to change, and settle() brings what find and visit read up to date. It is called after every change that
-// readers are to see, but only once after a bulk load.
+// settle() is for structures that are built in one step: insert, erase and replace may only store the change, and
+// settle() updates the data that find and visit read. It is called after every change that readers will see, but only
+// once after a bulk load.
 #pragma once
 
 #include <concepts>
@@ -44,19 +44,19 @@ struct BrokenInvariant : std::logic_error {
   using std::logic_error::logic_error;
 };
 
-// Throws BrokenInvariant where an invariant does not hold.
+// Throws BrokenInvariant if an invariant does not hold.
 inline void require_invariant(bool holds, const char* invariant) {
   if (!holds) throw BrokenInvariant(invariant);
 }
 
-// Where a structure lives: its memory, and where its node lies in front of a slot.
+// The environment of a structure: its arena, and the offset of its node before a slot.
 struct Home {
   Arena& arena;
   std::ptrdiff_t node_before_slot;
 };
 
-// Which optional members a structure has. Each structure declares it, so that a member with a misspelled name or another
-// signature does not compile; without the declaration it would be ignored, and a copy would become a rebuild.
+// Which optional members a structure has. Each structure declares it, so that a member with a misspelled name or
+// another signature does not compile; without the declaration it would be ignored, and a copy would become a rebuild.
 struct OptionalMembers {
   bool settle = false;
   bool copy_from = false;
@@ -79,7 +79,7 @@ inline constexpr OptionalMembers kFoundMembers = {
         },
 };
 
-// Fails to compile where a structure's declaration and its members differ.
+// Fails to compile if a structure's declaration and its members differ.
 template <class S>
 constexpr void require_declared_members() {
   static_assert(S::kOptional.settle == kFoundMembers<S>.settle,

@@ -1,4 +1,4 @@
-// The nodes of bplus_tree.cpp, and room to rearrange what one node or two of them hold.
+// The nodes of bplus_tree.cpp, and buffers for rearranging the content of one or two of them.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,7 @@ struct BplusNodes {
   };
   using Inner = std::conditional_t<augmented, SummedInner, PlainInner>;
 
-  // What one leaf or two hold, and one entry more.
+  // The content of one or two leaves, and one more entry.
   struct Entries {
     std::uint64_t start[2 * leaf_entries];
     std::uint64_t last[2 * leaf_entries];
@@ -63,7 +63,7 @@ struct BplusNodes {
     }
   };
 
-  // What one inner node or two hold, and one child more. key[i] lies between child[i] and child[i + 1].
+  // The content of one or two inner nodes, and one more child. key[i] is between child[i] and child[i + 1].
   struct Children {
     std::uint64_t key[2 * fan_out];
     void* child[2 * fan_out];

@@ -18,7 +18,7 @@ using BplusNodesOf = BplusNodes<leaf_entries, fan_out, std::is_same_v<Role, HvaR
 template <class Nodes, class Probe>
 using BplusBase = NodeTree<typename Nodes::Leaf, typename Nodes::Inner, LeastStarts, Probe>;
 
-// Tests make it with nodes of three or four, so that a few slots fill many of them.
+// Tests use nodes of three or four entries, so that a few slots fill many of them.
 template <class Role, class Probe, std::size_t leaf_entries, std::size_t fan_out>
 class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, Probe> {
   using Nodes = BplusNodesOf<Role, leaf_entries, fan_out>;
@@ -54,7 +54,7 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
     Leaf* right = this->template make<Leaf>();
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(right, sizeof *right);
-    // Slots mostly come in order of address: what grows at its end leaves fuller nodes behind.
+    // Slots are mostly added in order of address: a split at the end leaves fuller nodes.
     const std::size_t left = at + 1 == entries.count ? entries.count - kLeastEntries : entries.count / 2;
     entries.give(*leaf, 0, left);
     entries.give(*right, left, entries.count);
@@ -132,12 +132,12 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
   static constexpr bool augmented = std::is_same_v<Role, HvaRole>;
   static constexpr std::size_t kLeastEntries = std::max<std::size_t>(2, leaf_entries * 2 / 5);
   static constexpr std::size_t kLeastChildren = std::max<std::size_t>(2, fan_out * 2 / 5);
-  static_assert(leaf_entries >= 3 && fan_out >= 3, "a node that lost one must not be empty");
+  static_assert(leaf_entries >= 3 && fan_out >= 3, "a node must not become empty by one removal");
 
   using Entries = typename Nodes::Entries;
   using Children = typename Nodes::Children;
 
-  // The last leaf in which an entry of this start may stand; `last` raises the largest lasts on the way.
+  // The last leaf that may contain an entry of this start; `last` raises the largest lasts on the path.
   Leaf* descend_to(std::uint64_t start, Path& path, [[maybe_unused]] std::uint64_t last) {
     // Captures are written out: hooks would change the order of a default capture, and with it the timed code.
     return descend(start, [this, &path, last](unsigned level, Inner& inner, std::size_t at) {
@@ -149,7 +149,7 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
     });
   }
 
-  // The slot's leaf and its place there. Equal starts, of which hvas may have many, can reach over several leaves.
+  // The slot's leaf and its place there. Equal starts, which hvas may have, can extend over several leaves.
   Leaf* locate(const Slot& slot, Path& path, std::size_t& at) {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     Leaf* leaf = descend_to(Role::start(slot), path, 0);
@@ -182,7 +182,7 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
     return static_cast<Leaf*>(node);
   }
 
-  // A leaf's least start has changed: so has the key in front of the subtree in which the leaf is leftmost.
+  // A leaf's least start has changed, and therefore the key before the subtree in which the leaf is leftmost.
   void lift_separator(const Path& path, std::uint64_t start) {
     for (unsigned level = 0; level < height_; ++level) {
       const auto [node, child] = path.step[level];
@@ -193,7 +193,7 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
     }
   }
 
-  // Puts `right` behind `left`, from which it was split, and splits upwards where there is no room.
+  // Inserts `right` after `left`, from which it was split, and splits upwards if there is no room.
   void insert_child(const Path& path, void* left, void* right, std::uint64_t key) {
     for (unsigned level = 0; level < height_; ++level) {
       const auto [node, child] = path.step[level];
@@ -228,7 +228,7 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
     children.give(this->add_root(), 0, 2);
   }
 
-  // Shares out what two neighbours hold, or puts it all into the left one. `level` is theirs.
+  // Distributes the content of two neighbours evenly, or moves it all to the left one. `level` is theirs.
   void rebalance(Inner& parent, std::size_t left, unsigned level) {
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_HOP();
@@ -330,7 +330,7 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
     }
   }
 
-  // Of a subtree: its least start and largest last, and how many entries were seen up to its end, and the last start.
+  // Facts about a subtree: its least start and largest last, the number of entries up to its end, and the last start.
   struct Seen {
     std::uint64_t least = 0;
     std::uint64_t largest = 0;
@@ -370,7 +370,7 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
                         "bplus-tree: a key is the least start below its child");
       if constexpr (augmented) {
         require_invariant(inner.largest[i] == seen.largest,
-                          "bplus-tree: an inner node knows the largest last below a child");
+                          "bplus-tree: an inner node has the largest last below each child");
       }
       largest = std::max(largest, seen.largest);
     }

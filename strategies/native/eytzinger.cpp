@@ -1,4 +1,4 @@
-// eytzinger: the starts of a sorted table in the order in which a search meets them, level by level.
+// eytzinger: the starts of a sorted table in breadth-first order of a search tree.
 // See strategies/eytzinger.py.
 #include <algorithm>
 #include <bit>
@@ -42,7 +42,7 @@ class Eytzinger : public SortedColumns<Role, Probe> {
     SLOTLOOKUP_TOUCH(keys_.data(), sizeof(std::uint64_t) << levels);
     SLOTLOOKUP_TOUCH(sorted, size_ * sizeof *sorted);
     keys_[0] = kNever;
-    // Level by level; a level's keys stand evenly in the sorted order.
+    // Level by level; a level's keys are evenly spaced in the sorted order.
     for (unsigned level = 0; level < levels; ++level) {
       const std::size_t step = std::size_t{1} << (levels - level);
       const std::size_t first = std::size_t{1} << level;
@@ -66,7 +66,7 @@ class Eytzinger : public SortedColumns<Role, Probe> {
       k = below(k, wanted);
     }
     for (; level; --level) k = below(k, wanted);
-    // Behind the lowest level the places are numbered by how many keys lie to their left.
+    // After the lowest level, the number of a place is the number of keys to its left.
     const std::size_t rank = k - (std::size_t{1} << levels_);
     if (rank) SLOTLOOKUP_EXAMINE();
     return this->holder(rank, point);
@@ -76,9 +76,9 @@ class Eytzinger : public SortedColumns<Role, Probe> {
     Columns::check();
     require_invariant(!stale_, "eytzinger: the keys are those of the slots");
     require_invariant(size_ >> levels_ == 0 && (levels_ == 0 || size_ >> (levels_ - 1)),
-                      "eytzinger: no level more than needed");
+                      "eytzinger: as few levels as possible");
     for (std::size_t i = 0; i < size_; ++i) {
-      require_invariant(starts()[i] < kNever, "eytzinger: starts lie before the padding");
+      require_invariant(starts()[i] < kNever, "eytzinger: starts precede the padding");
       std::size_t k = 1;
       for (unsigned level = levels_; level; --level) k = 2 * k + (keys_[k] <= starts()[i]);
       require_invariant(k - (std::size_t{1} << levels_) == i + 1,
@@ -87,7 +87,7 @@ class Eytzinger : public SortedColumns<Role, Probe> {
   }
 
  private:
-  // No gfn comes near it: a guest physical address has 64 bits, its page frame 52.
+  // Above every gfn: a guest physical address has 64 bits, its page frame number 52.
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
   static constexpr unsigned kAhead = 3;
 
@@ -98,7 +98,7 @@ class Eytzinger : public SortedColumns<Role, Probe> {
 
   std::uint16_t levels_ = 0;
   bool stale_ = false;
-  ArenaArray<std::uint64_t> keys_;  // [1, 2^levels): a key's children stand at twice its place, and one further
+  ArenaArray<std::uint64_t> keys_;  // [1, 2^levels): a key's children are at twice its index, and the next one
 };
 
 SLOTLOOKUP_GFN_STRUCTURE("eytzinger", Eytzinger)

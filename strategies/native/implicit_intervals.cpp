@@ -1,4 +1,4 @@
-// implicit-intervals: a sorted array read as a binary tree in which each place knows how far its left side reaches.
+// implicit-intervals: a sorted array used as a binary tree; each entry has the largest end of its left subtree.
 // See strategies/implicit_intervals.py.
 #include <algorithm>
 
@@ -14,10 +14,10 @@ struct ImplicitEntry {
   std::uint64_t front_last;  // the largest last of the entry and of all before it
   Slot* slot;
 };
-static_assert(sizeof(ImplicitEntry) == 32, "two entries a line");
+static_assert(sizeof(ImplicitEntry) == 32, "two entries per line");
 
-// Places are numbered from 1. Place p stands as many levels above the leaves as p has trailing zero bits, and its left
-// subtree is the 2^level - 1 places in front of it.
+// Places are numbered from 1. The level of place p above the leaves is the number of trailing zero bits of p, and its
+// left subtree is the 2^level - 1 places before it.
 template <class Role, class Probe>
 class ImplicitIntervals {
  public:
@@ -53,8 +53,8 @@ class ImplicitIntervals {
 
   Slot* find(std::uint64_t point) const { return ranges_.find(point); }
 
-  // From the last that starts in time towards the front: past whole subtrees that end too early, until nothing in front
-  // reaches the range.
+  // From the last entry that starts before the end of the range towards the front, skipping subtrees that end too
+  // early, until no earlier entry extends into the range.
   template <class Visit>
   void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     std::size_t place = ranges_.begun_by(last);
@@ -87,9 +87,9 @@ class ImplicitIntervals {
       for (std::size_t p = place; p > (place & (place - 1)); --p) side = std::max(side, ranges_[p - 1].last);
       front = std::max(front, ranges_[place - 1].last);
       require_invariant(ranges_[place - 1].side_last == side,
-                        "implicit-intervals: an entry knows how far its left side reaches");
+                        "implicit-intervals: an entry has the largest last of its left subtree");
       require_invariant(ranges_[place - 1].front_last == front,
-                        "implicit-intervals: an entry knows how far all before it reach");
+                        "implicit-intervals: an entry has the largest last of all before it");
     }
   }
 

@@ -1,4 +1,4 @@
-// interval-tree: a red-black tree by start in which every node knows the largest last below it.
+// interval-tree: a red-black tree by start in which every node has the largest last below it.
 // See strategies/interval_tree.py.
 #include <algorithm>
 
@@ -77,7 +77,7 @@ class IntervalTree {
     --size_;
   }
 
-  // As the kernel does, whose interval tree has no replace of its own.
+  // As in the kernel, whose interval tree has no operation for replacing.
   void replace(Slot& old_slot, Slot& by) {
     erase(old_slot);
     insert(by);
@@ -105,13 +105,13 @@ class IntervalTree {
     const IntervalNode* before = nullptr;
     check_order(tree_.root(), before, count);
     require_invariant(count == size_, "interval-tree: the tree holds as many nodes as were inserted");
-    require_invariant(leftmost_ == tree_.first(), "interval-tree: the leftmost node is known");
+    require_invariant(leftmost_ == tree_.first(), "interval-tree: the stored leftmost node is the leftmost");
   }
 
   std::size_t size() const { return size_; }
 
  private:
-  // Follows a link and tells whether something at or below the node ends at or after `start`.
+  // Follows a link; returns whether a range at or below the node ends at or after `start`.
   bool reaches(const RbNode* node, std::uint64_t start) const {
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(&interval(node)->subtree_last, sizeof(std::uint64_t));
@@ -126,7 +126,7 @@ class IntervalTree {
     return SLOTLOOKUP_COMPARE(interval(node)->last >= start);
   }
 
-  // The root, unless everything ends before `start` or begins behind `last`.
+  // The root, unless all ranges end before `start` or begin after `last`.
   RbNode* enter(std::uint64_t start, std::uint64_t last) const {
     RbNode* root = tree_.root();
     if (!root || !reaches(root, start)) return nullptr;
@@ -135,8 +135,9 @@ class IntervalTree {
     return begins_by(leftmost_, last) ? root : nullptr;
   }
 
-  // The leftmost node below `node` that meets [start, last], or null. Given: something below ends at or after `start`.
-  // If a left subtree holds such an end, the leftmost answer is there or nowhere: its starts are the smaller ones.
+  // The leftmost node below `node` that overlaps [start, last], or null. Precondition: a range below ends at or after
+  // `start`. If a left subtree contains such an end, the leftmost answer is there or does not exist: its starts are
+  // smaller.
   RbNode* leftmost_meeting(RbNode* node, std::uint64_t start, std::uint64_t last) const {
     while (true) {
       SLOTLOOKUP_TOUCH(node, sizeof *node);
@@ -177,8 +178,7 @@ class IntervalTree {
     require_invariant(here->start == Role::start(slot) && here->last == Role::last(slot),
                       "interval-tree: a node has its slot's range");
     require_invariant(!before || before->start <= here->start, "interval-tree: starts ascend from left to right");
-    require_invariant(here->subtree_last == largest_last(node),
-                      "interval-tree: a node knows the largest last below it");
+    require_invariant(here->subtree_last == largest_last(node), "interval-tree: a node has the largest last below it");
     before = here;
     ++count;
     check_order(node->right, before, count);

@@ -1,7 +1,7 @@
-// maple-tree: a B-tree of ranges that cover every gfn, holes included. See strategies/maple_tree.py.
+// maple-tree: a B-tree of ranges that cover every gfn, including holes. See strategies/maple_tree.py.
 //
-// An entry's range runs from behind the pivot before it up to its own pivot; the last entry of a node has none and ends
-// where the node does.
+// An entry's range extends from after the previous pivot up to its own pivot; the last entry of a node has no pivot and
+// ends with the node.
 #include <algorithm>
 #include <type_traits>
 
@@ -11,7 +11,7 @@
 namespace slotlookup {
 namespace {
 
-// What leaves and inner nodes have in common: `count` entries, each but the last with its pivot.
+// The common part of leaves and inner nodes: `count` entries, each except the last with a pivot.
 template <class Entry, std::size_t entries>
 struct MapleRanges {
   static constexpr std::size_t kMost = entries;
@@ -24,7 +24,7 @@ struct MapleRanges {
 
   auto& keys() { return pivot; }
 
-  // Makes one of entries `at` and `at` + 1, which keeps the first one's pointer.
+  // Merges entries `at` and `at` + 1; the first one's pointer is kept.
   void join(std::size_t at) {
     std::copy(pivot + at + 1, pivot + count - 1, pivot + at);
     std::copy(slot + at + 2, slot + count, slot + at + 1);
@@ -36,7 +36,7 @@ template <std::size_t slots>
 struct alignas(kLineBytes) MapleLeaf : MapleRanges<Slot*, slots> {};
 template <std::size_t fan_out>
 struct alignas(kLineBytes) MapleInner : MapleRanges<void*, fan_out> {
-  std::uint64_t gap[fan_out];  // the kernel's room for the largest gap below each child: not in use
+  std::uint64_t gap[fan_out];  // the kernel's space for the largest gap below each child: unused
 
   auto& children() { return this->slot; }
 };
@@ -47,7 +47,7 @@ struct Lasts {
   static bool precedes(std::uint64_t key, std::uint64_t point) { return key < point; }
 };
 
-// Tests make it with nodes of a few entries, so that a few slots fill many of them.
+// Tests use nodes of a few entries, so that a few slots fill many of them.
 template <class Role, class Probe, std::size_t leaf_slots, std::size_t fan_out>
 class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, Lasts, Probe> {
   using Leaf = MapleLeaf<leaf_slots>;
@@ -74,7 +74,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
     Place place = place_of(start);
     require_invariant(!place.entry(), "maple-tree: a slot is inserted where there is a hole");
     if (SLOTLOOKUP_COMPARE(last > place.last())) {
-      // The hole goes on in the next leaf. The boundary between the two moves out of the way.
+      // The hole extends into the next leaf. The boundary between the two is moved.
       Place next = place_of(place.last() + 1);
       require_invariant(!next.entry() && last <= next.last(), "maple-tree: a slot is inserted where there is a hole");
       if (SLOTLOOKUP_COMPARE(last < next.last())) {
@@ -117,7 +117,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
     place.leaf->slot[place.at] = &by;
   }
 
-  // Pivots alone tell: an entry's range is its slot's, or a hole's.
+  // Pivots are sufficient: an entry's range is its slot's, or a hole's.
   Slot* find(std::uint64_t point) const {
     const Leaf& leaf = this->leaf_of(point);
     Slot* const& slot = leaf.slot[this->rank(leaf.pivot, point)];
@@ -135,7 +135,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
  private:
   static constexpr std::uint64_t kLastKey = ~std::uint64_t{0};
 
-  // An entry, its leaf, and the way there. The leaf covers [low, high].
+  // An entry, its leaf, and the path to it. The leaf covers [low, high].
   struct Place {
     Leaf* leaf;
     std::size_t at;
@@ -193,7 +193,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
     }
   }
 
-  // Puts a slot into the hole at `place`, of which a hole may stay in front and behind.
+  // Inserts a slot into the hole at `place`; a hole may remain before and after it.
   void split_hole(const Place& place, std::uint64_t start, std::uint64_t last, Slot& slot) {
     Leaf& leaf = *place.leaf;
     SLOTLOOKUP_TOUCH(&leaf, sizeof leaf);
@@ -233,8 +233,8 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
     above.slot[1] = right;
   }
 
-  // Shares `all` out between a node and a new one behind it. Slots mostly come in order of address: what grows at its
-  // end leaves fuller nodes behind.
+  // Distributes `all` over a node and a new one after it. Slots are mostly added in order of address: a split at the
+  // end leaves fuller nodes.
   template <class N>
   N* split(N& node, const Buffer<N>& all, bool at_end, std::uint64_t& boundary) {
     N* right = this->template make<N>();
@@ -247,7 +247,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
     return right;
   }
 
-  // An entry has gone: where a node is less than two fifths full, it shares with a neighbour or is joined with it.
+  // After a removal: a node that is less than two fifths full takes entries from a neighbour or is merged with it.
   void rebalance(const Place& place) {
     bool underfull = place.leaf->count < Leaf::kLeast;
     for (unsigned level = 0; underfull && level < height_; ++level) {
@@ -275,7 +275,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
     SLOTLOOKUP_TOUCH(&right, sizeof right);
     Buffer<N> all;
     all.take(left, 0, left.count, parent.pivot[at]);
-    // One hole may lie on both sides of the boundary.
+    // One hole may extend across the boundary.
     if (std::is_same_v<N, Leaf> && !left.slot[left.count - 1] && !right.slot[0]) --all.count;
     all.take(right, 0, right.count, kLastKey);
     if (all.count <= N::kMost) {
@@ -330,7 +330,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
   }
 };
 
-// The kernel's fan-outs: nodes of 256 bytes hold 16 entries, or 10 and the largest gap below each.
+// The kernel's fan-outs: nodes of 256 bytes contain 16 entries, or 10 and the largest gap below each.
 template <class Role, class Probe>
 using MapleTree = MapleTreeOf<Role, Probe, 16, 10>;
 

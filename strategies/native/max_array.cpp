@@ -1,4 +1,4 @@
-// max-array: a sorted array in which each entry names the nearest one before it that ends later.
+// max-array: a sorted array in which each entry points to the nearest earlier one that ends later.
 // See strategies/max_array.py.
 #include "slotlookup/native/registration.hpp"
 #include "sorted_ranges.hpp"
@@ -9,7 +9,7 @@ namespace {
 struct BranchEntry {
   std::uint64_t last;
   Slot* slot;
-  std::uint64_t branch;  // the place of the nearest entry before it that ends later; places count from 1, 0 is none
+  std::uint64_t branch;  // the place of the nearest earlier entry that ends later; places count from 1, 0 is none
 };
 
 template <class Role, class Probe>
@@ -36,7 +36,8 @@ class MaxArray {
     }
   }
 
-  // From the last that starts in time towards the front. Where one ends too early, so do all up to its branch.
+  // From the last entry that starts before the end of the range towards the front. If one ends too early, so do all up
+  // to its branch.
   template <class Visit>
   void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     std::uint64_t place = ranges_.begun_by(last);
@@ -60,10 +61,10 @@ class MaxArray {
   void check() const {
     ranges_.check();
     for (std::size_t place = 1; place <= ranges_.size(); ++place) {
-      std::uint64_t before = place - 1;  // by the branches in front, which have been checked
+      std::uint64_t before = place - 1;  // by the earlier branches, which have been checked
       while (before && ranges_[before - 1].last <= ranges_[place - 1].last) before = ranges_[before - 1].branch;
       require_invariant(ranges_[place - 1].branch == before,
-                        "max-array: a branch is the nearest before that ends later");
+                        "max-array: a branch is the nearest earlier entry that ends later");
     }
   }
 

@@ -1,4 +1,4 @@
-// nested-lists: lists in which no range encloses another, and below a range the list of those that it encloses.
+// nested-lists: lists in which no range encloses another; a range that encloses others has a list of them.
 // See strategies/nested_lists.py.
 #include "range_items.hpp"
 #include "slotlookup/native/arena_array.hpp"
@@ -10,16 +10,16 @@ namespace {
 struct NestedEntry {
   std::uint64_t start;
   Slot* slot;           // null from its removal to the next settle()
-  std::uint32_t below;  // the list of what it encloses, or 0
+  std::uint32_t below;  // the list of the ranges that it encloses, or 0
 };
 static_assert(sizeof(NestedEntry) == 24);
 
-// A list is a run of places. List 0 is the one that nothing encloses.
+// A list is a sequence of places. List 0 is the top list.
 struct NestedList {
   std::uint32_t first;
   std::uint32_t count;
-  std::uint32_t above;     // the list of the entry whose list this is
-  std::uint32_t encloser;  // the place of that entry
+  std::uint32_t above;     // the list that contains the encloser
+  std::uint32_t encloser;  // the place of the encloser
 };
 
 template <class Role, class Probe>
@@ -76,7 +76,7 @@ class NestedLists {
     }
   }
 
-  // Lays all lists anew, unless the new range fits between two others, or several lie behind all others.
+  // Rebuilds all lists, unless the new range fits between two others, or several are after all others.
   void settle() {
     std::size_t placed = 0;
     if (!gone_) {
@@ -88,8 +88,8 @@ class NestedLists {
     waits_ = gone_ = 0;
   }
 
-  // In every list the places whose ranges meet the question's follow one another, for starts and lasts ascend together.
-  // From one that is met the way goes down to what it encloses, and from the end of a list back up.
+  // In every list the places whose ranges overlap the question are consecutive, since starts and lasts both ascend.
+  // From an answer the visit descends to its list, and from the end of a list it goes back up.
   template <class Visit>
   void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     SLOTLOOKUP_TOUCH(&laid_, sizeof laid_);
@@ -124,12 +124,12 @@ class NestedLists {
   }
 
   void check() const {
-    require_invariant(waits_ == 0 && gone_ == 0, "nested-lists: nothing waits");
+    require_invariant(waits_ == 0 && gone_ == 0, "nested-lists: no range is pending");
     std::size_t count = 0;
     for (std::uint32_t l = 0; l < list_count_; ++l) {
       const NestedList& list = lists_[l];
       require_invariant(l == 0 ? list.first + list.count == laid_ : list.count > 0,
-                        "nested-lists: the outermost list stands behind the others, of which none is empty");
+                        "nested-lists: the top list is last, and no other list is empty");
       count += list.count;
       for (std::uint32_t at = list.first; at < list.first + list.count; ++at) {
         const NestedEntry& entry = entries_[at];
@@ -141,7 +141,7 @@ class NestedLists {
             l == 0 || (entries_[list.encloser].start <= entry.start && lasts_[at] <= lasts_[list.encloser]),
             "nested-lists: an entry encloses its list");
         require_invariant(!entry.below || (lists_[entry.below].above == l && lists_[entry.below].encloser == at),
-                          "nested-lists: a list knows the entry that encloses it");
+                          "nested-lists: a list has the place of its encloser");
         std::uint32_t found_in = 0;
         require_invariant(place(*entry.slot, found_in) == at && found_in == l,
                           "nested-lists: an entry is found by its range");
@@ -159,8 +159,8 @@ class NestedLists {
     return SLOTLOOKUP_COMPARE(entries_[at].start <= last);
   }
 
-  // The first place of the list that ends at or after `start`, or its end. Each step halves what is left by arithmetic
-  // alone; that none ends so late is rare, and left to a branch.
+  // The first place of the list that ends at or after `start`, or its end. Each step halves the remaining part by
+  // arithmetic only; the rare case that none ends so late is a branch.
   std::uint32_t first_ending_by(const NestedList& list, std::uint64_t start) const {
     const std::uint64_t* const lasts = lasts_.data();
     const std::uint64_t* base = lasts + list.first;
@@ -187,7 +187,7 @@ class NestedLists {
     return waits_;
   }
 
-  // How many ranges of a list start at or before `start`.
+  // The number of ranges of a list that start at or before `start`.
   std::uint32_t begun_by(const NestedList& list, std::uint64_t start) const {
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(&list, sizeof list);
@@ -203,7 +203,7 @@ class NestedLists {
     return low;
   }
 
-  // Of a list's ranges the last that starts at or before the slot is the slot's, or encloses it.
+  // The last range of a list that starts at or before the slot is the slot's own, or encloses it.
   std::uint32_t place(const Slot& slot, std::uint32_t& list) const {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     for (list = 0; laid_;) {
@@ -214,10 +214,10 @@ class NestedLists {
       list = entries_[at].below;
       if (list == 0) break;
     }
-    throw BrokenInvariant("nested-lists: the slot to remove is not there");
+    throw BrokenInvariant("nested-lists: the slot to remove is not in the lists");
   }
 
-  // Puts a range between two of a list where it neither encloses another nor needs a list of its own.
+  // Inserts a range between two of a list if it neither encloses another nor needs a new list.
   bool squeeze_in(const RangeItem& item) {
     for (std::uint32_t list = 0;;) {
       const NestedList& in = lists_[list];
@@ -231,7 +231,7 @@ class NestedLists {
           if (list == 0) return false;
           continue;
         }
-        // Of the same start it is enclosed, and so may be what hangs below it.
+        // With the same start it is enclosed, and so may be the ranges in its list.
         if (SLOTLOOKUP_COMPARE(entries_[at - 1].start == item.start)) return false;
         if (entries_[at - 1].below && SLOTLOOKUP_COMPARE(lasts_[at - 1] >= item.start)) return false;
       }
@@ -259,7 +259,7 @@ class NestedLists {
     move_lists(at, list, ~std::uint32_t{0});
   }
 
-  // What stood at `at` or behind it in `list` has moved by `by`, and so has every list further back.
+  // The places from `at` on in `list`, and all later lists, have moved by `by`.
   void move_lists(std::uint32_t at, std::uint32_t list, std::uint32_t by) {
     SLOTLOOKUP_TOUCH(lists_.data(), list_count_ * sizeof(NestedList));
     const std::uint32_t behind = lists_[list].first;
@@ -269,7 +269,7 @@ class NestedLists {
     }
   }
 
-  // The outermost list stands behind all others, so that there is room behind it, and the last place ends last of all.
+  // The top list is stored last, so that there is room after it, and the last place has the largest end.
   bool append(const RangeItem& item) {
     if (laid_) {
       SLOTLOOKUP_TOUCH(&lasts_[laid_ - 1], sizeof(std::uint64_t));
@@ -294,7 +294,7 @@ class NestedLists {
     entries_[at] = {item.start, item.slot, below};
   }
 
-  // All that is to stay, in order. Going down from each entry before going on gives the order at once.
+  // All remaining ranges, in order. Descending from each entry before the next gives this order directly.
   std::size_t gather(RangeItem* to) const {
     if (!laid_) return 0;
     SLOTLOOKUP_TOUCH(lasts_.data(), laid_ * sizeof(std::uint64_t));
@@ -339,10 +339,10 @@ class NestedLists {
     lay_all(sorted, n);
   }
 
-  // Numbered from 1; 0 stands for what encloses the outermost list.
+  // Numbered from 1; 0 represents the encloser of the top list.
   struct Nesting {
-    std::uint32_t encloser;  // the nearest before that encloses it
-    std::uint32_t below;     // how many it encloses directly, then the number of their list
+    std::uint32_t encloser;  // the nearest earlier range that encloses it
+    std::uint32_t below;     // the number of ranges that it encloses directly, then the number of their list
     std::uint32_t at;        // its place
   };
 
@@ -389,7 +389,7 @@ class NestedLists {
     }
   }
 
-  std::size_t laid_ = 0;  // how many entries stand in lists, those to be removed included
+  std::size_t laid_ = 0;  // the number of entries in lists, including those to be removed
   ArenaArray<std::uint64_t> lasts_;
   ArenaArray<NestedEntry> entries_;
   ArenaArray<NestedList> lists_;

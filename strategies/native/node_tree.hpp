@@ -1,13 +1,13 @@
-// What the B+-tree and the maple tree share: nodes of several entries under a root, all leaves at one depth, and the
-// descent from the root to a leaf.
+// The common part of the B+-tree and the maple tree: nodes of several entries under a root, all leaves at one depth, and
+// the descent from the root to a leaf.
 //
 // Leaf and Inner are aligned to a line and have
-//   keys()      the array of keys by which they are searched; those not in use are kUnusedKey
-//   count       how many entries or children they hold
+//   keys()      the array of keys by which they are searched; unused keys are kUnusedKey
+//   count       the number of their entries or children
 // and Inner has
 //   children()  the array of pointers to the nodes below
-// Order::precedes(key, point) says whether a search for the point goes past the key: it descends to the child after the
-// last key that it goes past.
+// Order::precedes(key, point) says whether a search for the point passes the key: it descends to the child after the last
+// key that it passes.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@
 
 namespace slotlookup {
 
-// No slot starts or ends at it, so a search may compare all keys of a node, without a branch on how many are in use.
+// No slot starts or ends at it, so a search may compare all keys of a node, without a branch on the number in use.
 inline constexpr std::uint64_t kUnusedKey = ~std::uint64_t{0};
 
 template <class Leaf, class Inner, class Order, class Probe>
@@ -32,10 +32,10 @@ class NodeTree {
   std::size_t size() const { return size_; }
 
  protected:
-  // No tree that fits into the arena is higher.
+  // The maximum height of a tree that fits into the arena.
   static constexpr unsigned kMostLevels = 32;
 
-  // The way from a leaf up to the root: step[0] is the leaf's parent.
+  // The path from a leaf up to the root: step[0] is the leaf's parent.
   struct Step {
     Inner* node;
     std::size_t child;
@@ -61,7 +61,7 @@ class NodeTree {
     arena_.free_object(node, sizeof(Node));
   }
 
-  // How many keys of a node a search for `point` goes past.
+  // The number of keys of a node that a search for `point` passes.
   template <std::size_t n>
   std::size_t rank(const std::uint64_t (&key)[n], std::uint64_t point) const {
     SLOTLOOKUP_TOUCH(key, sizeof key);
@@ -70,8 +70,8 @@ class NodeTree {
     return passed;
   }
 
-  // The leaf of a point. At every inner node on the way, `each` is called with the node's level (0: above a leaf), the
-  // node and the place of the child that comes next.
+  // The leaf of a point. At every inner node on the path, `each` is called with the node's level (0: above a leaf), the
+  // node and the index of the next child.
   template <class Each>
   Leaf* descend(std::uint64_t point, Each&& each) const {
     SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof height_);
@@ -92,7 +92,7 @@ class NodeTree {
     return *descend(point, [](unsigned, const Inner&, std::size_t) {});
   }
 
-  // A new root without children. The caller enters the old root and the node that was split from it.
+  // A new root without children. The caller adds the old root and the node that was split from it.
   Inner& add_root() {
     Inner* above = make<Inner>();
     SLOTLOOKUP_HOP();
@@ -113,7 +113,7 @@ class NodeTree {
 
   Arena& arena_;
   void* root_;
-  unsigned height_ = 0;  // of inner nodes above each leaf
+  unsigned height_ = 0;  // levels of inner nodes above each leaf
   std::size_t size_ = 0;
   [[no_unique_address]] Probe probe_;
 

@@ -8,9 +8,9 @@
 namespace slotlookup {
 namespace {
 
-// A node of the tree, or one of the list of those that have the range of a node of the tree.
+// A node of the tree, or an element of the list of nodes with the range of a node of the tree.
 struct PrioNode {
-  PrioNode* left;  // in a list: the one before, the first one's being in the tree
+  PrioNode* left;  // in a list: the previous node; that of the first is in the tree
   PrioNode* right;
   PrioNode* parent;  // in a list: the node itself
   std::uint64_t start;
@@ -96,7 +96,7 @@ class PrioTree {
     return found;
   }
 
-  // A slot holds whole pages: it meets a range exactly if it holds a page of which the range has a byte.
+  // A slot consists of whole pages: it overlaps a range exactly if it contains a page of which the range has a byte.
   template <class Visit>
   void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     walk(start >> kShift, last >> kShift, [&visit](Slot& slot) {
@@ -123,10 +123,10 @@ class PrioTree {
     SLOTLOOKUP_TOUCH(node, sizeof *node);
   }
 
-  // The bit of a start that decides at this depth; 0 below the radix tree.
+  // The bit of a start that selects the child at this depth; 0 below the radix tree.
   std::uint64_t start_bit(unsigned depth) const { return depth < bits_ ? std::uint64_t{1} << (bits_ - 1 - depth) : 0; }
 
-  // Whether a node belongs to the right at this depth: by the bits of its start, and when they are used up by those of
+  // Whether a node belongs to the right at this depth: by the bits of its start, and below the last of them by those of
   // its size, from the highest of a word on.
   bool to_right(const PrioNode* node, unsigned depth) const {
     if (depth < bits_) return node->start & start_bit(depth);
@@ -143,7 +143,7 @@ class PrioTree {
     if (by) by->parent = parent;
   }
 
-  // `by` hangs where `node` did, with its children.
+  // `by` takes the place and the children of `node`.
   void take_place(PrioNode* node, PrioNode* by) {
     if (node->parent) see(node->parent);
     hang_at(node->parent, node, by);
@@ -156,7 +156,7 @@ class PrioTree {
     }
   }
 
-  // Down the path of its bits, changing places with whatever ends earlier.
+  // Descends along its bits and exchanges places with every node that ends earlier.
   void hang(PrioNode* node) {
     PrioNode* parent = nullptr;
     bool right = false;
@@ -196,7 +196,7 @@ class PrioTree {
     head->same = node;
   }
 
-  // Moves the node down, below whichever child ends later, until it is a leaf, and takes it off.
+  // Moves the node down, below the child that ends later, until it is a leaf, and removes it.
   void unhang(PrioNode* node) {
     while (node->left || node->right) {
       PrioNode* left = node->left;
@@ -224,9 +224,9 @@ class PrioTree {
     hang_at(node->parent, node, nullptr);
   }
 
-  // A range that ends behind all others and needs more bits: it becomes the root. Everything else has a 0 for each new
-  // bit and must come to lie one level further down for each; the roots of the old tree, taken off one by one, are the
-  // levels between.
+  // A range that ends after all others and needs more bits becomes the root. All other starts have a 0 for each new
+  // bit and must move one level down for each; the successive roots of the old tree, removed one by one, are the levels
+  // in between.
   void grow(PrioNode* fresh) {
     const auto wanted = static_cast<unsigned>(std::bit_width(fresh->last));
     PrioNode* bottom = fresh;
@@ -248,15 +248,15 @@ class PrioTree {
     bits_ = wanted;
   }
 
-  // Follows a link and tells whether the node, and so anything at or below it, ends at or after `first`.
+  // Follows a link; returns whether the node, and so any range at or below it, ends at or after `first`.
   bool reaches(const PrioNode* node, std::uint64_t first) const {
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(node, sizeof *node);
     return SLOTLOOKUP_COMPARE(node->last >= first);
   }
 
-  // Every slot that meets the pages [first, last], until `each` says that it is enough. A child is entered if it ends
-  // late enough; a right one only if its starts, whose bits so far are known, can be early enough.
+  // Every slot that overlaps the pages [first, last], until `each` stops it. A child is entered if it ends
+  // late enough, a right one only if its starts, whose upper bits are known, can be early enough.
   template <class Each>
   void walk(std::uint64_t first, std::uint64_t last, Each&& each) const {
     SLOTLOOKUP_TOUCH(&root_, sizeof root_ + sizeof bits_);
@@ -264,7 +264,7 @@ class PrioTree {
     if (!node || !reaches(node, first)) return;
     std::uint64_t bit = start_bit(0);
     unsigned depth = 0;
-    std::uint64_t least = 0;  // what is known of the starts below
+    std::uint64_t least = 0;  // the known bits of the starts below
     while (true) {
       SLOTLOOKUP_EXAMINE();
       if (SLOTLOOKUP_COMPARE(node->start <= last)) {
@@ -281,7 +281,7 @@ class PrioTree {
         continue;
       }
       while (!(node->right && SLOTLOOKUP_COMPARE((least | bit) <= last) && reaches(node->right, first))) {
-        // Up, to where the way went left.
+        // Up to the last node at which the path went left.
         const PrioNode* child;
         do {
           child = node;
@@ -299,17 +299,16 @@ class PrioTree {
     }
   }
 
-  // `least` and `size` hold the bits that the way down has fixed of the starts and of the sizes.
+  // `least` and `size` are the bits of the starts and of the sizes that the path has fixed.
   void check_below(const PrioNode* node, unsigned depth, std::uint64_t least, std::uint64_t size,
                    std::size_t& count) const {
-    require_invariant(depth <= bits_ + kSizeBits,
-                      "prio-tree: there is no more than a level for each bit, and the root");
+    require_invariant(depth <= bits_ + kSizeBits, "prio-tree: there is at most one level per bit, and the root");
     const unsigned open = depth < bits_ ? bits_ - depth : 0;
     require_invariant(depth == 0 || node->start >> open == least >> open,
-                      "prio-tree: a node hangs where its start leads");
+                      "prio-tree: a node is on the path of its start");
     const unsigned open_sizes = depth > bits_ ? kSizeBits - (depth - bits_) : 0;
     require_invariant(depth <= bits_ || (node->last - node->start) >> open_sizes == size >> open_sizes,
-                      "prio-tree: below the radix tree a node hangs where its size leads");
+                      "prio-tree: below the radix tree a node is on the path of its size");
     require_invariant(static_cast<unsigned>(std::bit_width(node->last)) <= bits_,
                       "prio-tree: the bits suffice for every last");
     const PrioNode* before = nullptr;
@@ -317,15 +316,15 @@ class PrioTree {
       const Slot& slot = embedded_.slot(one);
       require_invariant(one->start == Role::start(slot) >> kShift && one->last == Role::last(slot) >> kShift,
                         "prio-tree: a node has its slot's range");
-      require_invariant(one->start == node->start && one->last == node->last, "prio-tree: a list holds equal ranges");
+      require_invariant(one->start == node->start && one->last == node->last, "prio-tree: a list has equal ranges");
       require_invariant(one == node ? !one->listed() : one->listed() && one->left == before,
-                        "prio-tree: who is in a list knows it and the one before");
+                        "prio-tree: a node in a list links to the previous one");
       ++count;
     }
     for (const PrioNode* child : {node->left, node->right}) {
       if (!child) continue;
       require_invariant(child->parent == node, "prio-tree: a child's parent link points at its parent");
-      require_invariant(child->last <= node->last, "prio-tree: nothing ends later than what it hangs below");
+      require_invariant(child->last <= node->last, "prio-tree: a child does not end later than its parent");
       require_invariant(child->start != node->start || child->last != node->last,
                         "prio-tree: equal ranges share a list");
       const bool right = child == node->right;

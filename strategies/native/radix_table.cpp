@@ -1,4 +1,5 @@
-// radix-table: a page table over gfns, nine bits a level, single ways skipped. See strategies/radix_table.py.
+// radix-table: a page table over gfns, nine bits per level, levels with one child skipped. See
+// strategies/radix_table.py.
 #include <algorithm>
 #include <cstring>
 
@@ -9,7 +10,7 @@
 namespace slotlookup {
 namespace {
 
-// `bits` of a gfn a level, `levels` of them. Tests make it with two bits, so that a few slots need many nodes.
+// `levels` levels of `bits` bits of a gfn each. Tests use two bits, so that a few slots need many nodes.
 template <class Role, class Probe, unsigned bits, unsigned levels>
 class RadixTableOf {
  public:
@@ -25,7 +26,7 @@ class RadixTableOf {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), 2 * sizeof(std::uint64_t));
     const std::uint64_t start = Role::start(slot);
     const std::uint64_t last = Role::last(slot);
-    if (last >> kBits) throw BrokenInvariant("radix-table: a slot reaches beyond the gfns that the levels tell apart");
+    if (last >> kBits) throw BrokenInvariant("radix-table: a slot extends beyond the gfns that the levels cover");
     if (size_ + waiting_ == columns_.room()) grow();
     const std::uint32_t section = unused_;
     SLOTLOOKUP_TOUCH(&sections()[section], sizeof(Section));
@@ -35,7 +36,7 @@ class RadixTableOf {
     order()[size_ + waiting_++] = {start, last, section};
   }
 
-  // Takes in what waits: one section by editing the tree, several by building it anew over the sorted order.
+  // Inserts pending sections: one by editing the tree, several by rebuilding it over the sorted order.
   void settle() {
     if (waiting_ == 0) return;
     if (waiting_ > 1) {
@@ -78,7 +79,7 @@ class RadixTableOf {
     section.slot = &by;
   }
 
-  // Bits of levels that are skipped are not looked at, so the section that is found must still be tested.
+  // Bits of skipped levels are not tested, so the section that is found must still be tested.
   Slot* find(std::uint64_t point) const {
     SLOTLOOKUP_TOUCH(&root_, sizeof root_);
     Entry entry = root_;
@@ -110,7 +111,7 @@ class RadixTableOf {
                         "radix-table: an entry of the order has its section's range");
       require_invariant(section.start == Role::start(*section.slot) && section.last == Role::last(*section.slot),
                         "radix-table: a section has its slot's range");
-      require_invariant(i == 0 || order()[i - 1].last < range.start, "radix-table: sections ascend and do not meet");
+      require_invariant(i == 0 || order()[i - 1].last < range.start, "radix-table: sections ascend and do not overlap");
     }
     std::size_t nodes = 0;
     check_order(root_, 0, levels, nodes);
@@ -125,8 +126,8 @@ class RadixTableOf {
   static constexpr std::uint32_t kNone = (1u << 26) - 1;
   static_assert(kBits >= 52 && kBits < 64, "gfns have 52 bits");
 
-  // Four bytes, as QEMU's: how many levels further down, and the node there; or no level, and a section or kNone. A
-  // node is told by its line in the arena.
+  // Four bytes, as in QEMU: the number of levels down, and the node there; or no level, and a section or kNone. A
+  // node is identified by its line in the arena.
   struct Entry {
     std::uint32_t skip : 6;
     std::uint32_t to : 26;
@@ -141,7 +142,7 @@ class RadixTableOf {
     std::uint64_t last;
     Slot* slot;
   };
-  // The sections in order of start, for building: which of them lie in a block.
+  // The sections in order of start, for building: finds the sections of a block.
   struct Ordered {
     std::uint64_t start;
     std::uint64_t last;
@@ -151,7 +152,7 @@ class RadixTableOf {
       return SLOTLOOKUP_COMPARE(a.start < b.start);
     }
   };
-  // A section that has come, or one that has gone: the leaf that stands for its range from now on.
+  // An added or removed section: the leaf that represents its range from now on.
   struct Edit {
     std::uint64_t start;
     std::uint64_t last;
@@ -189,7 +190,7 @@ class RadixTableOf {
     free_node(entry);
   }
 
-  // How many sections end before `gfn`.
+  // The number of sections that end before `gfn`.
   std::size_t reaching(std::uint64_t gfn) const {
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return 0;
@@ -220,8 +221,8 @@ class RadixTableOf {
     return at;
   }
 
-  // What meets the block of 2^(bits * level) gfns from `base`: sections [begin, end) of the order, and within the
-  // block the gfns from `low` to `high`, which a node at level `height` is the lowest to hold together.
+  // The part of the order that overlaps the block of 2^(bits * level) gfns from `base`: sections [begin, end), and in
+  // the block the gfns from `low` to `high`, which are together in a node at level `height`, and in none below.
   struct Content {
     std::size_t begin;
     std::size_t end;
@@ -242,18 +243,18 @@ class RadixTableOf {
     return held;
   }
 
-  // Brings an entry up to date, whose block of 2^(bits * level) gfns begins at `base` and meets what has changed.
+  // Updates an entry whose block of 2^(bits * level) gfns begins at `base` and overlaps the change.
   void update(Entry& entry, std::uint64_t base, unsigned level, const Edit& edit) {
     const Content held = content(base, level);
     if (held.end - held.begin < 2) {
-      // Of one section or none: a leaf, wherever it is.
+      // One section or none: a leaf at any level.
       release(entry);
       entry = held.begin == held.end ? kNothing : leaf(order()[held.begin].section);
       return;
     }
     const bool leaf_before = entry.skip == 0;
     if (leaf_before || level - entry.skip + 1 < held.height) {
-      // The block held less, and needs a node in which what it held and what is new lie apart.
+      // The block had less content, and needs a node that separates the old and the new section.
       const Entry before = entry;
       entry = make_node(level - held.height + 1);
       if (leaf_before) {
@@ -269,7 +270,7 @@ class RadixTableOf {
     const unsigned height = level - entry.skip + 1;
     update_children(entry, held.low, height, edit);
     if (height > held.height) {
-      // All that is left lies below one entry of the node, which can be skipped.
+      // All remaining sections are below one entry of the node, which can be skipped.
       const Entry only = node(entry)[index(held.low, height - 1)];
       const std::uint32_t skip = entry.skip + only.skip;
       free_node(entry);
@@ -277,7 +278,7 @@ class RadixTableOf {
     }
   }
 
-  // Updates those entries of a node that meet what has changed. The node covers the 2^(bits * height) gfns around
+  // Updates the entries of a node that overlap the change. The node covers the 2^(bits * height) gfns around
   // `inside`.
   void update_children(Entry entry, std::uint64_t inside, unsigned height, const Edit& edit) {
     const unsigned shift = bits * (height - 1);
@@ -304,11 +305,11 @@ class RadixTableOf {
     const Content held = content(base, level);
     if (held.end - held.begin < 2) {
       require_invariant(entry == (held.begin == held.end ? kNothing : leaf(order()[held.begin].section)),
-                        "radix-table: a block that one section meets, or none, has no node");
+                        "radix-table: a block with one section or none has no node");
       return;
     }
     require_invariant(entry.skip > 0 && level - entry.skip + 1 == held.height,
-                      "radix-table: a node is the lowest that holds all of its block's sections");
+                      "radix-table: a node is the lowest that contains all of its block's sections");
     ++nodes;
     const std::uint64_t first = held.low >> (bits * held.height) << (bits * held.height);
     for (std::size_t i = 0; i < kEntries; ++i) {
@@ -342,7 +343,7 @@ class RadixTableOf {
   std::uint32_t unused_ = kNone;
   ArenaColumns<Ordered, Section> columns_;
   std::size_t size_ = 0;
-  std::size_t waiting_ = 0;  // sections behind those in order, which settle() takes in
+  std::size_t waiting_ = 0;  // pending sections after the sorted ones, for settle()
   std::size_t nodes_ = 0;
   [[no_unique_address]] Probe probe_;
 };

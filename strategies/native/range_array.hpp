@@ -1,11 +1,11 @@
-// A flat array of {start, last, slot}, scanned from the front: what `linear` and `size-sorted` share.
+// A flat array of {start, last, slot}, scanned from the front, shared by `linear` and `size-sorted`.
 //
 // Invariants:
-//   1. the array holds one entry a slot, with the slot's own range
-//   2. Order::before(entry, next) never says that `next` belongs before `entry`
-//   3. with the unaliased flag, an entry carries it exactly when no other entry's range meets its own
-// The range stands beside the pointer, as the kernel's arrays of whole slots had it, so a scan follows no pointer until
-// it has found its slot. Bytes a slot: 24 in the array, doubling as it grows, nothing in the slot.
+//   1. the array has one entry per slot, with the slot's own range
+//   2. for neighbours, Order::before never orders the later entry first
+//   3. with the unaliased flag, an entry has it exactly if no other entry's range overlaps its own
+// The range is next to the pointer, as in the kernel's arrays of whole slots, so a scan follows no pointer until it has
+// found its slot. Bytes per slot: 24 in the array, which doubles as it grows; nothing in the slot.
 #pragma once
 
 #include "slotlookup/native/arena_array.hpp"
@@ -117,13 +117,13 @@ class RangeArray {
       require_invariant(entry.start == Role::start(slot) && entry.last == Role::last(slot),
                         "array: an entry has its slot's range");
       if constexpr (Order::sorted) {
-        require_invariant(i == 0 || !Order::before(entry, entries_[i - 1]), "array: entries stand in order");
+        require_invariant(i == 0 || !Order::before(entry, entries_[i - 1]), "array: entries are in order");
       }
       if constexpr (unaliased) {
         bool alone = true;
         for (std::size_t j = 0; j < size_; ++j) alone &= j == i || !meet(entry, entries_[j]);
         require_invariant(alone == is_unaliased(entry),
-                          "array: the unaliased flag is set exactly where no other slot meets");
+                          "array: the unaliased flag is set exactly if no other slot overlaps");
       }
     }
   }

@@ -1,7 +1,6 @@
-// What structures built from sorted ranges share: ranges in order of containment.
+// Shared by structures built from sorted ranges: ranges in order of containment.
 //
-// The order is by start, and the longer of two ranges with one start comes first: whatever encloses a range then stands
-// before it.
+// The order is by start, and the longer of two ranges with one start comes first: a range's enclosers then precede it.
 #pragma once
 
 #include "slotlookup/native/structure.hpp"
@@ -26,7 +25,7 @@ bool comes_before(const RangeItem& a, const RangeItem& b, [[maybe_unused]] const
 }
 
 // Sorts by merging, with room for as many items again; equal ranges keep their order. Returns the array, of the two,
-// that holds the result. No library's sort, for the comparisons are counted and must be the same everywhere.
+// that holds the result. Not a library's sort, because the comparisons are counted and must be the same everywhere.
 template <class Item, class Probe>
 Item* sort_items(Item* items, Item* spare, std::size_t n, [[maybe_unused]] const Probe& probe_) {
   if (n < 2) return items;

@@ -1,12 +1,12 @@
-// Red-black balancing for trees whose nodes lie inside slots. Shared by every tree of the house; it knows no keys.
+// Red-black balancing for trees whose nodes are inside slots. Shared by all these trees; independent of keys.
 //
 // Invariants, checked by check_balance():
 //   1. the root is black; a red node has no red child
 //   2. every path from the root to a null link passes the same number of black nodes
 //   3. a child's parent link points at its parent
-//   4. where the tree is augmented, every node's summary is what its own key and its children's summaries make
+//   4. in an augmented tree, every node's summary is that of its own key and its children's summaries
 // From the textbook algorithm (Guibas and Sedgewick 1978; Cormen et al., chapter 13), with null leaves and the colour
-// in the low bit of the parent link, as a node of 24 bytes asks for.
+// in the low bit of the parent link, so that a node has 24 bytes.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ struct NoSummary {
 };
 
 // An augmented tree's Summary gives own(node), the node's own value, and of(node), where the node keeps the largest own
-// value at or below it. Who inserts sets the new node's and raises those on the way down to it, as the kernel's interval
-// tree does; the rest is kept here.
+// value at or below it. The caller of insert sets the new node's summary and raises those on the path to it, as in the
+// kernel's interval tree; all other updates are made here.
 template <class Summary, class Probe>
 class RbTree {
  public:
@@ -43,7 +43,7 @@ class RbTree {
     return root_;
   }
 
-  // Hangs `node` below `parent` at `link`, where the caller's descent ended, and restores the balance.
+  // Links `node` below `parent` at `link`, where the caller's descent ended, and restores the balance.
   void insert(RbNode* node, RbNode* parent, bool left) {
     node->parent_and_colour = reinterpret_cast<std::uintptr_t>(parent);  // red
     node->left = node->right = nullptr;
@@ -55,7 +55,7 @@ class RbTree {
 
   void erase(RbNode* node) {
     see(node);
-    RbNode* heir = nullptr;  // the successor, where it takes the node's place
+    RbNode* heir = nullptr;  // the successor, if it takes the node's place
     RbNode* child;
     RbNode* parent;
     bool removed_black;
@@ -72,7 +72,7 @@ class RbTree {
       if (next->parent() == node) {
         parent = next;
       } else {
-        parent = next->parent();  // seen on the way down, like everything on it
+        parent = next->parent();  // touched on the path down, like all its nodes
         parent->left = child;
         if (child) child->set_parent(parent);
         next->right = node->right;
@@ -92,14 +92,14 @@ class RbTree {
       link(parent, node, child);
     }
     if constexpr (Summary::augmented) {
-      if (heir) Summary::of(heir) = Summary::of(node);  // so that an unchanged summary ends the way up
+      if (heir) Summary::of(heir) = Summary::of(node);  // so that an unchanged summary ends the ascent
       refresh_upwards(parent, heir);
       if (heir) refresh_upwards(heir, nullptr);
     }
     if (removed_black) after_erase(child, parent);
   }
 
-  // Puts `by` where `node` was: the same place in the order, so no balancing.
+  // Replaces `node` by `by`: the same place in the order, so no balancing.
   void replace(RbNode* node, RbNode* by) {
     see(node);
     by->left = node->left;
@@ -154,13 +154,13 @@ class RbTree {
   }
 
  private:
-  // Stands where a link is followed to a node and the node's own links are read or written.
+  // Marks that a link is followed to a node and the node's own links are read or written.
   void see([[maybe_unused]] const RbNode* node) const {
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(node, sizeof *node);
   }
 
-  // `by`, which has been seen, takes the place of `old_child`.
+  // `by`, already touched, takes the place of `old_child`.
   void link(RbNode* parent, RbNode* old_child, RbNode* by) {
     if (!parent) {
       SLOTLOOKUP_TOUCH(&root_, sizeof root_);
@@ -172,7 +172,7 @@ class RbTree {
     if (by) by->set_parent(parent);
   }
 
-  // Makes a node's summary anew and tells whether that changed it.
+  // Recomputes a node's summary; returns whether it changed.
   bool refresh(RbNode* node) {
     auto largest = Summary::own(node);
     SLOTLOOKUP_TOUCH(&Summary::of(node), sizeof largest);
@@ -188,7 +188,7 @@ class RbTree {
     return true;
   }
 
-  // From `node`, which has been seen, to below `stop`, or to where nothing changes any more.
+  // From `node`, already touched, to below `stop`, or until nothing changes.
   void refresh_upwards(RbNode* node, RbNode* stop) {
     while (node != stop && refresh(node)) {
       node = node->parent();
@@ -196,8 +196,8 @@ class RbTree {
     }
   }
 
-  // Turns x down and its child on the other side up, both of which have been seen. Only the two change what lies below
-  // them: the child inherits what lay below x.
+  // Rotates x down and its child on the other side up, both already touched. Only the subtrees of these two change:
+  // the child takes over the subtree of x.
   void rotate(RbNode* x, bool to_left) {
     RbNode* y = to_left ? x->right : x->left;
     RbNode* middle = to_left ? y->left : y->right;
@@ -225,7 +225,7 @@ class RbTree {
       }
       see(parent);
       if (parent->black()) return;
-      RbNode* grand = parent->parent();  // there is one: a red node is not the root
+      RbNode* grand = parent->parent();  // not null: a red node is not the root
       see(grand);
       const bool parent_is_left = grand->left == parent;
       RbNode* uncle = parent_is_left ? grand->right : grand->left;
@@ -250,12 +250,12 @@ class RbTree {
 
   static bool is_black(const RbNode* node) { return !node || node->black(); }
 
-  // `node` (possibly null) below `parent` is short of one black node.
+  // `node` (possibly null) below `parent` lacks one black node.
   void after_erase(RbNode* node, RbNode* parent) {
     while (parent && is_black(node)) {
       see(parent);
       const bool left = parent->left == node;
-      RbNode* sibling = left ? parent->right : parent->left;  // there is one: its side is a black node longer
+      RbNode* sibling = left ? parent->right : parent->left;  // not null: its side has one black node more
       see(sibling);
       if (!sibling->black()) {
         rotate(parent, left);
@@ -298,7 +298,7 @@ class RbTree {
       require_invariant(node->black() || child->black(), "red-black: a red node has no red child");
     }
     const int left = black_height(node->left);
-    require_invariant(left == black_height(node->right), "red-black: both sides of a node are equally black");
+    require_invariant(left == black_height(node->right), "red-black: both subtrees of a node have equal black heights");
     return left + (node->black() ? 1 : 0);
   }
 

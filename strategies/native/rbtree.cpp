@@ -50,7 +50,7 @@ class RedBlack {
     return nullptr;
   }
 
-  // In order of start, until one begins behind the range: nothing further right can meet it, everything before may.
+  // In order of start, until one begins after the range: no later node can overlap it, every earlier one may.
   template <class Visit>
   void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     for (RbNode* node = tree_.first(); node; node = tree_.next(node)) {
@@ -74,7 +74,7 @@ class RedBlack {
   std::size_t size() const { return size_; }
 
  private:
-  // Follows a link to a node, whose own links and slot's start are read.
+  // Follows a link to a node; its links and the slot's start are read.
   Slot& look(RbNode* node) const {
     Slot& here = embedded_.slot(node);
     SLOTLOOKUP_HOP();

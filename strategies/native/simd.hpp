@@ -1,6 +1,6 @@
-// Which vector instructions there are. The module is compiled for any CPU of its architecture, so whoever uses vectors
-// asks when it is made and has a scalar way beside. A build may set SLOTLOOKUP_VECTORS to 1 for nothing wider than AVX2
-// and to 0 for scalar code alone: tests compare the three.
+// The available vector instructions. The module is compiled for any CPU of its architecture, so a structure with
+// vectors tests for them at creation and also has scalar code. A build may set SLOTLOOKUP_VECTORS to 1 for at most AVX2
+// and to 0 for scalar code only: tests compare the three.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ inline Vectors widest_vectors() {
   return Vectors::none;
 }
 
-// AVX2 compares signed. Numbers turned this way compare as the unsigned ones that they were.
+// AVX2 has signed comparison only. With the top bit inverted, it orders unsigned numbers.
 inline std::int64_t turned(std::uint64_t value) { return static_cast<std::int64_t>(value ^ std::uint64_t{1} << 63); }
 
 }  // namespace slotlookup

@@ -79,7 +79,7 @@ class SimdLinear {
     }
     for (std::size_t i = size_; i < columns_.room(); ++i) {
       require_invariant(starts()[i] == kMax && lasts()[i] == kMin,
-                        "simd-linear: nothing meets what lies behind the last slot");
+                        "simd-linear: the padding after the last slot matches no question");
     }
   }
 
@@ -90,7 +90,7 @@ class SimdLinear {
   static constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
   static constexpr std::size_t kBlock = 16;
 
-  // Which of the sixteen entries at `i` meet [first, last], as bits.
+  // Which of the sixteen entries at `i` overlap [first, last], as bits.
   unsigned meeting(std::size_t i, std::int64_t first, std::int64_t last) const {
     unsigned met = 0;
     for (unsigned j = 0; j < kBlock; ++j) {
@@ -103,7 +103,7 @@ class SimdLinear {
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_HOP();
   }
-  // Both ends of every slot of the block are compared, whatever the others say.
+  // Both ends of every slot of the block are compared, whatever the other results.
   void count_block([[maybe_unused]] std::size_t i) const {
     SLOTLOOKUP_TOUCH(starts() + i, kBlock * sizeof *starts());
     SLOTLOOKUP_TOUCH(lasts() + i, kBlock * sizeof *lasts());
@@ -120,8 +120,8 @@ class SimdLinear {
     return slots()[at];
   }
 
-// The scans, for each way to compare a block. Written as macros because a function made for vectors cannot hand them to
-// code that is not.
+// The scans, for each way to compare a block. They are macros because a function compiled for vectors cannot be
+// passed to code that is not.
 #define SLOTLOOKUP_FIND(meeting)                                                                \
   begin_scan();                                                                                 \
   for (std::size_t i = 0; i < size_; i += kBlock) {                                             \
@@ -196,7 +196,7 @@ class SimdLinear {
     throw BrokenInvariant("simd-linear: the slot to remove is not in the columns");
   }
 
-  // Nothing meets it: it begins behind every end and ends before every start.
+  // It matches no question: it begins after every end and ends before every start.
   void clear(std::size_t at) {
     SLOTLOOKUP_TOUCH(starts() + at, sizeof *starts());
     SLOTLOOKUP_TOUCH(lasts() + at, sizeof *lasts());
@@ -208,7 +208,7 @@ class SimdLinear {
     for (std::size_t i = size_; i < columns_.room(); ++i) clear(i);
   }
 
-  // Starts and lasts are turned. A scan reads all of this, and finds it in one line.
+  // Starts and lasts have their top bit inverted. All members that a scan reads are in one line.
   std::int64_t* starts() const { return columns_.template data<0>(); }
   std::int64_t* lasts() const { return columns_.template data<1>(); }
   Slot** slots() const { return columns_.template data<2>(); }

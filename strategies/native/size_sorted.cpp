@@ -7,7 +7,7 @@ namespace {
 
 struct LargestFirst {
   static constexpr bool sorted = true;
-  // Of equal size, the earlier stays in front.
+  // Among equal sizes, the earlier slot is first.
   template <class Entry>
   static bool before(const Entry& a, const Entry& b) {
     return a.length() > b.length();

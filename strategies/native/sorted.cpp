@@ -1,4 +1,4 @@
-// sorted: an array of slots in order of their start, searched by halving with branches. See strategies/sorted.py.
+// sorted: an array of slots in order of their start, with a branching binary search. See strategies/sorted.py.
 #include <algorithm>
 #include <type_traits>
 
@@ -8,8 +8,8 @@
 namespace slotlookup {
 namespace {
 
-// Keeps a conditional jump a jump: without it the compiler may select the half without one, which `sorted-branchless`
-// is there to do.
+// Keeps a conditional jump a jump: without it the compiler may use a conditional move, which is the method of
+// `sorted-branchless`.
 inline void stay_a_branch() { asm volatile(""); }
 
 template <class Role, class Probe>
@@ -70,7 +70,7 @@ class Sorted {
     return entry.slot;
   }
 
-  // From the first entry up to which something reaches the range, to the last that begins by its end.
+  // From the first entry whose largest last reaches the range, to the last that begins by the range's end.
   template <class Visit>
   void visit(std::uint64_t start, std::uint64_t last, Visit&& visit) const {
     const std::size_t end = upto(last);
@@ -95,7 +95,7 @@ class Sorted {
       require_invariant(i == 0 || entries()[i - 1].start <= entry.start, "sorted: starts ascend");
       furthest = std::max(furthest, entry.last);
       if constexpr (overlapping)
-        require_invariant(reach()[i] == furthest, "sorted: the largest last up to each entry is known");
+        require_invariant(reach()[i] == furthest, "sorted: the second array has the largest last up to each entry");
     }
   }
 
@@ -108,10 +108,10 @@ class Sorted {
     Slot* slot;
   };
 
-  // Only where ranges may overlap does a search need to know how far the entries before one reach.
+  // A search needs the largest last of earlier entries only if ranges may overlap.
   static constexpr bool overlapping = std::is_same_v<Role, HvaRole>;
 
-  // How many entries start at or before `point`.
+  // The number of entries that start at or before `point`.
   std::size_t upto(std::uint64_t point) const {
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return 0;
@@ -133,7 +133,7 @@ class Sorted {
     return low;
   }
 
-  // The first of the first `end` entries that reaches `start`, or `end`. What is largest up to an entry never falls.
+  // The first of the first `end` entries that reaches `start`, or `end`. The largest last never decreases.
   std::size_t first_reaching(std::uint64_t start, std::size_t end) const {
     SLOTLOOKUP_HOP();
     std::size_t low = 0;
@@ -158,7 +158,7 @@ class Sorted {
     return SLOTLOOKUP_COMPARE(reach()[at - 1] > entries()[at].last) ? reach()[at - 1] : entries()[at].last;
   }
 
-  // Slots may share a start where they are indexed by hva.
+  // Slots that are indexed by hva may share a start.
   std::size_t position(const Slot& slot) const {
     for (std::size_t at = upto(Role::start(slot)); at-- > 0;) {
       SLOTLOOKUP_TOUCH(entries() + at, sizeof(Entry));

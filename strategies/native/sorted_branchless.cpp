@@ -1,4 +1,4 @@
-// sorted-branchless: starts in a column of their own, searched by halving without branches.
+// sorted-branchless: starts in a separate column, with a branchless binary search.
 // See strategies/sorted_branchless.py.
 #include "slotlookup/native/registration.hpp"
 #include "sorted_columns.hpp"

@@ -1,10 +1,10 @@
-// Slots in order of their start, in two columns: the starts alone, and beside them each slot's last and address. What
-// `sorted-branchless`, `eytzinger` and the static B-trees have in common. For ranges that do not overlap.
+// Slots in order of their start, in two columns: the starts, and each slot's last and address. Shared by
+// `sorted-branchless`, `eytzinger` and the static B-trees. For ranges that do not overlap.
 //
 // Invariants:
-//   1. both columns hold one element a slot, at the same place, with the slot's own range
+//   1. both columns have one element per slot, at the same index, with the slot's own range
 //   2. the starts ascend
-// A search reads starts only, eight to a line, and the other column once. Bytes a slot: 8 and 16, doubling as they grow.
+// A search reads starts only, eight to a line, and the other column once. Bytes per slot: 8 and 16, doubling.
 #pragma once
 
 #include "slotlookup/native/arena_array.hpp"
@@ -58,7 +58,8 @@ class SortedColumns {
     Slot* slot;
   };
 
-  // How many slots start at or before `point`, without a branch on any key: a half is selected by a conditional move.
+  // The number of slots that start at or before `point`, without a branch on any key: a conditional move selects a
+  // half.
   std::size_t upto(std::uint64_t point) const {
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (size_ == 0) return 0;
@@ -77,7 +78,7 @@ class SortedColumns {
     return static_cast<std::size_t>(base - first) + SLOTLOOKUP_COMPARE(*base <= point);
   }
 
-  // The slot that holds `point`, given how many start at or before it.
+  // The slot that contains `point`, given the number of slots that start at or before it.
   Slot* holder(std::size_t rank, std::uint64_t point) const {
     if (rank == 0) return nullptr;
     SLOTLOOKUP_HOP();
@@ -106,9 +107,8 @@ class SortedColumns {
 
   std::size_t position(const Slot& slot) const {
     const std::size_t rank = upto(Role::start(slot));
-    require_invariant(rank > 0 && rest()[rank - 1].slot == &slot, "sorted columns: the slot to remove is there");
-    SLOTLOOKUP_TOUCH(rest() + rank - 1, sizeof(Rest));
-    return rank - 1;
+    require_invariant(rank > 0 && rest()[rank - 1].slot == &slot, "sorted columns: the slot to remove is in the
+    columns"); SLOTLOOKUP_TOUCH(rest() + rank - 1, sizeof(Rest)); return rank - 1;
   }
 
   // A search reads all of this, and finds it in one line.

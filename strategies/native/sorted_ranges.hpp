@@ -1,11 +1,11 @@
-// Ranges in order of start: an array of starts, for the search, and beside it one of entries, for what comes after.
-// Shared by `implicit-intervals` and `max-array`, whose entries differ in what they know of the entries before them.
+// Ranges in order of start: an array of starts for the search, and one of entries for the visit. Shared by
+// `implicit-intervals` and `max-array`, whose entries differ in the information on earlier entries.
 //
 // Invariants:
-//   1. starts and entries hold one element a slot, at the same places, with the slot's own range
+//   1. starts and entries have one element per slot, at the same index, with the slot's own range
 //   2. starts ascend; of two equal starts the longer range comes first
-//   3. nothing waits to be sorted once settle() has been called
-// An entry has members `last` and `slot`. New ranges wait behind the sorted ones until settle().
+//   3. after settle(), no range is pending
+// An entry has members `last` and `slot`. New ranges are pending after the sorted ones until settle().
 #pragma once
 
 #include "range_items.hpp"
@@ -48,7 +48,7 @@ class SortedRanges {
 
   void replace(Slot& old_slot, Slot& by) { entries_[position(old_slot)].slot = &by; }
 
-  // Sorts what waits and returns the first place at or behind which anything has changed.
+  // Sorts pending ranges and returns the first place from which on anything has changed.
   std::size_t settle() {
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     if (changed_from_ > sorted_) changed_from_ = sorted_;
@@ -65,9 +65,9 @@ class SortedRanges {
     return from;
   }
 
-  // How many start at or before `point`. Each step halves what is left by arithmetic alone, for a branch on the outcome
-  // would be mispredicted every other time. That none does is rare, and left to a branch: where it is predicted, nobody
-  // waits for the last comparison.
+  // The number that start at or before `point`. Each step halves the rest by arithmetic only, because a branch on the
+  // result would be mispredicted half of the time. The rare case of none is a branch: if it is predicted, execution
+  // does not wait for the last comparison.
   std::size_t begun_by(std::uint64_t point) const {
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     std::size_t left = size_;
@@ -103,7 +103,7 @@ class SortedRanges {
   std::size_t size() const { return size_; }
 
   void check() const {
-    require_invariant(sorted_ == size_ && changed_from_ == size_, "sorted ranges: nothing waits");
+    require_invariant(sorted_ == size_ && changed_from_ == size_, "sorted ranges: no range is pending");
     for (std::size_t i = 0; i < size_; ++i) {
       const Slot& slot = *entries_[i].slot;
       require_invariant(starts_[i] == Role::start(slot) && entries_[i].last == Role::last(slot),
@@ -129,7 +129,7 @@ class SortedRanges {
     entries_[i].slot = item.slot;
   }
 
-  // Among the sorted ones by halving, among those that wait one by one.
+  // Binary search among the sorted ones, a scan among pending ones.
   std::size_t position(const Slot& slot) const {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
@@ -154,7 +154,7 @@ class SortedRanges {
       SLOTLOOKUP_TOUCH(&entries_[i].slot, sizeof entries_[i].slot);
       if (SLOTLOOKUP_COMPARE(entries_[i].slot == &slot)) return i;
     }
-    throw BrokenInvariant("sorted ranges: the slot to remove is not there");
+    throw BrokenInvariant("sorted ranges: the slot to remove is not in the arrays");
   }
 
   bool begins_at(std::size_t i, std::uint64_t start) const {
@@ -193,11 +193,11 @@ class SortedRanges {
     for (std::size_t i = 0; i < size_; ++i) put(i, sorted[i]);
   }
 
-  std::size_t size_ = 0;  // what a search reads comes first, and lies in one line
+  std::size_t size_ = 0;  // the members that a search reads are first, in one line
   ArenaArray<std::uint64_t> starts_;
   ArenaArray<Entry> entries_;
-  std::size_t sorted_ = 0;        // how many stand in order, in front
-  std::size_t changed_from_ = 0;  // what stands before has not changed since the last settle()
+  std::size_t sorted_ = 0;        // the number of sorted ones, at the front
+  std::size_t changed_from_ = 0;  // earlier ones have not changed since the last settle()
   [[no_unique_address]] Probe probe_;
 };
 

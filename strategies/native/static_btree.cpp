@@ -1,4 +1,4 @@
-// static-btree: the starts of a sorted table under a B-tree that is built in one go. See strategies/static_btree.py.
+// static-btree: the starts of a sorted table under a B-tree that is built in one step. See strategies/static_btree.py.
 #include "static_btree.hpp"
 
 #include "slotlookup/native/registration.hpp"

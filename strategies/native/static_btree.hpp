@@ -1,10 +1,10 @@
-// A static B-tree over a sorted column of starts: what `static-btree` and `static-btree-simd` share.
+// A static B-tree over a sorted column of starts, shared by `static-btree` and `static-btree-simd`.
 //
 // Invariants:
-//   1. the leaves are the column of starts, eight to a node; behind the last start of the last node stands padding
-//   2. key i of an inner node is the smallest start below its child i + 1, or padding where there is no such child
-//   3. inner nodes stand level by level; child i of node k is node 9 k + 1 + i, and the leaves' numbers follow
-// All keys stay below 2^63, so that a signed comparison, the only one of AVX2, serves. Bytes a slot: those of the
+//   1. the leaves are the column of starts, eight per node; padding follows the last start of the last node
+//   2. key i of an inner node is the smallest start below its child i + 1, or padding if there is no such child
+//   3. inner nodes are stored level by level; child i of node k is node 9 k + 1 + i, and the leaves' numbers follow
+// All keys are below 2^63, so that signed comparison, the only one of AVX2, is correct. Bytes per slot: those of the
 // columns, and 1 to 9 for inner nodes.
 #pragma once
 
@@ -48,7 +48,7 @@ class StaticBtree : public SortedColumns<Role, Probe> {
     }
     unsigned height = 0;
     std::size_t inner = 0;
-    std::size_t widest = 1;  // how many leaves a tree of this height can have
+    std::size_t widest = 1;  // the maximum number of leaves of a tree of this height
     for (; widest < leaves; widest *= kKeys + 1) {
       inner += widest;
       ++height;
@@ -89,7 +89,7 @@ class StaticBtree : public SortedColumns<Role, Probe> {
     Columns::check();
     require_invariant(!stale_, "static B-tree: the inner nodes are those of the slots");
     for (std::size_t i = 0; i < size_; ++i) {
-      require_invariant(starts()[i] < kNever, "static B-tree: starts lie before the padding");
+      require_invariant(starts()[i] < kNever, "static B-tree: starts precede the padding");
       require_invariant(quiet_rank(starts()[i]) == i + 1, "static B-tree: a search for each start ends at its slot");
       require_invariant(
           starts()[i] == 0 || quiet_rank(starts()[i] - 1) == i + (i > 0 && starts()[i - 1] == starts()[i]),
@@ -98,14 +98,14 @@ class StaticBtree : public SortedColumns<Role, Probe> {
   }
 
  private:
-  // No gfn comes near it: a guest physical address has 64 bits, its page frame 52. Nothing asked reaches it either, so
-  // no search goes below a child that is not there.
+  // Above every gfn: a guest physical address has 64 bits, its page frame number 52. No question reaches it either, so
+  // no search descends to a missing child.
   static constexpr std::uint64_t kNever = (std::uint64_t{1} << 63) - 1;
   static constexpr std::size_t kKeys = 8;
   static_assert(kKeys * sizeof(std::uint64_t) == kLineBytes, "a node is a line");
 
   static std::size_t quiet_count(const std::uint64_t* node, std::uint64_t wanted) {
-    // Written out, as two sums: compilers asked for no more than -O2 keep a loop a loop.
+    // Unrolled, as two sums: at -O2 compilers do not unroll the loop.
     std::size_t low = node[0] <= wanted;
     std::size_t high = node[4] <= wanted;
     low += node[1] <= wanted;
@@ -124,14 +124,14 @@ class StaticBtree : public SortedColumns<Role, Probe> {
     return leaf * kKeys + quiet_count(starts() + leaf * kKeys, wanted);
   }
 
-  // Every key of a node is compared, whatever the others say.
+  // Every key of a node is compared, whatever the other results.
   void count_node([[maybe_unused]] const std::uint64_t* node) const {
     SLOTLOOKUP_TOUCH(node, kLineBytes);
     for (std::size_t i = 0; i < kKeys; ++i) (void)SLOTLOOKUP_COMPARE(true);
   }
 
-// The descent, for each way to count the keys of a node that are not above what is wanted. Written as a macro because a
-// function made for vectors cannot hand them to code that is not.
+// The descent, for each way to count the keys of a node that are not above the question. It is a macro because a
+// function compiled for vectors cannot be passed to code that is not.
 #define SLOTLOOKUP_DESCEND(count)                                                 \
   const std::uint64_t wanted = std::min(point, kNever - 1);                       \
   std::size_t k = 0;                                                              \

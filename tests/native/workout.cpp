@@ -1,7 +1,7 @@
-// Puts one structure, with nodes of a few entries, through random insertions, removals, replacements and questions.
-// WORKOUT_SOURCE is the structure's source, WORKOUT_STRUCTURE its template, WORKOUT_CONSTANTS what follows role and
-// probe; with WORKOUT_HVA it is worked out in both roles. Every answer is compared with that of a scan over all slots; invariants are checked after every
-// change. At the end all memory must be back in the arena.
+// Tests one structure, with nodes of a few entries, by random insertions, removals, replacements and questions.
+// WORKOUT_SOURCE is the structure's source, WORKOUT_STRUCTURE its template, WORKOUT_CONSTANTS its arguments after role
+// and probe; with WORKOUT_HVA both roles are tested. Every answer is compared with that of a scan over all slots;
+// invariants are checked after every change. At the end all memory must be back in the arena.
 #include <cstdio>
 #include <random>
 
@@ -87,7 +87,7 @@ struct Workout {
       }
       std::uint64_t met = 0;
       structure.visit(start, last, [&met](const Slot& slot) { met += slot.number; });
-      require_invariant(met == right, "workout: a visit met other slots");
+      require_invariant(met == right, "workout: a visit found wrong slots");
     }
   }
 
@@ -102,7 +102,7 @@ struct Workout {
       }
     }
     for (Slot* slot : held) gone(slot);
-    require_invariant(arena.bytes_in_use() == empty, "workout: the destructor gives all memory back");
+    require_invariant(arena.bytes_in_use() == empty, "workout: the destructor frees all memory");
   }
 
   Arena arena{Placement::scattered, 1};
@@ -119,7 +119,7 @@ struct Workout {
 template <class Role>
 void work_out() {
   for (unsigned seed = 0; seed < 6; ++seed) {
-    // Crowded, so that neighbours touch and starts repeat; sparse; and at the end of all gfns.
+    // Dense, so that neighbours are adjacent and starts repeat; sparse; and at the end of all gfns.
     Workout<Role>(seed, 60, 40).run(2500);
     Workout<Role>(seed, 4000, 300).run(1500);
     Workout<Role> high(seed, 3000, 200);

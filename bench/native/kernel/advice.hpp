@@ -1,4 +1,4 @@
-// Invalidation of absent pages: madvise(MADV_DONTNEED), which tells every MMU notifier of this process of each range.
+// Invalidation of absent pages: madvise(MADV_DONTNEED), which calls every MMU notifier of this process for each range.
 #pragma once
 
 #include <sys/mman.h>
@@ -16,21 +16,21 @@
 
 namespace slotlookup {
 
-// Advises ranges of this process. Where the kernel takes many ranges in one call (process_madvise of oneself, Linux 6.13
-// and later) a range carries little of the call's own cost.
+// Advises ranges of this process. If the kernel accepts many ranges in one call (process_madvise of the own process,
+// Linux 6.13 and later), the cost of the call per range is small.
 class Adviser {
  public:
   static constexpr std::size_t kBatch = 1024;                       // UIO_MAXIOV: a longer list is refused
-  static constexpr std::size_t kBatchBytes = std::size_t{1} << 30;  // the kernel cuts a list short of 2 GiB
+  static constexpr std::size_t kBatchBytes = std::size_t{1} << 30;  // the kernel truncates a list before 2 GiB
 
-  // Finds out on `bytes` absent bytes at `start` whether the kernel takes ranges in batches.
+  // Tests with `bytes` absent bytes at `start` whether the kernel accepts ranges in batches.
   Adviser(char* start, std::size_t bytes) : self_(open_self()) {
     iovec probe{start, bytes};
     batched_ = self_.get() >= 0 && advise({&probe, 1}) == static_cast<ssize_t>(bytes);
   }
   bool batched() const { return batched_; }
 
-  // Throws KvmError where the kernel refuses a range or takes but a part.
+  // Throws KvmError if the kernel refuses a range or accepts only a part.
   void drop(std::span<const iovec> ranges) const {
     if (!batched_) {
       for (const iovec& range : ranges) {

@@ -1,8 +1,9 @@
-// A strategy called as the kernel calls its own: one question at a time, other work in between, the slot put to use.
+// A strategy called as the kernel calls its own: one question at a time, with other work in between and use of the
+// slot.
 //
-// What the kernel does around a search belongs to what a slot more costs it, as far as it reads memory of each slot:
+// The kernel's work around a search is part of the additional cost of slots, as far as it reads memory of each slot:
 //   gfn lookup      kvm_gfn_to_hva_cache_init reads the slot's userspace_addr, npages and flags
-//   invalidation    invalidate_range_start searches the hva tree and, for each slot met, reads its fields and the heads
+//   invalidation    invalidate_range_start searches the hva tree and reads each found slot's fields and the heads
 //                   of its reverse maps; invalidate_range_end searches the same range again and reads the fields
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/pair.h>
@@ -30,14 +31,14 @@ namespace {
 
 using Numbers = ArrayOf<std::int32_t>;
 
-// Reads a field as a caller would: the value is used, and nobody can know for what.
+// Reads a field as a caller would; the compiler must assume that the value is used.
 template <class T>
 void read(const T& field) {
   consume(static_cast<std::uint64_t>(field));
 }
 
-// Between two steps the kernel executes more than a processor looks ahead, so that no step begins before the one before
-// has ended.
+// Between two steps the kernel executes more instructions than a processor looks ahead, so that no step begins before
+// the previous one has ended.
 void step() {
 #if defined(__x86_64__)
   asm volatile("lfence" ::: "memory");
@@ -48,11 +49,12 @@ void step() {
 
 class KernelCalls {
  public:
-  // Gives the slots of address space 0 their reverse maps; they are to stay as they are.
+  // Creates reverse maps for the slots of address space 0, which must not change afterwards.
   KernelCalls(Strategy& strategy, std::span<const std::int32_t> numbers)
       : strategy_(strategy), maps_(slots_of(strategy, numbers)) {}
 
-  // One question after another, nothing in between: nanoseconds of each batch, and the sum of number + 1 over all found.
+  // One question after another, without other work: nanoseconds of each batch, and the sum of number + 1 over all
+  // found.
   using Replayed = std::pair<std::vector<std::uint64_t>, std::uint64_t>;
   Replayed replay_gfns(std::span<const std::uint64_t> gfn, std::size_t batch) {
     const ReplayMode hot;

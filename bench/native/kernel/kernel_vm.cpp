@@ -1,4 +1,4 @@
-// What a memslot lookup, an invalidation and a slot change cost in the running kernel, by its own system calls.
+// The cost of a memslot lookup, an invalidation and a slot change in the running kernel, through its own system calls.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -28,11 +28,11 @@ struct Region {
   std::uint64_t slot, flags, gpa, size, hva;
 };
 
-// A VM that is asked where gfns lie. Each MSR_KVM_PV_EOI_EN with the enable bit set makes the kernel find the memslot of
-// the address in it, once; without the bit it finds nothing, and costs what all else costs.
+// A VM for gfn lookups. Each MSR_KVM_PV_EOI_EN with the enable bit set makes the kernel find the memslot of its address
+// once; without the bit there is no lookup, and the cost is that of everything else.
 class KernelVm {
  public:
-  static constexpr std::size_t kBatch = 128;           // entries a call; the kernel takes at most 256
+  static constexpr std::size_t kBatch = 128;           // entries per call; the kernel accepts at most 256
   static constexpr std::uint32_t kPvEoi = 0x4b564d04;  // MSR_KVM_PV_EOI_EN
 
   explicit KernelVm(const std::string& path) : device_(path), vm_(device_) {}
@@ -91,7 +91,7 @@ class KernelVm {
   std::vector<KvmVcpu> vcpus_;
 };
 
-// Memory of this process for slots to lie in. None of its pages is there, but for one that makes the page tables begin.
+// Memory of this process for slots. None of its pages is present, except for one that creates the page tables.
 class SlotMemory {
  public:
   explicit SlotMemory(std::size_t bytes)
@@ -108,7 +108,7 @@ class SlotMemory {
     std::vector<iovec> ranges(start.size());
     for (std::size_t i = 0; i < ranges.size(); ++i) {
       if (start[i] < hva() || start[i] >= end[i] || end[i] > hva() + memory_.bytes()) {
-        throw std::invalid_argument("range " + std::to_string(i) + " lies outside this memory");
+        throw std::invalid_argument("range " + std::to_string(i) + " is outside this memory");
       }
       ranges[i] = {reinterpret_cast<void*>(start[i]), end[i] - start[i]};
     }
@@ -144,17 +144,17 @@ void bind(nb::module_& m) {
   });
 
   nb::class_<KernelVm>(m, "KernelVm",
-                       "A VM of the running kernel, asked for its slots by system calls. Raises OSError.")
+                       "A VM of the running kernel, whose slots are looked up by system calls. Raises OSError.")
       .def(nb::init<const std::string&>(), "path"_a)
-      .def_prop_ro("most_slots", &KernelVm::most_slots, "How many slots the kernel lets an address space have.")
+      .def_prop_ro("most_slots", &KernelVm::most_slots, "The maximum number of slots of an address space.")
       .def_prop_ro_static(
-          "batch", [](nb::handle) { return KernelVm::kBatch; }, "Lookups a call.")
+          "batch", [](nb::handle) { return KernelVm::kBatch; }, "Lookups per call.")
       .def(
           "set",
           [](KernelVm& vm, const RegionTable& regions) {
             for (const Region& region : rows(regions)) vm.set(region);
           },
-          "regions"_a, "One KVM_SET_USER_MEMORY_REGION a row: slot, flags, gpa, size, hva (uint64[n, 5]).")
+          "regions"_a, "One KVM_SET_USER_MEMORY_REGION per row: slot, flags, gpa, size, hva (uint64[n, 5]).")
       .def(
           "time_set", [](KernelVm& vm, const RegionTable& regions) { return vm.time_set(rows(regions)); }, "regions"_a,
           "The same; the nanoseconds of each call.")
@@ -169,10 +169,11 @@ void bind(nb::module_& m) {
           "Look up each page-aligned gpa (uint64[n], whole batches), or do as much without; nanoseconds of each "
           "batch.");
 
-  nb::class_<SlotMemory>(m, "SlotMemory", "Absent pages of this process for slots to lie in. Raises OSError.")
+  nb::class_<SlotMemory>(m, "SlotMemory", "Absent pages of this process, as memory of slots. Raises OSError.")
       .def(nb::init<std::size_t>(), "bytes"_a)
-      .def_prop_ro("hva", &SlotMemory::hva, "Where they begin.")
-      .def_prop_ro("batched", &SlotMemory::batched, "Whether the kernel takes many ranges a call (process_madvise).")
+      .def_prop_ro("hva", &SlotMemory::hva, "Their first address.")
+      .def_prop_ro("batched", &SlotMemory::batched,
+                   "Whether the kernel accepts many ranges per call (process_madvise).")
       .def(
           "time_drops",
           [](SlotMemory& memory, const Words& start, const Words& end, std::size_t batch) {

@@ -1,9 +1,9 @@
-// The reverse maps of a slot, as far as memory goes: for pages of 4 KiB, 2 MiB and 1 GiB an array of heads, 8 bytes for
-// each page of that size that the slot meets. All heads are empty, as of absent pages.
+// The memory of the reverse maps of a slot: for pages of 4 KiB, 2 MiB and 1 GiB an array of heads, 8 bytes for
+// each page of that size that overlaps the slot. All heads are empty, as for absent pages.
 //
-// The kernel takes each array from vmalloc, however small it is: it begins a page of its own, behind a guard page, and is
-// not mapped by huge pages. So the first heads of all slots share a few sets of the caches, and each needs an entry of
-// the TLB.
+// The kernel allocates each array with vmalloc, even a small one: it starts on a page of its own, after a guard page,
+// and is not mapped by huge pages. So the first heads of all slots share a few sets of the caches, and each needs an
+// entry of the TLB.
 #pragma once
 
 #include <sys/mman.h>
@@ -21,12 +21,12 @@ namespace slotlookup {
 class ReverseMaps {
  public:
   static constexpr unsigned kLevels = 3;
-  // lpage_info of the two upper levels and gfn_write_track come between, which no lookup reads: they spread the arrays
-  // over more page tables.
+  // lpage_info of the two upper levels and gfn_write_track come between, which lookups do not read: they distribute the
+  // arrays over more page tables.
   static constexpr unsigned kOthers = 3;
   static constexpr unsigned kLevelShift = 9;  // each level's page is 512 of the one below
 
-  // Allocates the arrays of all slots and enters them in slot.arch, where the kernel has them too.
+  // Allocates the arrays of all slots and stores them in slot.arch, as the kernel does.
   explicit ReverseMaps(const std::vector<Slot*>& slots) {
     std::size_t pages = 1;  // a mapping of no bytes is refused
     for (const Slot* slot : slots) {
@@ -34,14 +34,14 @@ class ReverseMaps {
       pages += 2 * kOthers;
     }
     memory_.emplace(Mapping::anonymous(pages << kPageShift));
-    // Where this is refused there are no huge pages to be kept out.
+    // If this is refused, there are no huge pages to exclude.
     (void)madvise(memory_->start(), memory_->bytes(), MADV_NOHUGEPAGE);
     char* next = memory_->start();
     for (Slot* slot : slots) {
       for (unsigned level = 0; level < kLevels; ++level) {
         slot->arch[level] = reinterpret_cast<std::uint64_t>(next);
         const std::size_t taken = array_pages(*slot, level);
-        // Written, or all of them would be the one page of zeros.
+        // Written, because otherwise all of them would be the zero page.
         for (std::size_t page = 0; page < taken; ++page) next[page << kPageShift] = 0;
         next += (taken + 1) << kPageShift;
       }

@@ -1,5 +1,5 @@
-// A library's ordered map from starts to slots, with its own allocator, as anybody would use it: what std-map and
-// absl-btree share. Rivals for bench/suites/bench_rivals.py and no strategies: they have no hooks, and their nodes lie
+// A library's ordered map from starts to slots, with its own allocator, as in ordinary use; shared by std-map and
+// absl-btree. They are rivals for bench/suites/bench_rivals.py, not strategies: they have no hooks, and their nodes are
 // outside the arena.
 #pragma once
 

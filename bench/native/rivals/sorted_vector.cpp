@@ -1,5 +1,5 @@
 // sorted-vector: a std::vector of {start, last, slot} in order of start, searched by std::upper_bound.
-// A rival for bench/suites/bench_rivals.py and no strategy: it has no hooks, and its array lies outside the arena.
+// A rival for bench/suites/bench_rivals.py, not a strategy: it has no hooks, and its array is outside the arena.
 #include <algorithm>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// A structure that holds nothing and finds nothing. What it costs to replay a trace through it is what the loop costs.
+// A structure that stores nothing and finds nothing. The cost of replaying a trace through it is the cost of the loop.
 #include "slotlookup/native/registration.hpp"
 
 namespace slotlookup {

@@ -1,4 +1,4 @@
-// absl-btree: Abseil's B-tree. Built only where SLOTLOOKUP_PACKAGED_RIVALS is on.
+// absl-btree: Abseil's B-tree. Built only if SLOTLOOKUP_PACKAGED_RIVALS is on.
 #include <absl/container/btree_map.h>
 
 #include "../map_of_starts.hpp"

@@ -1,5 +1,5 @@
-// superintervals: the library's own header over the slots' hva ranges, built anew after every change.
-// A rival for bench/suites/bench_rivals.py and no strategy; built only where SLOTLOOKUP_PACKAGED_RIVALS is on.
+// superintervals: the library's own header over the slots' hva ranges, rebuilt after every change.
+// A rival for bench/suites/bench_rivals.py, not a strategy; built only if SLOTLOOKUP_PACKAGED_RIVALS is on.
 #include <algorithm>
 #include <superintervals.hpp>
 #include <vector>
