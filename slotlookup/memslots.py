@@ -161,16 +161,18 @@ class SlotSet:
     def apply(self, change: SlotChange) -> None:
         """Apply an accepted change."""
         slot, kind = change.slot, change.kind
+        if kind is _FLAGS_ONLY:
+            # Assigned in place: the slot keeps its rank in the order of creation.
+            self._by_number[slot.number] = self._by_base[slot.base_gfn] = slot
+            return
         if kind is not _CREATE:
             old = self._by_number.pop(slot.number)
             del self._by_base[old.base_gfn]
-            if kind is not _FLAGS_ONLY:
-                del self._bases[bisect_left(self._bases, old.base_gfn)]
+            del self._bases[bisect_left(self._bases, old.base_gfn)]
         if kind is not _DELETE:
             self._by_number[slot.number] = slot
             self._by_base[slot.base_gfn] = slot
-            if kind is not _FLAGS_ONLY:
-                insort(self._bases, slot.base_gfn)
+            insort(self._bases, slot.base_gfn)
 
     def copy(self) -> SlotSet:
         """Another set of the same slots."""
@@ -179,6 +181,10 @@ class SlotSet:
         other._by_base = self._by_base.copy()
         other._bases = self._bases.copy()
         return other
+
+    def by_creation(self) -> list[Memslot]:
+        """The slots in the order in which they were created; a moved slot counts as created when it was moved."""
+        return list(self._by_number.values())
 
     def __iter__(self) -> Iterator[Memslot]:
         return iter([self._by_base[base] for base in self._bases])
@@ -283,6 +289,10 @@ class Memslots:
         """The active slot of that number, or None."""
         as_id = number >> 16
         return self.active(as_id).get(SlotNumber(number)) if as_id < ADDRESS_SPACES else None
+
+    def by_creation(self) -> list[Memslot]:
+        """The active slots by address space, then in the order in which they were created or moved."""
+        return [slot for as_id in range(ADDRESS_SPACES) for slot in self.active(as_id).by_creation()]
 
     def __iter__(self) -> Iterator[Memslot]:
         """The active slots, by address space and gfn."""

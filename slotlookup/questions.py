@@ -5,7 +5,11 @@ empty table, missing streams are derived from the existing ones by the rules bel
 
     gfn lookups   skewed by slot size, drawn from the seed, as many after each slot change
     hva visits    the host page of each looked-up gfn is invalidated, as reclaim in access order would do
-    slot changes  slots (all, or every nth of many) are deleted and created again, in gfn order, as a VM's reset does
+    slot changes  a slot drawn at random (from all, or from a choice of many) is deleted and created again
+
+*Why changes come in random order:* in the order of creation a list finds each slot to delete at its front and appends
+it again, so that it examines one slot per change, however many there are. That is a list's best case, not a VM's. Of
+more than DERIVED_CHANGES / 2 slots a seeded choice is changed again and again; a list then holds these last.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ DERIVED_VISITS = 200_000
 DERIVED_CHANGES = 1_024
 CHANGED_AND_HELD = 1 << 19
 LEAST_CHANGED = 16
-"""Who makes a new table for each change works on every slot held: of many slots fewer are changed, so that slots
+"""Strategies that make a new table per change work on every slot held: of many slots fewer are changed, so that slots
 changed times slots held stay below CHANGED_AND_HELD until LEAST_CHANGED."""
 
 
@@ -64,8 +68,8 @@ def questions_of(trace: Trace, seed: int) -> Questions:
         origin[Operation.HVA] = "derived: the host pages of the first lookups are invalidated; the trace has no visits"
     update = trace.change_table
     if not len(update):
-        update = _derive_changes(trace.start)
-        origin[Operation.UPDATE] = "derived: slots are deleted and created again; the trace has no slot changes"
+        update = derive_changes(trace.start, seed)
+        origin[Operation.UPDATE] = "derived: random slots are deleted and created again; the trace has no changes"
     return Questions(trace.start, creation_table(trace.start), gfn, hva, update, origin)
 
 
@@ -139,12 +143,17 @@ def _derive_hvas(trace: Trace, gfn: GfnStream) -> HvaStream:
     return HvaStream(starts, starts + np.uint64(PAGE_SIZE), Timeline(segments, asked.timeline.changes))
 
 
-def _derive_changes(start: tuple[Memslot, ...]) -> Words:
-    ordered = sorted(start, key=lambda s: (s.as_id, s.base_gfn))
-    most = min(DERIVED_CHANGES, max(CHANGED_AND_HELD // max(len(ordered), 1), LEAST_CHANGED))
-    chosen = ordered[:: -(-len(ordered) // most) or 1]
+def derive_changes(start: tuple[Memslot, ...], seed: int | None) -> Words:
+    """Slots of `start` deleted and created again one by one. uint64[n, 6].
+
+    Each slot is drawn anew from `seed`, at least twice as often as there are slots to draw from. With None they come in
+    turn, in the order of `start`, which is a list's best case: for comparison.
+    """
+    most = min(DERIVED_CHANGES, max(CHANGED_AND_HELD // max(len(start), 1), LEAST_CHANGED)) if start else 0
+    rng = np.random.Generator(np.random.PCG64(seed))
+    chosen = np.sort(rng.permutation(len(start))[: most // 2])
+    turns = np.arange(most) % max(len(chosen), 1) if seed is None else rng.integers(0, max(len(chosen), 1), most)
     changes: list[SlotChange] = []
-    for slot in chosen:
-        changes.append(SlotChange(ChangeKind.DELETE, slot))
-        changes.append(SlotChange(ChangeKind.CREATE, slot))
+    for i in chosen[turns].tolist() if most else ():
+        changes += (SlotChange(ChangeKind.DELETE, start[i]), SlotChange(ChangeKind.CREATE, start[i]))
     return change_table(changes)

@@ -18,7 +18,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,17 @@ _OPERATIONS = {
     EventKind.HVA_VISIT: Operation.HVA,
     EventKind.SLOT_CHANGE: Operation.UPDATE,
 }
+
+class SlotOrder(StrEnum):
+    """What the order of a trace's starting slots is: lists are scanned, and trees take their shape, in this order."""
+
+    CREATION = "creation"
+    """The order in which the VM created them."""
+    GPA = "gpa"
+    """Ascending guest addresses, as memory maps are printed. The order of creation is not known."""
+    UNKNOWN = "unknown"
+    """As they were listed, for whatever reason. The order of creation is not known."""
+
 
 EVENT_DTYPE = np.dtype(
     [
@@ -138,12 +149,14 @@ class Trace:
     """The starting slots and the events of one VM.
 
     `provenance` describes the source of each part in words; its keys `gfn`, `hva` and `update` label the streams.
+    `slot_order` is the order of `start`. Slots that the trace's own events create are in order of creation.
     """
 
     name: str
     start: tuple[Memslot, ...]
     events: Events
     provenance: Mapping[str, str] = field(default_factory=dict)
+    slot_order: SlotOrder = SlotOrder.CREATION
 
     @cached_property
     def fingerprint(self) -> str:
@@ -248,6 +261,7 @@ def write_trace(trace: Trace, path: Path | str, compression_level: int = 19) -> 
             "schema_version": SCHEMA_VERSION,
             "name": trace.name,
             "provenance": dict(trace.provenance),
+            "slot_order": trace.slot_order,
             "slots": [[s.number, s.gpa, s.size, s.userspace_addr, s.flags] for s in trace.start],
         }
     )
@@ -325,6 +339,8 @@ def read_trace(path: Path | str) -> Trace:
         Memslots(start)
         provenance = {str(k): str(v) for k, v in metadata["provenance"].items()}
         name = str(metadata["name"])
+        # Traces written before the order was kept do not say what it was.
+        order = SlotOrder(metadata.get("slot_order", SlotOrder.UNKNOWN if start else SlotOrder.CREATION))
         if not name.isprintable():
             raise ValueError("a name that is not printable")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -333,4 +349,4 @@ def read_trace(path: Path | str) -> Trace:
         raise InputFileError(source, None, f"the trace's starting slots break KVM's rules: {error}") from None
     groups = list(iterate_trace(source))
     events = np.concatenate(groups) if groups else empty_events(0)
-    return Trace(name, start, events, provenance)
+    return Trace(name, start, events, provenance, order)

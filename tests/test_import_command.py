@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from click.testing import CliRunner, Result
 from test_import_recordings import CALL, DATA, written
 
 from slotlookup.bench.commands.import_recordings import command
-from slotlookup.errors import SlotlookupError
-from slotlookup.trace import read_trace
+from slotlookup.errors import InputFileError, SlotlookupError
+from slotlookup.memslots import Memslot
+from slotlookup.trace import SlotOrder, read_trace
 
 TRACE = str(DATA / "q35-1G-std.kvm_trace.txt")
 
@@ -35,10 +37,56 @@ def test_it_writes_both_and_tells_on_stderr(tmp_path: Path) -> None:
     result = call(TRACE, "-o", tmp_path / "t.parquet", "--slots", tmp_path / "s.csv")
     assert result.exception is None and result.stdout == ""
     assert "slots at the end: 9" in result.stderr and "kept: 39 slot changes" in result.stderr
-    assert (tmp_path / "s.csv").read_bytes() == (DATA / "q35-1G-std.final_slots.csv").read_bytes()
+    header, *rows = (tmp_path / "s.csv").read_text().splitlines()
+    assert header == "slot,gpa,size,hva,flags,created"
+    told = (DATA / "q35-1G-std.final_slots.csv").read_text().splitlines()[1:]
+    assert sorted(row.rpartition(",")[0] for row in rows) == sorted(told)
     assert len(read_trace(tmp_path / "t.parquet").changes) == 39
     assert read_trace(tmp_path / "t.parquet").name == "t"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.csv", "t.parquet"]
+
+
+def slots_of(path: Path) -> list[Memslot]:
+    trace = read_trace(path)
+    return trace.final_slots().by_creation()
+
+
+def test_a_slot_table_keeps_the_order_of_creation(tmp_path: Path) -> None:
+    """Imported again, the table gives the same slots in the same order, and the same table."""
+    one, two, first, again = (tmp_path / name for name in ("1.parquet", "2.parquet", "1.csv", "2.csv"))
+    assert call(TRACE, "-o", one, "--slots", first).exception is None
+    assert call(first, "-o", two, "--slots", again).exception is None
+    assert slots_of(one) == slots_of(two) and first.read_bytes() == again.read_bytes()
+    assert read_trace(two).slot_order is SlotOrder.CREATION
+    # The order of the recording's last creation of each slot, read from its lines by hand.
+    created: list[int] = []
+    for line in Path(TRACE).read_text().splitlines():
+        number, size = (int(re.search(rf"{key}(\w+)", line)[1], 0) for key in ("Slot#", "size="))  # type: ignore[index]
+        if number in created:
+            created.remove(number)
+        if size:
+            created.append(number)
+    assert [slot.number for slot in slots_of(one)] == created != sorted(created)
+
+
+@pytest.mark.parametrize(
+    ("rows", "order"),
+    [([0, 1, 2], SlotOrder.GPA), ([1, 0, 2], SlotOrder.UNKNOWN)],
+)
+def test_other_tables_do_not_tell_the_order_of_creation(tmp_path: Path, rows: list[int], order: SlotOrder) -> None:
+    table = [f"{i},{i << 20:#x},0x1000,{0x7000_0000_0000 + (i << 20):#x},0x0" for i in range(3)]
+    (tmp_path / "s.csv").write_text("\n".join(["slot,gpa,size,hva,flags", *(table[i] for i in rows), ""]))
+    result = call(tmp_path / "s.csv", "-o", tmp_path / "t.parquet", "--slots", tmp_path / "again.csv")
+    assert result.exception is None and "order of creation: not recorded" in result.stderr
+    assert read_trace(tmp_path / "t.parquet").slot_order is order
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "s.csv").read_bytes()
+
+
+def test_ranks_of_creation_that_are_out_of_order_are_refused(tmp_path: Path) -> None:
+    rows = ["0,0x0,0x1000,0x700000000000,0x0,0", "1,0x1000,0x1000,0x700000001000,0x0,2"]
+    (tmp_path / "s.csv").write_text("\n".join(["slot,gpa,size,hva,flags,created", *rows, ""]))
+    error = call(tmp_path / "s.csv", "-o", tmp_path / "t.parquet").exception
+    assert isinstance(error, InputFileError) and "s.csv:3" in str(error) and ",1" in str(error)
 
 
 def test_the_name_can_be_given(tmp_path: Path) -> None:

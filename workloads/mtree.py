@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from slotlookup.address import PAGE_SIZE
 from slotlookup.memslots import READONLY
 from slotlookup.recordings.importing import Importer, LineRules, Recording, SlotRow, Source, lay_out_hvas, slot_table
+from slotlookup.trace import SlotOrder
 
 from ._memory_tree import OLD_TREE, OWNER, RANGE, TREE, Renderer, Trees, region_of
 
@@ -129,6 +130,7 @@ class Mtree(Importer):
                 readonly = part.type == "romd" or (part.type == "rom" and part.region not in writable)
             rows.append(SlotRow(part.line, slot, part.gpa, part.size, hva, READONLY if readonly else 0))
         recording.table = slot_table(source, rows)
+        recording.slot_order = SlotOrder.GPA
         recording.remarks.append(
             "slot ids, host addresses and dirty logging are not recorded: ids follow gpa, addresses are constructed "
             "from region and offset, so that aliases stay aliases"

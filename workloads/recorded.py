@@ -7,6 +7,7 @@ recording, add these two files; `data/README.md` describes the source of each.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from slotlookup.errors import UsageError
@@ -40,7 +41,7 @@ class Recorded(Workload):
         trace = read_trace(self._path)
         if events is None or events >= len(trace.events):
             return trace
-        return Trace(trace.name, trace.start, trace.events[:events], trace.provenance)
+        return replace(trace, events=trace.events[:events])
 
 
 def _shipped() -> tuple[Recorded, ...]:

@@ -1,9 +1,11 @@
 """Slot tables as CSV: the slots of a VM at one moment.
 
-    slot,gpa,size,hva,flags                  what `slotlookup import --slots` writes; numbers decimal or 0x hex
+    slot,gpa,size,hva,flags                  numbers decimal or 0x hex
+    slot,gpa,size,hva,flags,created          the same, with each slot's rank in the order of creation: 0, 1, 2, …
     slot,gpa,size,kind,block,block_offset    ranges of guest memory by the block that backs them; no host addresses
 
-Slot numbers include the address space (as_id << 16 | id). Lines that start with # are comments.
+`slotlookup import --slots` writes the first two. Slot numbers include the address space (as_id << 16 | id). Lines that
+start with # are comments. Only the second form contains the order in which the slots were created.
 """
 
 from __future__ import annotations
@@ -12,14 +14,20 @@ import re
 from collections.abc import Iterator
 
 from slotlookup.memslots import READONLY
-from slotlookup.recordings.importing import Importer, Recording, SlotRow, Source, lay_out_hvas, slot_table
+from slotlookup.recordings.importing import Importer, Recording, SlotRow, Source, lay_out_hvas, listed_order, slot_table
+from slotlookup.trace import SlotOrder
 
 SLOTS_HEADER = "slot,gpa,size,hva,flags"
+CREATED_HEADER = f"{SLOTS_HEADER},created"
 RANGES_HEADER = "slot,gpa,size,kind,block,block_offset"
 
 _N = r"(0x[0-9a-f]{1,16}|\d{1,20})"
 _SLOT = re.compile(rf"{_N},{_N},{_N},{_N},{_N}", re.ASCII)
+_CREATED_SLOT = re.compile(rf"{_N},{_N},{_N},{_N},{_N},{_N}", re.ASCII)
 _RANGE = re.compile(rf"{_N},{_N},{_N},(ram|rom|romd|ramd|nv-ram),([^,]+),{_N}", re.ASCII)
+
+
+_MARK = re.compile(rb"^slot,gpa,size,hva,flags(,created)?\r?$", re.MULTILINE)
 
 
 def _number(text: str) -> int:
@@ -54,20 +62,26 @@ class SlotTable(Importer):
 
     def recognises(self, head: bytes) -> bool:
         """Whether a line is the header."""
-        return re.search(rb"^slot,gpa,size,hva,flags\r?$", head, re.MULTILINE) is not None
+        return _MARK.search(head) is not None
 
     def read(self, source: Source) -> Recording:
         """The slots. Raises InputFileError."""
         recording = Recording(source.path, self.title, len(source.lines))
         rows: list[SlotRow] = []
         decimal = False
-        for number, match in _rows(source, recording, SLOTS_HEADER, _SLOT):
-            if number == len(source.lines) and source.unterminated and match[5] == "0" and not decimal:
+        marked = _MARK.search(source.data)
+        created = marked is not None and marked[1] is not None
+        form = (CREATED_HEADER, _CREATED_SLOT) if created else (SLOTS_HEADER, _SLOT)
+        for number, match in _rows(source, recording, *form):
+            if created and _number(match[6]) != len(rows):
+                raise source.unparsed(number, f"rows stand in order of creation, so this one must end in ,{len(rows)}")
+            if not created and number == len(source.lines) and source.unterminated and match[5] == "0" and not decimal:
                 # This could be a truncated 0x2; only earlier rows with decimal flags exclude that.
                 raise source.unparsed(number)
             decimal = decimal or not match[5].startswith("0x")
-            rows.append(SlotRow(number, *(_number(text) for text in match.groups())))
+            rows.append(SlotRow(number, *(_number(text) for text in match.groups()[:5])))
         recording.table = slot_table(source, rows)
+        recording.slot_order = SlotOrder.CREATION if created else listed_order(recording.table)
         return recording
 
 
@@ -100,6 +114,7 @@ class RangeTable(Importer):
             for (number, slot, gpa, size, kind, block, _), hva in zip(ranges, hvas, strict=True)
         ]
         recording.table = slot_table(source, rows)
+        recording.slot_order = listed_order(recording.table)
         recording.remarks += [
             "host addresses are not recorded: constructed from block and offset, so that aliases stay aliases",
             "READONLY is not recorded: taken as set where all of a block is rom",

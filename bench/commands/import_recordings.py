@@ -10,7 +10,7 @@ from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import Memslots
 from slotlookup.recordings.ownership import Chosen
 from slotlookup.recordings.recordings import Summary, import_files
-from slotlookup.trace import write_trace
+from slotlookup.trace import SlotOrder, write_trace
 from slotlookup.writing import must_be_writable, replacing
 
 from ..options import check_name
@@ -80,9 +80,9 @@ def command(
     if output is not None:
         write_trace(trace, output)
     if slots_csv == STDOUT:
-        click.echo(slots_as_csv(summary.final), nl=False)
+        click.echo(slots_as_csv(summary.final, summary.slot_order), nl=False)
     elif slots_csv is not None:
-        write_slots(summary.final, slots_csv)
+        write_slots(summary.final, summary.slot_order, slots_csv)
     _tell(summary, outputs)
     return 0
 
@@ -97,19 +97,22 @@ def _must_not_be_input(output: Path, files: tuple[Path, ...]) -> None:
             raise InputFileError(output, None, "the output is one of the recordings; write to another file")
 
 
-def write_slots(slots: Memslots, path: Path) -> None:
-    """Write slots as CSV, by address space and gpa: numbers decimal (as_id << 16 | id), the rest hexadecimal.
-
-    Raises InputFileError if the file cannot be written.
-    """
+def write_slots(slots: Memslots, order: SlotOrder, path: Path) -> None:
+    """Write slots as CSV. Raises InputFileError if the file cannot be written."""
     with replacing(path) as file:
-        file.write(slots_as_csv(slots).encode())
+        file.write(slots_as_csv(slots, order).encode())
 
 
-def slots_as_csv(slots: Memslots) -> str:
-    """The text of a slot table."""
-    rows = [f"{s.number},{s.gpa:#x},{s.size:#x},{s.userspace_addr:#x},{s.flags:#x}" for s in slots]
-    return "\n".join([SLOTS_HEADER, *rows, ""])
+def slots_as_csv(slots: Memslots, order: SlotOrder) -> str:
+    """The text of a slot table, one row per slot: numbers decimal (as_id << 16 | id), the rest hexadecimal.
+
+    The rows keep the slots' order. Where that is the order of creation, a column `created` says so, so that importing
+    the table again gives the same slots in the same order.
+    """
+    rows = [f"{s.number},{s.gpa:#x},{s.size:#x},{s.userspace_addr:#x},{s.flags:#x}" for s in slots.by_creation()]
+    if order is not SlotOrder.CREATION:
+        return "\n".join([SLOTS_HEADER, *rows, ""])
+    return "\n".join([f"{SLOTS_HEADER},created", *(f"{row},{rank}" for rank, row in enumerate(rows)), ""])
 
 
 def _tell(summary: Summary, outputs: list[Path]) -> None:

@@ -15,7 +15,7 @@ import re
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +28,7 @@ import numpy.typing as npt
 from slotlookup.arrays import Bytes, Ints
 from slotlookup.errors import InputFileError, RegionError
 from slotlookup.memslots import Memslot, Memslots, describe_number, make_memslot
-from slotlookup.trace import Events, empty_events
+from slotlookup.trace import Events, SlotOrder, empty_events
 
 HEAD = 1 << 16
 """The number of bytes at the start of a file from which its format is recognised."""
@@ -245,14 +245,15 @@ class Origins:
 class Recording:
     """The content of one file.
 
-    `changes` says whether the file records slot changes (in `events`); `table` is the whole slot table if it records
-    the slots at one moment instead. `event_lines` are the 1-based lines of the events (None if the format has no
-    lines). `hva_recorded` is False if host addresses had to be constructed; `complete` is False if the format covers
-    address space 0 only. `counted` counts valid content that the trace does not keep, by description; `remarks` are
-    notes for the user. `doubtful` says that the format has no mark of its own, so that a majority of missing lookups
-    means a wrong file. `times` are the ascending times of the events in ns, if recorded, of an unknown clock since boot
-    or of time of day. `origins` has the thread of each event, if the recording covers a whole machine and not one VM.
-    `elided` are the lines, with their text, that say that others were left out.
+    `changes` says whether the file records slot changes (in `events`); `table` is the whole slot table if it
+    records the slots at one moment instead, and `slot_order` is the order of its rows. `event_lines` are the
+    1-based lines of the events (None if the format has no lines). `hva_recorded` is False if host addresses had to
+    be constructed; `complete` is False if the format covers address space 0 only. `counted` counts valid content
+    that the trace does not keep, by description; `remarks` are notes for the user. `doubtful` says that the format
+    has no mark of its own, so that a majority of missing lookups means a wrong file. `times` are the ascending
+    times of the events in ns, if recorded, of an unknown clock since boot or of time of day. `origins` has the
+    thread of each event, if the recording covers a whole machine and not one VM. `elided` are the lines, with their
+    text, that say that others were left out.
     """
 
     path: Path
@@ -262,6 +263,7 @@ class Recording:
     event_lines: Ints | None = None
     changes: bool = False
     table: tuple[Memslot, ...] | None = None
+    slot_order: SlotOrder = SlotOrder.UNKNOWN
     hva_recorded: bool = True
     complete: bool = True
     doubtful: bool = False
@@ -338,6 +340,12 @@ def slot_table(source: Source, rows: Iterable[SlotRow]) -> tuple[Memslot, ...]:
     if not slots:
         raise source.fault(None, "contains no slots")
     return tuple(slots)
+
+
+def listed_order(slots: Sequence[Memslot]) -> SlotOrder:
+    """The order of slots of which nothing but a list is known."""
+    keys = [(slot.as_id, slot.gpa) for slot in slots]
+    return SlotOrder.GPA if keys == sorted(keys) else SlotOrder.UNKNOWN
 
 
 _HVA_BASE = 0x7F00_0000_0000

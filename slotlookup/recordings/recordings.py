@@ -20,7 +20,7 @@ from slotlookup.recordings.merging import merge
 from slotlookup.recordings.ownership import Chosen, claim
 from slotlookup.recordings.pasted import LARGEST_PASTE, cleaned, decoded, nearest
 from slotlookup.registry import importers
-from slotlookup.trace import EventKind, Events, Trace, replay_changes
+from slotlookup.trace import EventKind, Events, SlotOrder, Trace, replay_changes
 
 _KEPT = {EventKind.GFN_LOOKUP: "gfn lookups", EventKind.HVA_VISIT: "hva visits", EventKind.SLOT_CHANGE: "slot changes"}
 # Finding a member in its class takes 0.1 us, and a recording may have a hundred thousand changes.
@@ -60,15 +60,20 @@ class FileSummary:
         return out + [f"  remark: {remark}" for remark in self.remarks]
 
 
+_ORDERS = {SlotOrder.GPA: "in order of gpa", SlotOrder.UNKNOWN: "in the order in which they were listed"}
+
+
 @dataclass
 class Summary:
     """The summary of an import.
 
-    `final` are the slots at the end of the trace; `outside` is the number of gfn lookups outside every slot.
+    `final` are the slots at the end of the trace, in `slot_order`; `outside` is the number of gfn lookups outside every
+    slot.
     """
 
     files: list[FileSummary]
     final: Memslots
+    slot_order: SlotOrder
     changes: Counter[ChangeKind] = field(default_factory=Counter)
     lookups: int = 0
     outside: int = 0
@@ -78,6 +83,8 @@ class Summary:
         """Lines of text for the terminal."""
         out = [line for file in self.files for line in file.text()]
         out.append(f"slots at the end: {len(self.final):,}, {len(self.final.aliased()):,} of them aliased")
+        if self.slot_order is not SlotOrder.CREATION:
+            out.append(f"order of creation: not recorded; the slots are {_ORDERS[self.slot_order]}")
         if self.changes:
             kinds = (f"{self.changes[k]:,} {k.name.lower().replace('_', ' ')}" for k in ChangeKind if self.changes[k])
             out.append(f"slot changes: {', '.join(kinds)}")
@@ -356,11 +363,12 @@ def put_together(
     for k, remarks in zip(kept, merged.remarks, strict=True):
         k.summary.remarks += remarks
     start: tuple[Memslot, ...] = main.recording.table or ()
-    trace = Trace(name or _stem(parts[0].recording.path), start, merged.events, _provenance(files))
+    order = SlotOrder.CREATION if main.recording.changes else main.recording.slot_order
+    trace = Trace(name or _stem(parts[0].recording.path), start, merged.events, _provenance(files), order)
     outside = _outside(trace, main, kept, merged.origin)
     kinds = np.bincount(merged.events["kind"], minlength=len(EventKind))
     lookups, visits = int(kinds[EventKind.GFN_LOOKUP]), int(kinds[EventKind.HVA_VISIT])
-    return trace, Summary([k.summary for k in files], _final(main), main.kinds, lookups, outside, visits)
+    return trace, Summary([k.summary for k in files], _final(main), order, main.kinds, lookups, outside, visits)
 
 
 def _outside(trace: Trace, main: _Part, kept: Sequence[_Kept], origin: npt.NDArray[np.uint32]) -> int:
