@@ -57,13 +57,26 @@ class Timeline:
         """Whether the slots never change, so that a replay leaves a strategy unchanged."""
         return not len(self.segments) or int(self.segments[-1, 2]) == 0
 
-    def part(self, begin: int, end: int) -> Timeline:
-        """The timeline of questions [begin, end) alone; the changes before them come first."""
+    def changes_before(self, question: int) -> int:
+        """How many changes precede a question."""
+        return int(self.segments[self._segment_of(question), 2]) if len(self.segments) else 0
+
+    def same_slots_until(self, question: int) -> int:
+        """The first question after `question` that meets other slots, or the number of questions."""
+        at = int(np.searchsorted(self.segments[:, 2], self.changes_before(question), side="right"))
+        return int(self.segments[at - 1, 0]) if len(self.segments) else 0
+
+    def _segment_of(self, question: int) -> int:
+        return int(np.searchsorted(self.segments[:, 0], question, side="right"))
+
+    def part(self, begin: int, end: int, applied: int = 0) -> Timeline:
+        """The timeline of questions [begin, end) alone; the changes before them come first, but for `applied` ones."""
         ends = np.clip(self.segments[:, 0].astype(np.int64), begin, end) - begin
         kept = np.diff(ends, prepend=0) > 0
         segments = self.segments[kept].copy()
         segments[:, 0] = ends[kept]
-        return Timeline(segments, self.changes)
+        segments[:, 2] -= np.uint64(applied)
+        return Timeline(segments, self.changes[applied:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +94,11 @@ class GfnStream:
     def __len__(self) -> int:
         return len(self.gfns)
 
-    def part(self, begin: int, end: int) -> GfnStream:
-        """The lookups [begin, end), with the slots at that time."""
-        if begin == 0 and end >= len(self):
+    def part(self, begin: int, end: int, applied: int = 0) -> GfnStream:
+        """The lookups [begin, end), with the slots at that time, for a strategy that followed `applied` changes."""
+        if begin == 0 and end >= len(self) and not applied:
             return self
-        timeline = self.timeline.part(begin, min(end, len(self)))
+        timeline = self.timeline.part(begin, min(end, len(self)), applied)
         return GfnStream(self.gfns[begin:end], timeline, self.vcpus[begin:end])
 
 
@@ -100,11 +113,12 @@ class HvaStream:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def part(self, begin: int, end: int) -> HvaStream:
-        """The visits [begin, end), with the slots at that time."""
-        if begin == 0 and end >= len(self):
+    def part(self, begin: int, end: int, applied: int = 0) -> HvaStream:
+        """The visits [begin, end), with the slots at that time, for a strategy that followed `applied` changes."""
+        if begin == 0 and end >= len(self) and not applied:
             return self
-        return HvaStream(self.starts[begin:end], self.ends[begin:end], self.timeline.part(begin, min(end, len(self))))
+        timeline = self.timeline.part(begin, min(end, len(self)), applied)
+        return HvaStream(self.starts[begin:end], self.ends[begin:end], timeline)
 
 
 @dataclass(frozen=True, slots=True)

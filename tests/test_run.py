@@ -258,7 +258,8 @@ def test_a_file_that_is_no_trace(tmp_path: Path) -> None:
 
 def test_turns_rotate_and_reverse() -> None:
     names = ["a", "b", "c"]
-    runners = [timing._Runner(name, registry.make_strategy, False) for name in names]
+    task = GfnTask(questions_of(Trace("t", START, gfn_events([0])), 0), 1)
+    runners = [timing._Runner(name, registry.make_strategy, task) for name in names]
     orders = ["".join(r.text for r in timing._turns(runners, round_)) for round_ in range(6)]
     assert orders == ["abc", "cba", "bca", "acb", "cab", "bac"]
 

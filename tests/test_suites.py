@@ -64,7 +64,7 @@ class _Clock(Task):
     def verify(self, strategy: Strategy) -> None:
         """There are no answers."""
 
-    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode, applied: int = 0) -> int:
         # Two calls calibrate; then each strategy of a pair has two in its turn, one to warm up.
         self._asked.append(strategy.name)
         follows = (len(self._asked) - 3) // 2 % 2 == 1

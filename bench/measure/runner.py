@@ -217,7 +217,7 @@ def _loaded(task: Task, text: str, held: dict[str, Strategy]) -> Strategy:
 
     Loading 32,764 slots into a Python tree takes seconds, and each role and timing would load them again.
     """
-    if task.restarts or task.role == Operation.UPDATE:
+    if not task.timeline.static or task.role == Operation.UPDATE:
         return _make_loaded(task, text)
     if text not in held:
         held[text] = _make_loaded(task, text)

@@ -32,7 +32,7 @@ class SetupTask(Task):
         if len(strategy) != self.operations:
             raise BrokenStrategy(f"{strategy.name}: holds {len(strategy)} slots when loaded, not {self.operations}")
 
-    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode, applied: int = 0) -> int:
         """Nanoseconds to load all slots; `begin` and `end` are those of all. `strategy` must be empty."""
         if isinstance(strategy, SelfTimed):
             ns = strategy.replay_load(self.questions.start)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from slotlookup.oracle import expected_gfns, expected_hvas
 from slotlookup.questions import Questions
 from slotlookup.registry import make_strategy
 from slotlookup.strategy import SelfTimed, Strategy
-from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, change_at, one_segment
+from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, change_at, change_table, one_segment
 from slotlookup.stream import Timeline as StreamTimeline
 from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation, TimingMode
@@ -34,6 +34,7 @@ PYTHON_EXAMINED = 5_000_000
 """The maximum of operations times slots: some tenths of a second for a scan of a plain list."""
 MakeStrategy = Callable[..., Strategy]
 """`make_strategy` with the placement, seed and patience of a command: `(text, *, counted=False)`."""
+_Stream = TypeVar("_Stream", GfnStream, HvaStream)
 EDGES_LOOKED_AT = 2_048
 """After slot changes the edges of at most this many slots are looked up: a scan for each of n slots costs n squared."""
 
@@ -46,11 +47,13 @@ class Task(ABC):
     """The timings of this role."""
     operations: int
     sliceable: bool
-    """Whether any part of the operations can be replayed alone; if not, all must be replayed, in order."""
+    """Whether any part of the operations can be timed alone; if not, all must be replayed, in order."""
     restarts: bool
     """Whether the operations change the slots, so that each pass needs a new strategy."""
     shortest_block_ns = 200_000
     """The slowest strategy's shortest block: long against a clock read (25 ns) and an interrupt (microseconds)."""
+    timeline: StreamTimeline = StreamTimeline(np.zeros((0, 3), dtype=np.uint64), change_table(()))
+    """The slot changes between the operations, which are followed outside the timed region."""
 
     def __init__(self, questions: Questions, make: MakeStrategy) -> None:
         self.questions = questions
@@ -61,10 +64,11 @@ class Task(ABC):
         """Check all answers of a newly loaded strategy. Raises BrokenStrategy at the first wrong answer."""
 
     @abstractmethod
-    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode, applied: int = 0) -> int:
         """Nanoseconds for operations [begin, end), which are always hot for Python strategies.
 
-        Raises BrokenStrategy if the checksum of the answers is wrong.
+        `applied` is the number of the timeline's changes that the strategy has followed; it follows the others up to
+        `end`. Raises BrokenStrategy if the checksum of the answers is wrong.
         """
 
     def load(self, text: str, *, counted: bool = False) -> Strategy:
@@ -111,8 +115,9 @@ class GfnTask(Task):
         super().__init__(questions, make)
         self.stream = questions.gfn.part(0, limit)
         self.operations = len(self.stream)
-        self.sliceable = self.stream.timeline.static
-        self.restarts = not self.sliceable
+        self.timeline = self.stream.timeline
+        self.sliceable = True
+        self.restarts = False
         self.expected = expected_gfns(questions.start_slots, self.stream)
         self._sums = np.concatenate([[0], np.cumsum(self.expected.astype(np.int64) + 1)])
 
@@ -120,15 +125,12 @@ class GfnTask(Task):
         got = strategy.answer_gfns(self.stream)
         _first_difference(strategy, "gfn lookup", got, self.expected, self.stream.gfns)
 
-    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
-        stream = self.stream.part(begin, end)
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode, applied: int = 0) -> int:
+        stream = self.stream.part(begin, end, applied)
         if isinstance(strategy, SelfTimed):
             ns, checksum = strategy.replay_gfns(stream, mode)
         else:
-            started = perf_counter_ns()
-            answers = strategy.answer_gfns(stream)
-            ns = perf_counter_ns() - started
-            checksum = int((answers.astype(np.int64) + 1).sum())
+            ns, checksum = _time_answers(strategy, stream, lambda part: strategy.answer_gfns(part))
         _require_checksum(strategy, "gfn lookups", checksum, int(self._sums[end] - self._sums[begin]))
         return ns
 
@@ -142,8 +144,9 @@ class HvaTask(Task):
         super().__init__(questions, make)
         self.stream = questions.hva.part(0, limit)
         self.operations = len(self.stream)
-        self.sliceable = self.stream.timeline.static
-        self.restarts = not self.sliceable
+        self.timeline = self.stream.timeline
+        self.sliceable = True
+        self.restarts = False
         self.expected = expected_hvas(questions.start_slots, self.stream)
         ends = np.concatenate([[0], np.cumsum(self.expected.counts)]).astype(np.int64)
         self._sums = np.concatenate([[0], np.cumsum(self.expected.numbers.astype(np.int64) + 1)])[ends]
@@ -159,15 +162,12 @@ class HvaTask(Task):
         question = np.repeat(self.stream.starts, got.counts.astype(np.int64))
         _first_difference(strategy, "slot of an hva visit", got.numbers, self.expected.numbers, question)
 
-    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
-        stream = self.stream.part(begin, end)
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode, applied: int = 0) -> int:
+        stream = self.stream.part(begin, end, applied)
         if isinstance(strategy, SelfTimed):
             ns, checksum = strategy.replay_hvas(stream, mode)
         else:
-            started = perf_counter_ns()
-            answers = strategy.answer_hvas(stream)
-            ns = perf_counter_ns() - started
-            checksum = int((answers.numbers.astype(np.int64) + 1).sum())
+            ns, checksum = _time_answers(strategy, stream, lambda part: strategy.answer_hvas(part).numbers)
         _require_checksum(strategy, "hva visits", checksum, int(self._sums[end] - self._sums[begin]))
         return ns
 
@@ -236,7 +236,7 @@ class UpdateTask(Task):
         if not (np.array_equal(met.counts, self._met.counts) and np.array_equal(met.numbers, self._met.numbers)):
             raise BrokenStrategy(f"{strategy.name}: hva visits after the changes find wrong slots")
 
-    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode) -> int:
+    def time(self, strategy: Strategy, begin: int, end: int, mode: Mode, applied: int = 0) -> int:
         changes = self.changes[begin:end]
         if isinstance(strategy, SelfTimed):
             return strategy.replay_changes(changes, mode)
@@ -245,6 +245,21 @@ class UpdateTask(Task):
         for change in accepted:
             strategy.apply(change)
         return perf_counter_ns() - started
+
+
+def _time_answers(strategy: Strategy, stream: _Stream, answer: Callable[[_Stream], Numbers]) -> tuple[int, int]:
+    """Nanoseconds of the answers alone, and their checksum. The slot changes between segments are not timed."""
+    ns = checksum = applied = begin = 0
+    for end, _, changes in stream.timeline.segments.tolist():
+        strategy.apply_table(stream.timeline.changes[applied:changes])
+        applied = changes
+        part = stream.part(begin, end, applied)
+        started = perf_counter_ns()
+        numbers = answer(part)
+        ns += perf_counter_ns() - started
+        checksum += int((numbers.astype(np.int64) + 1).sum())
+        begin = end
+    return ns, checksum
 
 
 def _require_checksum(strategy: Strategy, what: str, got: int, expected: int) -> None:

@@ -38,14 +38,32 @@ class _Runner:
 
     text: str
     make: Make
-    restarts: bool
+    task: Task
     strategy: Strategy | None = None
     fault: str | None = None
+    applied: int = 0
+    """The number of changes of the task's timeline that the strategy has followed."""
+    used: bool = False
 
-    def ready(self) -> Strategy:
-        if self.strategy is None or self.restarts:
+    def ready(self, begin: int) -> Strategy:
+        """The strategy with slots from which it can go on to operation `begin`.
+
+        It is made anew only where operations lie behind a change that it has followed already.
+        """
+        done = self.task.restarts and self.used
+        if self.strategy is None or done or self.task.timeline.changes_before(begin) < self.applied:
             self.strategy = self.make(self.text)
+            self.applied = 0
+            self.used = False
         return self.strategy
+
+    def time(self, begin: int, end: int, mode: Mode) -> int:
+        """Nanoseconds for operations [begin, end)."""
+        strategy = self.ready(begin)
+        self.used = True
+        ns = self.task.time(strategy, begin, end, mode, self.applied)
+        self.applied = self.task.timeline.changes_before(end - 1)
+        return ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +93,16 @@ def time_task(
     `progress` receives the completed share, 0 to 1.
     """
     started = monotonic()
-    runners = [_Runner(text, make, task.restarts) for text in texts]
+    runners = [_Runner(text, make, task) for text in texts]
     cost: dict[str, float] = {}
     making = 0.0
     probe = min(CALIBRATION_OPERATIONS, task.operations) if task.sliceable else task.operations
     for runner in runners:
         with _Guard(runner):
             began = monotonic()
-            strategy = runner.ready()
+            runner.ready(0)
             making += (monotonic() - began) * 1e9 / probe
-            cost[runner.text] = max(task.time(strategy, 0, probe, mode), 1) / probe
+            cost[runner.text] = max(runner.time(0, probe, mode), 1) / probe
     faults = {r.text: r.fault for r in runners if r.fault}
     runners = [runner for runner in runners if runner.fault is None]
     if not runners:
@@ -139,10 +157,11 @@ def _time_block(task: Task, runner: _Runner, block: _Block, begin: int, mode: Mo
     """Nanoseconds per operation, after a part of the same work as warm-up."""
     end = begin + block.length
     if task.sliceable:
-        task.time(runner.ready(), begin, begin + max(block.length // 8, 1), mode)
+        # Up to the next slot change only: the block itself begins with the slots of its first operation.
+        runner.time(begin, min(begin + max(block.length // 8, 1), task.timeline.same_slots_until(begin)), mode)
     elif not task.restarts:
-        task.time(runner.ready(), begin, end, mode)
-    total = sum(task.time(runner.ready(), begin, end, mode) for _ in range(block.passes))
+        runner.time(begin, end, mode)
+    total = sum(runner.time(begin, end, mode) for _ in range(block.passes))
     return max(total, 1) / (block.length * block.passes)
 
 
