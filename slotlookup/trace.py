@@ -62,6 +62,7 @@ _OPERATIONS = {
     EventKind.SLOT_CHANGE: Operation.UPDATE,
 }
 
+
 class SlotOrder(StrEnum):
     """What the order of a trace's starting slots is: lists are scanned, and trees take their shape, in this order."""
 

@@ -15,9 +15,10 @@ Costs, for n slots and k slots visited:
 
 Bytes per slot: 24 in the array, which doubles as it grows; nothing inside the slot.
 
-Origin: the first KVM structure. With the MMU notifiers of Linux 2.6.27 (e930bffe95e1) every hva callback scanned every
-slot; gfn lookups were linear in creation order until Linux 3.3 and hva callbacks were linear until 5.17. The early stop
-is Avi Kivity's proposal of June 2008: mark slots without aliases, and a reverse lookup may end at the first match.
+Source: the list of the 2008 discussion on KVM's slots, an array in which a new slot goes to the end. KVM itself
+scanned by slot id until Linux 3.2 (`slot-id-array`), which is the same order only where ids are given out in turn and
+never used again. The early stop is Avi Kivity's proposal of June 2008: mark slots without aliases, and a reverse
+lookup may end at the first match.
 
 Do not choose it for more than some tens of slots, for a VM whose busiest slot was created late, or if most notifier
 events miss guest memory: every miss examines all slots.
@@ -29,6 +30,6 @@ STRUCTURE = NativeStructure(
     name="linear",
     summary="array in order of creation, scanned from the front",
     costs=Costs(gfn="O(n)", hva="O(n)", update="O(n)"),
-    source="Linux 2.6.27 (e930bffe95e1)",
+    source="the 2008 discussion on kvm@vger.kernel.org",
     unaliased=True,
 )
