@@ -23,7 +23,7 @@ from slotlookup.arrays import Words
 from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange, by_number, follow
 from slotlookup.oracle import expected_gfns
 from slotlookup.stream import GfnStream, HvaStream, Timeline, change_at, change_table, creation_table
-from slotlookup.trace import Trace
+from slotlookup.trace import SlotOrder, Trace
 from slotlookup.vocabulary import Operation
 
 DERIVED_LOOKUPS = 200_000
@@ -33,6 +33,11 @@ CHANGED_AND_HELD = 1 << 19
 LEAST_CHANGED = 16
 """Strategies that make a new table per change work on every slot held: of many slots fewer are changed, so that slots
 changed times slots held stay below CHANGED_AND_HELD until LEAST_CHANGED."""
+
+_ORDER_UNKNOWN = {
+    SlotOrder.GPA: "order of creation not recorded, slots in order of gpa: scans and the shapes of trees depend on it",
+    SlotOrder.UNKNOWN: "order of creation not recorded, slots as listed: scans and the shapes of trees depend on it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,8 @@ def questions_of(trace: Trace, seed: int) -> Questions:
     if not len(update):
         update = derive_changes(trace.start, seed)
         origin[Operation.UPDATE] = "derived: random slots are deleted and created again; the trace has no changes"
+    if trace.slot_order is not SlotOrder.CREATION:
+        origin = {role: f"{source}; {_ORDER_UNKNOWN[trace.slot_order]}" for role, source in origin.items()}
     return Questions(trace.start, creation_table(trace.start), gfn, hva, update, origin)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from slotlookup.address import PAGE_SIZE
 from slotlookup.memslots import Memslot, make_memslot
 from slotlookup.questions import CHANGED_AND_HELD, LEAST_CHANGED, derive_changes, questions_of
-from slotlookup.trace import EventKind, Trace, gfn_events, slot_events
+from slotlookup.trace import EventKind, SlotOrder, Trace, gfn_events, read_trace, slot_events, write_trace
 
 LOW = make_memslot(0, 0x0, 0x4000, 0x7000_0000_0000)
 HIGH = make_memslot(3, 0x10000, 0x8000, 0x6000_0000_0000)
@@ -120,3 +124,23 @@ def test_recorded_streams_are_asked_as_they_are() -> None:
     assert asked.gfn.gfns.tolist() == [5]
     assert (asked.hva.starts.tolist(), asked.hva.ends.tolist()) == ([0x1000], [0x3000])
     assert asked.origin["hva"] == "recorded"
+
+
+@pytest.mark.parametrize("order", list(SlotOrder))
+def test_every_table_says_where_the_order_of_creation_is_not_known(order: SlotOrder) -> None:
+    asked = questions_of(Trace("t", (LOW, HIGH), gfn_events([5]), slot_order=order), seed=0)
+    known = order is SlotOrder.CREATION
+    assert all(("order of creation not recorded" in source) != known for source in asked.origin.values())
+    assert len(asked.origin) == 3
+
+
+def test_a_trace_keeps_the_order_and_old_ones_do_not_tell_it(tmp_path: Path) -> None:
+    for order in SlotOrder:
+        write_trace(Trace("t", (HIGH, LOW), gfn_events([5]), slot_order=order), tmp_path / "t")
+        assert read_trace(tmp_path / "t").slot_order is order and read_trace(tmp_path / "t").start == (HIGH, LOW)
+    # A trace as it was written before the order was kept.
+    table = pq.read_table(tmp_path / "t")
+    metadata = json.loads(table.schema.metadata[b"slotlookup"])
+    del metadata["slot_order"]
+    pq.write_table(table.replace_schema_metadata({"slotlookup": json.dumps(metadata)}), tmp_path / "old")
+    assert read_trace(tmp_path / "old").slot_order is SlotOrder.UNKNOWN
