@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slotlookup.address import Gfn, HOLE, Hva
+from slotlookup.address import HOLE, Gfn, Hva
 from slotlookup.arrays import Numbers
 from slotlookup.memslots import ChangeKind, Memslot, SlotChange
 from slotlookup.strategy import Capabilities, Counters, Strategy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slotlookup.address import ADDRESS_LIMIT, Gfn, HOLE, Hva
+from slotlookup.address import ADDRESS_LIMIT, HOLE, Gfn, Hva
 from slotlookup.arrays import Words
 from slotlookup.errors import BeyondLimit, BrokenStrategy
 from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange

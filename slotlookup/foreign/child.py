@@ -28,7 +28,7 @@ import _slotlookup_native as native
 import numpy as np
 import numpy.typing as npt
 
-from slotlookup.address import Gfn, Hva, PAGE_SHIFT, PAGE_SIZE
+from slotlookup.address import PAGE_SHIFT, PAGE_SIZE, Gfn, Hva
 from slotlookup.arrays import Bytes, Words
 from slotlookup.conformance.tandem import FAILURES
 from slotlookup.errors import BrokenStrategy, SpecError

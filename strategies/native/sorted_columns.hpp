@@ -107,8 +107,10 @@ class SortedColumns {
 
   std::size_t position(const Slot& slot) const {
     const std::size_t rank = upto(Role::start(slot));
-    require_invariant(rank > 0 && rest()[rank - 1].slot == &slot, "sorted columns: the slot to remove is in the
-    columns"); SLOTLOOKUP_TOUCH(rest() + rank - 1, sizeof(Rest)); return rank - 1;
+    require_invariant(rank > 0 && rest()[rank - 1].slot == &slot,
+                      "sorted columns: the slot to remove is in the columns");
+    SLOTLOOKUP_TOUCH(rest() + rank - 1, sizeof(Rest));
+    return rank - 1;
   }
 
   // A search reads all of this, and finds it in one line.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slotlookup.address import ADDRESS_LIMIT, Gfn, Hva, PAGE_SHIFT, SlotNumber
+from slotlookup.address import ADDRESS_LIMIT, PAGE_SHIFT, Gfn, Hva, SlotNumber
 from slotlookup.arrays import Ints, Numbers
 from slotlookup.errors import BrokenStrategy
 from slotlookup.memslots import ADDRESS_SPACES, ChangeKind, Memslot, SlotChange, follow

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slotlookup.address import Hva, PAGE_SHIFT, PAGE_SIZE
+from slotlookup.address import PAGE_SHIFT, PAGE_SIZE, Hva
 from slotlookup.arrays import Bools, Ints
 from slotlookup.errors import BrokenStrategy
 from slotlookup.memslots import ADDRESS_SPACES
