@@ -153,7 +153,7 @@ def _derive_hvas(trace: Trace, gfn: GfnStream) -> HvaStream:
 def derive_changes(start: tuple[Memslot, ...], seed: int | None) -> Words:
     """Slots of `start` deleted and created again one by one. uint64[n, 6].
 
-    Each slot is drawn anew from `seed`, at least twice as often as there are slots to draw from. With None they come in
+    Each slot is drawn independently from `seed`, at least twice as often as there are slots. With None they come in
     turn, in the order of `start`, which is a list's best case: for comparison.
     """
     most = min(DERIVED_CHANGES, max(CHANGED_AND_HELD // max(len(start), 1), LEAST_CHANGED)) if start else 0

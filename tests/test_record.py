@@ -311,7 +311,7 @@ def test_the_monitor_tells_slots_with_their_host_addresses(tmp_path: Path) -> No
 
 def test_a_range_in_two_pieces_is_refused(tmp_path: Path) -> None:
     Qemu(tmp_path / "qmp", apart=1 << 12)
-    with monitor(tmp_path / "qmp") as connection, pytest.raises(UsageError, match="not in one piece"):
+    with monitor(tmp_path / "qmp") as connection, pytest.raises(UsageError, match="not contiguous"):
         slots_of(connection, tmp_path / "map")
 
 

@@ -48,7 +48,7 @@ class _Runner:
     def ready(self, begin: int) -> Strategy:
         """The strategy with slots from which it can go on to operation `begin`.
 
-        It is made anew only where operations lie behind a change that it has followed already.
+        It is made again only if the operations precede a change that it has followed.
         """
         done = self.task.restarts and self.used
         if self.strategy is None or done or self.task.timeline.changes_before(begin) < self.applied:

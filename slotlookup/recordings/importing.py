@@ -276,10 +276,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class LineRules:
-    """How lines of a form are told from others in text that was pasted.
+    """How lines of a form differ from others in pasted text.
 
     `whole` says whether a line is one that the form has. `begins` is how a line begins that may go on in the next, and
-    what the form is told by. `damaged` is what only lines of the form hold: such a line is damaged where it is not
+    what identifies the form. `damaged` is what only lines of the form hold: such a line is damaged where it is not
     whole.
     Where `columns` is True, leading blanks carry meaning.
     """
@@ -302,7 +302,7 @@ class Importer(ABC):
 
     @property
     def lines(self) -> LineRules | None:
-        """How its lines are told from others; None where it is not read from pasted text."""
+        """How its lines differ from others; None where it is not read from pasted text."""
         return None
 
     def recognises_name(self, name: str) -> bool:

@@ -182,7 +182,7 @@ class MapleTreeOf : public NodeTree<MapleLeaf<leaf_slots>, MapleInner<fan_out>, 
     return place;
   }
 
-  // Where a leaf ends is told by the lowest node above it in which it is not on the last branch.
+  // The end of a leaf is in the lowest node above it in which it is not on the last branch.
   void set_boundary(const Place& place, std::uint64_t last) {
     for (unsigned level = 0; level < height_; ++level) {
       const auto [node, child] = place.path.step[level];

@@ -64,7 +64,7 @@ struct Workout {
       }
       gone(slot);
     }
-    settle_structure(structure);
+    if constexpr (std::decay_t<decltype(structure)>::kOptional.settle) structure.settle();
   }
 
   template <class Structure>
