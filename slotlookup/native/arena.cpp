@@ -10,22 +10,24 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
-#define RED_ZONE ::slotlookup::kLineBytes
-#else
-#define RED_ZONE 0
-#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
-#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #endif
 
 namespace slotlookup {
 namespace {
 
-// Address space, not memory: the largest table (32,764 slots) takes about 5 % of it, and arrays that double leave the
-// rest for their predecessors.
+// kReserve is address space, not memory: the largest table (32,764 slots) takes about 5 % of it, and arrays that double
+// leave the rest for their predecessors. Under AddressSanitizer all of it is poisoned at the start, which takes time;
+// kRedZone lies after each piece, so that an access past its end does not reach the next piece.
 #if defined(__SANITIZE_ADDRESS__)
-constexpr std::size_t kReserve = std::size_t{64} << 20;  // all of it is poisoned at the start, which takes time
+constexpr std::size_t kReserve = std::size_t{64} << 20;
+constexpr std::size_t kRedZone = kLineBytes;
+void poison(const void* p, std::size_t bytes) { __asan_poison_memory_region(p, bytes); }
+void unpoison(const void* p, std::size_t bytes) { __asan_unpoison_memory_region(p, bytes); }
 #else
 constexpr std::size_t kReserve = std::size_t{512} << 20;
+constexpr std::size_t kRedZone = 0;
+void poison(const void*, std::size_t) {}
+void unpoison(const void*, std::size_t) {}
 #endif
 std::string reserve_text() { return std::to_string(kReserve >> 20) + " MiB"; }
 
@@ -35,9 +37,6 @@ constexpr std::size_t kBlockObjects = 512;
 constexpr std::size_t kSlabBytes = 8 << 10;
 
 constexpr std::size_t kHugePage = 2 << 20;
-
-// After each piece under AddressSanitizer, so that an overrun does not reach the next piece.
-constexpr std::size_t kRedZone = RED_ZONE;
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -65,13 +64,12 @@ Arena::Arena(Placement placement, std::uint64_t seed) : placement_(placement), r
   if (p == MAP_FAILED) throw ArenaFull("cannot reserve " + reserve_text() + " of address space for a strategy's slots");
   reserved_ = p;
   base_ = reinterpret_cast<char*>(round_up(reinterpret_cast<std::uintptr_t>(p), kHugePage));
-  if (placement_ == Placement::slab)
-    madvise(base_, kReserve, MADV_HUGEPAGE);  // without huge pages it is slower, but correct
-  ASAN_POISON_MEMORY_REGION(base_, kReserve);
+  if (placement_ == Placement::slab) madvise(base_, kReserve, MADV_HUGEPAGE);  // without them it is slower, not wrong
+  poison(base_, kReserve);
 }
 
 Arena::~Arena() {
-  ASAN_UNPOISON_MEMORY_REGION(base_, kReserve);
+  unpoison(base_, kReserve);
   munmap(reserved_, kReserve + kHugePage);
 }
 
@@ -106,14 +104,14 @@ void* Arena::allocate_object(std::size_t wanted) {
   void* p = free.back();
   free.pop_back();
   in_use_ += bytes;
-  ASAN_UNPOISON_MEMORY_REGION(p, wanted);
+  unpoison(p, wanted);
   return p;
 }
 
 void Arena::free_object(void* p, std::size_t bytes) {
   bytes = object_bytes(bytes);
   in_use_ -= bytes;
-  ASAN_POISON_MEMORY_REGION(p, bytes);
+  poison(p, bytes);
   free_objects_[bytes].push_back(p);
 }
 
@@ -128,14 +126,14 @@ void* Arena::allocate_array(std::size_t wanted) {
     free.pop_back();
   }
   in_use_ += bytes;
-  ASAN_UNPOISON_MEMORY_REGION(p, wanted);
+  unpoison(p, wanted);
   return p;
 }
 
 void Arena::free_array(void* p, std::size_t bytes) {
   bytes = round_to_line(bytes);
   in_use_ -= bytes;
-  ASAN_POISON_MEMORY_REGION(p, bytes);
+  poison(p, bytes);
   free_arrays_[bytes].push_back(p);
 }
 
