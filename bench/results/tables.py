@@ -180,7 +180,8 @@ def print_run(run: RunResult, console: Console) -> None:
     if any(row.figures is not None for row in run.setup):
         console.print()
         slots = max(row.figures.slots for row in run.setup if row.figures is not None)
-        console.print(Text.assemble(("set-up", "bold"), "  ", (f"loading the {slots:,} starting slots", "dim")))
+        what = f"loading the {slots:,} starting slots" if slots else "no starting slots; bytes at the most slots held"
+        console.print(Text.assemble(("set-up", "bold"), "  ", (what, "dim")))
         console.print(setup_table(run, console.width))
     for line in _remarks(run.strategies):
         console.print(line)
