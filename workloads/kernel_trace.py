@@ -29,7 +29,7 @@ import numpy.typing as npt
 from slotlookup.address import GFN_LIMIT, PAGE_SHIFT, PAGE_SIZE
 from slotlookup.arrays import Bytes, Words
 from slotlookup.errors import InputFileError
-from slotlookup.recordings.importing import Importer, LineRules, Origins, Recording, Source, Thread
+from slotlookup.recordings.importing import LATEST_SECOND, Importer, LineRules, Origins, Recording, Source, Thread
 from slotlookup.trace import EventKind, Events, empty_events
 
 from ._faults import faults
@@ -118,38 +118,35 @@ class _Reader:
                 if event in MARKERS and body.startswith(b"kvm_set_user_memory"):
                     if not self._qemu_slot(number, body):
                         continue
-                    self._placed(number, comm, first, second, tgid, seconds, fraction)
-                    continue
-                if event not in MARKERS or SLOT_MARK_BEGINS.match(body) is None:
+                    match, taken = None, True
+                elif event not in MARKERS or SLOT_MARK_BEGINS.match(body) is None:
                     self.others[event] += 1
                     continue
-                match = SLOT_MARK.fullmatch(body)
+                else:
+                    match, taken = SLOT_MARK.fullmatch(body), False
             else:
-                match = known[1].fullmatch(body)
+                match, taken = known[1].fullmatch(body), False
             if match is None:
                 if event == b"kvm_exit":
                     self.others[event] += 1  # of another architecture than riscv
                     continue
-                raise self._unparsed(number, event + b": " + body)
-            if known is None:
+                if not taken:
+                    raise self._unparsed(number, event + b": " + body)
+            elif known is None:
                 self._slot(number, match)
             elif not self._event(number, known[0], match):
                 continue
-            self._placed(number, comm, first, second, tgid, seconds, fraction)
-
-    def _placed(
-        self, number: int, comm: bytes, first: bytes, second: bytes, tgid: bytes, seconds: bytes, fraction: bytes
-    ) -> None:
-        """Note line, time and thread of the event that was just taken in."""
-        self.line.append(number)
-        self.source.check_seconds(number, int(seconds))
-        if fraction:
-            self.time.append(int(seconds) * _SECOND + int(fraction) * (1000 if len(fraction) == 6 else 1))
-        else:
-            self.timed = False
-            self.time.append(int(seconds))
-        thread = self.thread_of.get((first, second))
-        self.thread.append(self._thread(comm, first, second, tgid) if thread is None else thread)
+            self.line.append(number)
+            whole = int(seconds)
+            if whole > LATEST_SECOND:
+                self.source.check_seconds(number, whole)
+            if fraction:
+                self.time.append(whole * _SECOND + int(fraction) * (1000 if len(fraction) == 6 else 1))
+            else:
+                self.timed = False
+                self.time.append(whole)
+            thread = self.thread_of.get((first, second))
+            self.thread.append(self._thread(comm, first, second, tgid) if thread is None else thread)
 
     def _thread(self, comm: bytes, first: bytes, second: bytes, tgid: bytes) -> int:
         """The index of a new thread."""
