@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.segment import Segment
 
-from .measure.runner import Report
+from .measure.run_options import Report
 from .printable import printable
 
 PIPED_WIDTH = 120

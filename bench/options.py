@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from slotlookup.config.settings import MOST_PROCESSES, PROCESSES
 from slotlookup.errors import UsageError
 
 LONGEST = 86_400
@@ -25,6 +26,15 @@ class Seconds(click.FloatRange):
         if math.isnan(seconds):
             self.fail(f"{value!r} is not a duration.", param, ctx)
         return seconds
+
+
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(1, MOST_PROCESSES),
+    metavar="N",
+    help="New processes that time, one after another. From 6 on, intervals hold between runs; with 1, this process "
+    f"times, and intervals cover its own noise only [default: the configured number, or {PROCESSES}].",
+)
 
 
 def choice(*words: str) -> click.Choice[str]:

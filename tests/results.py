@@ -123,6 +123,7 @@ def result(
         "placement": "packed",
         "timings": ["throughput_hot", "throughput_cold", "latency_hot", "latency_cold"],
         "patience": 10.0,
+        "processes": 1,
     }
     return RunResult(
         {**asked, **(workload or {})},

@@ -26,6 +26,7 @@ def options(*strategies: str, **more: Any) -> SweepOptions:
         "timing": MODE,
         "displaced": 65536,
         "placement": "packed",
+        "processes": 1,
     }
     return SweepOptions(**{**usual, **more})
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from slotlookup import registry
 from slotlookup.address import Gfn
 from slotlookup.bench.cli import cli
-from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.bench.measure import passes as bench_passes
 from slotlookup.families.native import NativeStrategy
 from slotlookup.families.python import PythonStrategy
 from slotlookup.memslots import make_memslot
@@ -69,8 +69,8 @@ class Watch:
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Watch:
-    monkeypatch.setattr(bench_runner, "NATIVE_SECONDS", 0.0)
-    monkeypatch.setattr(bench_runner, "PYTHON_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "NATIVE_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "PYTHON_SECONDS", 0.0)
     monkeypatch.chdir(tmp_path)
     write_trace(Trace("small", START, STEPS), tmp_path / "small.parquet")
     return Watch(monkeypatch)

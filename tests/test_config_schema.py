@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from source_tree import ROOT
 
 from slotlookup.bench.commands.config import command
-from slotlookup.bench.measure import runner
+from slotlookup.bench.measure.run_options import DISPLACED
 from slotlookup.config import settings
 from slotlookup.config.load import load_config
 from slotlookup.config.settings import config_schema
@@ -137,7 +137,7 @@ def test_the_project_s_own_configuration_is_valid() -> None:
 
 
 def test_cold_caches_are_displaced_by_as_much_as_in_a_run() -> None:
-    assert settings.Settings().displaced == runner.DISPLACED
+    assert settings.Settings().displaced == DISPLACED
 
 
 def call(*arguments: str) -> str:

@@ -18,8 +18,8 @@ from specs import maker
 
 from slotlookup.address import Gfn, Hva
 from slotlookup.bench.cli import cli
-from slotlookup.bench.measure import runner as bench_runner
-from slotlookup.bench.measure.runner import NATIVE_SECONDS
+from slotlookup.bench.measure import passes as bench_passes
+from slotlookup.bench.measure.run_options import NATIVE_SECONDS
 from slotlookup.bench.pytest_plugin import Measure
 from slotlookup.conformance import checks as conformance
 from slotlookup.errors import EXIT_FAILED, BrokenStrategy, DeadStrategy, SpecError
@@ -49,8 +49,8 @@ STEPS = np.concatenate(
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Tests look at figures, not at their precision; a machine that is busy may keep an answer waiting for long."""
-    monkeypatch.setattr(bench_runner, "NATIVE_SECONDS", 0.0)
-    monkeypatch.setattr(bench_runner, "PYTHON_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "NATIVE_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "PYTHON_SECONDS", 0.0)
     monkeypatch.setenv("SLOTLOOKUP_PATIENCE", "120")
     monkeypatch.chdir(tmp_path)
     write_trace(Trace("small", START, STEPS), tmp_path / "small.parquet")
@@ -233,7 +233,7 @@ def test_the_configured_patience_reaches_each_command(
 ) -> None:
     bad = compile_c(tmp_path, "hangs", find="for (;;) { }", visit="for (;;) { }")
     monkeypatch.setenv("SLOTLOOKUP_PATIENCE", "0.75")
-    monkeypatch.setattr(bench_runner, "NATIVE_SECONDS", NATIVE_SECONDS)  # sweeps divide by it; nothing is timed here
+    monkeypatch.setattr(bench_passes, "NATIVE_SECONDS", NATIVE_SECONDS)  # sweeps divide by it; nothing is timed here
     result = call(*command, bad)
     assert result.return_value == EXIT_FAILED
     assert "gave no answer for 0.75 seconds" in result.stdout

@@ -18,7 +18,7 @@ from results import gfn, result, row, timing
 
 from slotlookup.bench.cli import cli
 from slotlookup.bench.measure import machine
-from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.bench.measure import passes as bench_passes
 from slotlookup.bench.measure.tasks import GfnTask
 from slotlookup.bench.results.load import OtherSchemaVersion, load_result
 from slotlookup.bench.results.model import to_json
@@ -40,8 +40,8 @@ EVENTS = np.concatenate([gfn_events([0, 3, 0x11, 0x30]), slot_events([(3, 0x8000
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bench_runner, "NATIVE_SECONDS", 0.0)
-    monkeypatch.setattr(bench_runner, "PYTHON_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "NATIVE_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "PYTHON_SECONDS", 0.0)
     monkeypatch.chdir(tmp_path)
     slots = (make_memslot(0, 0x0, 0x4000, 0x7000_0000_0000), make_memslot(1, 0x10000, 0x20000, 0x6000_0000_0000))
     write_trace(Trace("small", slots, EVENTS), tmp_path / "small.parquet")
@@ -93,6 +93,7 @@ def test_the_options_are_told() -> None:
         "displaced": 4096,
         "placement": "scattered",
         "patience": 10.0,
+        "processes": 1,
         "timings": ["throughput_hot", "throughput_cold", "latency_hot", "latency_cold"],
     }
     assert document["workload"]["seed"] == 7
@@ -167,7 +168,7 @@ BREAKAGES = {
     "no seed": (delete("workload", "seed"), "workload.seed: missing"),
     "no options": (delete("options", "displaced"), "options.displaced: missing"),
     "no timing": (delete(*GFN, "ns", "latency_cold"), "roles.gfn[0].figures.ns.latency_cold: missing"),
-    "a key too many": (put(1, "workload", "sed"), "workload.sed: schema 2 has no such key"),
+    "a key too many": (put(1, "workload", "sed"), "workload.sed: schema 3 has no such key"),
     "a count as text": (put("10", *GFN, "compares"), "roles.gfn[0].figures.compares: "),
     "a negative count": (put(-1, *GFN, "hops"), "roles.gfn[0].figures.hops: "),
     "no operations": (put(0, *GFN, "operations"), "roles.gfn[0].figures.operations: "),
@@ -295,10 +296,10 @@ def test_no_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         load_result(tmp_path)
 
 
-@pytest.mark.parametrize("version", [1, 3, 0, True, "2", None])
+@pytest.mark.parametrize("version", [1, 2, 0, True, "3", None])
 def test_another_schema_version_is_refused_by_its_number(version: object, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps({**whole(), "schema_version": version}))
-    words = f"result schema {json.dumps(version)}; this slotlookup reads schema 2"
+    words = f"result schema {json.dumps(version)}; this slotlookup reads schema 3"
     with pytest.raises(OtherSchemaVersion, match=re.escape(words)):
         load_result(tmp_path / "x.json")
 

@@ -16,7 +16,7 @@ from slotlookup import registry, structure
 from slotlookup.address import ADDRESS_LIMIT, Gfn, Hva
 from slotlookup.bench.cli import cli
 from slotlookup.bench.gate import suite
-from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.bench.measure import passes as bench_passes
 from slotlookup.bench.measure import selection
 from slotlookup.bench.sweep import points
 from slotlookup.conformance.tandem import Tandem, create
@@ -44,8 +44,8 @@ def call(*arguments: str) -> Result:
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bench_runner, "NATIVE_SECONDS", 0.0)
-    monkeypatch.setattr(bench_runner, "PYTHON_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "NATIVE_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "PYTHON_SECONDS", 0.0)
     monkeypatch.chdir(tmp_path)
 
 

@@ -16,7 +16,7 @@ from results import by_strategy, gfn, result, row, timing
 from slotlookup import registry
 from slotlookup.address import HOLE
 from slotlookup.bench.cli import cli
-from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.bench.measure import passes as bench_passes
 from slotlookup.bench.measure.setup import SetupTask
 from slotlookup.bench.measure.tasks import GfnTask, HvaTask, UpdateTask
 from slotlookup.bench.results.load import load_result
@@ -51,9 +51,9 @@ STILL = Trace("still", TRACE.start, gfn_events([number << 6 for number in range(
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bench_runner, "NATIVE_SECONDS", 0.0)
-    monkeypatch.setattr(bench_runner, "PYTHON_SECONDS", 0.0)
-    monkeypatch.setattr(bench_runner, "SETUP_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "NATIVE_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "PYTHON_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "SETUP_SECONDS", 0.0)
     monkeypatch.chdir(tmp_path)
     write_trace(TRACE, tmp_path / "small.parquet")
     write_trace(STILL, tmp_path / "still.parquet")

@@ -14,8 +14,7 @@ from click.testing import CliRunner, Result
 from slotlookup import registry
 from slotlookup.address import HOLE
 from slotlookup.bench.cli import cli
-from slotlookup.bench.measure import runner as bench_runner
-from slotlookup.bench.measure import timing
+from slotlookup.bench.measure import passes, runner, timing
 from slotlookup.bench.measure.tasks import GfnTask
 from slotlookup.bench.measure.timing import time_task
 from slotlookup.families.native import HOT, Mode, NativeStrategy
@@ -50,8 +49,8 @@ def trace_file(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Tests look at figures, not at their precision; and no configuration of the surroundings may reach them."""
-    monkeypatch.setattr(bench_runner, "NATIVE_SECONDS", 0.0)
-    monkeypatch.setattr(bench_runner, "PYTHON_SECONDS", 0.0)
+    monkeypatch.setattr(passes, "NATIVE_SECONDS", 0.0)
+    monkeypatch.setattr(passes, "PYTHON_SECONDS", 0.0)
     monkeypatch.chdir(tmp_path)
 
 
@@ -266,11 +265,11 @@ def test_turns_rotate_and_reverse() -> None:
 
 def test_cold_samples_are_net_of_the_walk_and_the_control_is_the_reference() -> None:
     samples = timing.Samples({"linear": [110.0] * 7, "rbtree": [120.0] * 7, "empty": [100.0] * 7}, {})
-    cold = bench_runner._timing(samples, "rbtree", "linear", net=True)
+    cold = runner._timing(passes.readings([samples], cold=True), "rbtree", "linear", cold=True)
     assert cold.interval.median == 20.0
     assert cold.ratio is not None and cold.ratio.median == pytest.approx(2.0)
     assert (cold.samples, cold.raw_samples) == ((20.0,) * 7, (120.0,) * 7)
-    hot = bench_runner._timing(samples, "rbtree", "linear", net=False)
+    hot = runner._timing(passes.readings([samples], cold=False), "rbtree", "linear", cold=False)
     assert (hot.samples, hot.raw_samples) == ((120.0,) * 7, None)
     task = GfnTask(questions_of(Trace("t", START, gfn_events([0])), 0), 1)
-    assert bench_runner._make_loaded(task, timing.CONTROL).spec == registry.make_strategy("linear").spec
+    assert passes._make_loaded(task, timing.CONTROL).spec == registry.make_strategy("linear").spec

@@ -13,7 +13,7 @@ from results import MACHINE
 from sweep_points import options, point, role
 
 from slotlookup.bench.commands import sweep as sweep_command
-from slotlookup.bench.measure import runner as bench_runner
+from slotlookup.bench.measure import passes as bench_passes
 from slotlookup.bench.results.load import load_result
 from slotlookup.bench.results.model import SCHEMA_VERSION as RUN_SCHEMA_VERSION
 from slotlookup.bench.sweep import file as sweep_file
@@ -28,8 +28,8 @@ SLOTS = ("--slots", "4,1,2,2")
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Tests look at figures, not at their precision; and no configuration of the surroundings may reach them."""
-    monkeypatch.setattr(bench_runner, "NATIVE_SECONDS", 0.0)
-    monkeypatch.setattr(bench_runner, "PYTHON_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "NATIVE_SECONDS", 0.0)
+    monkeypatch.setattr(bench_passes, "PYTHON_SECONDS", 0.0)
     monkeypatch.setattr(bench_sweep, "LEAST_EVENTS", 500)
     monkeypatch.setitem(bench_sweep.EFFORTS, "quick", bench_sweep.Effort(0.0, 500, 500))
     monkeypatch.setattr(sweep_command, "describe_machine", lambda: dict(MACHINE))

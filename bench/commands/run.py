@@ -12,9 +12,10 @@ from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.vocabulary import Placement
 
 from ..configuration import announce_code, configuration
-from ..measure.runner import RunOptions, run
+from ..measure.run_options import RunOptions
+from ..measure.runner import run
 from ..measure.selection import select
-from ..options import Seconds, choice
+from ..options import Seconds, choice, processes_option
 from ..printable import printable_all
 from ..results.export import check_export_path, write_export
 from ..results.model import State, to_json, write_text
@@ -81,6 +82,7 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> in
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write the tables to this file, as CSV or Markdown according to its ending (.csv, .md); may be repeated.",
 )
+@processes_option
 @click.option(
     "--patience",
     type=Seconds(),
@@ -101,6 +103,7 @@ def command(
     placement: str | None,
     save: Path | None,
     exports: tuple[Path, ...],
+    processes: int | None,
     patience: float | None,
     as_json: bool,
 ) -> int:
@@ -133,6 +136,7 @@ def command(
         settings.displaced if displace is None else displace,
         placement or settings.placement,
         settings.patience if patience is None else patience,
+        processes=settings.processes if processes is None else processes,
     )
     from ..console import output, progress_bar
 

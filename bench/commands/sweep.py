@@ -19,7 +19,7 @@ from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 from ..configuration import announce_code, configuration
 from ..measure.machine import describe_machine
 from ..measure.selection import native_strategies, require_available, require_sizable
-from ..options import choice
+from ..options import choice, processes_option
 from ..printable import printable, printable_all
 from ..sweep import file as sweep_file
 from ..sweep import points as sweep
@@ -56,6 +56,7 @@ from ..sweep.points import Point, SweepOptions
     help="The timing: independent operations (throughput), or each waiting for the previous answer (latency); with "
     "caches as they are (hot) or displaced (cold).",
 )
+@processes_option
 @click.option(
     "--jobs",
     type=click.IntRange(1, 1024),
@@ -95,6 +96,7 @@ def command(
     counts_only: bool,
     effort: str | None,
     timing: str,
+    processes: int | None,
     jobs: int,
     plot_file: Path | None,
     plot_role: str | None,
@@ -121,7 +123,13 @@ def command(
     kept_in = save or resume
     if resume is not None:
         kept = sweep_file.read(resume)
-        given = {"workload": workload, "strategies": _specs(strategies) or None, "seed": seed, "effort": effort}
+        given = {
+            "workload": workload,
+            "strategies": _specs(strategies) or None,
+            "seed": seed,
+            "effort": effort,
+            "processes": processes,
+        }
         given |= {name: value for name, value in (("counts_only", counts_only), ("timing", timing)) if _is_given(name)}
         asked = {name: value for name, value in given.items() if value is not None}
         sweep_file.check_same(resume, kept, asked, machine)
@@ -129,7 +137,7 @@ def command(
         if not strategies:
             announce_code(str(resume), options.strategies)
     else:
-        options = _options(workload, strategies, seed, effort or "default", counts_only, timing)
+        options = _options(workload, strategies, seed, effort or "default", counts_only, timing, processes)
         counts = wanted or (sweep.QUICK_SLOTS if effort == "quick" else sweep.DEFAULT_SLOTS)
     require_sizable(options.workload)
     require_available(options.strategies)
@@ -165,7 +173,13 @@ def _specs(strategies: tuple[str, ...]) -> dict[str, str]:
 
 
 def _options(
-    workload: str | None, strategies: tuple[str, ...], seed: int | None, effort: str, counts_only: bool, timing: str
+    workload: str | None,
+    strategies: tuple[str, ...],
+    seed: int | None,
+    effort: str,
+    counts_only: bool,
+    timing: str,
+    processes: int | None,
 ) -> SweepOptions:
     config = configuration()
     settings = config.settings
@@ -180,6 +194,7 @@ def _options(
         TimingMode(timing),
         settings.displaced,
         settings.placement,
+        settings.processes if processes is None else processes,
     )
 
 

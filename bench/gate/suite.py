@@ -22,7 +22,7 @@ from slotlookup.trace import Trace
 from slotlookup.vocabulary import RANKED, Count
 
 from ..measure import counting
-from ..measure.runner import Report
+from ..measure.run_options import Report
 from ..measure.selection import load_trace, most_slots, native_strategies, require_available
 from ..measure.tasks import MakeStrategy
 from ..results.figures import Figures, WorkloadFigures

@@ -18,7 +18,7 @@ from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
 
 from ..measure.machine import describe_machine
-from ..measure.runner import Report
+from ..measure.run_options import Report
 from ..measure.tasks import MakeStrategy, Task, make_task
 from ..measure.timing import EMPTY, native_mode, time_task
 from ..results.figures import TimeFigure

@@ -17,7 +17,7 @@ from slotlookup.errors import SlotlookupError, UsageError
 from slotlookup.vocabulary import Role
 
 from ..measure.machine import describe_machine
-from ..measure.runner import Report
+from ..measure.run_options import Report
 from ..sweep.crossover import count_of_slots
 from .figures import SCHEMA_VERSION, Baselines, Changes, Lookups, Measurement, Point, Series
 from .layout import PATTERNS, Pattern

@@ -3,68 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
 from slotlookup.errors import BrokenStrategy, UsageError, present
-from slotlookup.families.native import NativeStrategy
 from slotlookup.questions import Questions, questions_of
 from slotlookup.registry import describe, describe_available, make_strategy
-from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Strategy
-from slotlookup.structure import PATIENCE, Family
+from slotlookup.structure import Family
 from slotlookup.trace import Trace
-from slotlookup.vocabulary import Operation, Placement, TimingMode
+from slotlookup.vocabulary import TimingMode
 
 from ..results.model import Figures, RoleResult, RunResult, SetupResult, Timing
 from ..results.statistics import Interval, median_interval, ratio_interval
 from .machine import describe_machine
+from .passes import SETUP, Key, Plan, Readings, loaded, readings, time_pass
+from .processes import TimingProcesses
 from .rows import Contender, Group, groups, strategy_results
+from .run_options import Report, RunOptions
 from .selection import REFERENCES
-from .setup import SetupTask
-from .tasks import TASKS, MakeStrategy, Task, make_task
-from .timing import CONTROL, EMPTY, LEAST_ROUNDS, Make, Samples, native_mode, time_task
+from .tasks import TASKS, Task, make_task
+from .timing import CONTROL, EMPTY, Samples
 
-NATIVE_SECONDS = 4.0
-"""Seconds per role, shared by its timings."""
-PYTHON_SECONDS = 0.7
-SETUP_SECONDS = 0.4
-"""Seconds per family for loading the starting slots repeatedly."""
-DISPLACED = 64 << 10
-"""Larger than any first-level cache, smaller than a second-level one, like the memory that a fault touches."""
-
+EXAMINED = 0.3
+"""The share of a run in which strategies are checked and counted."""
 T = TypeVar("T")
-Report = Callable[[str, float], None]
-"""Receives the current activity and the completed share of the whole run."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """The options of a run.
-
-    `budget` scales the time spent on timing; `displaced` is the number of bytes walked between cold operations;
-    `placement` is the placement of native strategies' slots (`packed`, `scattered` or `slab`). `timings` that a role
-    does not have are ignored. `patience` is the number of seconds that a structure from a file may take for one answer.
-    """
-
-    counts_only: bool = False
-    seed: int = 0
-    budget: float = 1.0
-    displaced: int = DISPLACED
-    placement: str = Placement.PACKED
-    patience: float = PATIENCE
-    timings: tuple[TimingMode, ...] = tuple(TimingMode)
-
-    @property
-    def make(self) -> MakeStrategy:
-        """The function that makes the strategies of a run."""
-        return partial(make_strategy, placement=self.placement, patience=self.patience)
-
-    def stored(self) -> dict[str, object]:
-        """The options in a result: all except the seed, which is stored with the workload."""
-        kept = {key: value for key, value in asdict(self).items() if key != "seed"}
-        return kept | {"timings": list(self.timings)}
 
 
 @dataclass(slots=True)
@@ -72,8 +36,11 @@ class _Findings:
     """The findings so far, by role."""
 
     groups: dict[str, list[Group[RoleResult]]]
+    setup: list[Group[SetupResult]]
     empty: dict[str, dict[str, Interval]] = field(default_factory=dict)
     control: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    """The roles with questions."""
 
 
 def run(
@@ -83,49 +50,46 @@ def run(
     options: RunOptions,
     report: Report,
     absent: Mapping[str, str] | None = None,
+    processes: TimingProcesses | None = None,
 ) -> RunResult:
     """Replay `trace` through the strategies `texts`. Wrong answers void a row; they do not raise.
 
     `workload` describes the workload for the result. `absent` has the strategies that cannot take part, each with the
-    reason; their rows have no figures. Raises SpecError for a strategy of `texts` that cannot be made.
+    reason; their rows have no figures. `processes` are those of `options` if they exist already. Raises SpecError for a
+    strategy of `texts` that cannot be made, SlotlookupError if a process that times fails.
     """
+    if options.processes > 1 and not options.counts_only and processes is None:
+        with TimingProcesses(options.processes) as new:
+            return run(trace, workload, texts, options, report, absent, new)
     report("deriving questions", 0.0)
     questions = questions_of(trace, options.seed)
     if not len(questions.gfn) and not len(questions.update):
         raise UsageError(f"{trace.name}: there are no slots and no questions")
     contenders = [_contender(text) for text in dict.fromkeys(texts)]
     contenders += [_contender(text, why) for text, why in (absent or {}).items()]
-    findings = _Findings({role: groups(contenders, role) for role in TASKS})
-    setup: list[Group[SetupResult]] = groups(contenders, "setup")
-    families = [family for family in Family if any(c.family is family and c.sound for c in contenders)]
-    asked: set[str] = set()
-    steps = len(families) * (len(TASKS) + 1)
-    done = 0
-    for family in families:
-        members = [contender for contender in contenders if contender.family is family]
-        held: dict[str, Strategy] = {}
-        for role in (*TASKS, "setup"):
-            share = done / steps
+    findings = _Findings({role: groups(contenders, role) for role in TASKS}, groups(contenders, SETUP))
+    held: dict[str, Strategy] = {}
+    whole = 1.0 if options.counts_only else EXAMINED
+    _examine(contenders, questions, options, findings, held, lambda what, share: report(what, whole * share))
+    if not options.counts_only:
+        plan = _plan(contenders, questions, options, findings)
 
-            def tell(what: str, part: float, share: float = share, role: str = role) -> None:
-                report(f"{what} {role}", share + part / steps)
+        def tell(what: str, share: float) -> None:
+            report(what, EXAMINED + (1 - EXAMINED) * share)
 
-            if role == "setup":
-                _measure_setup(_of(family, setup), questions, options, tell)
-            else:
-                task = make_task(role, family, questions, options.make)
-                if task.operations:
-                    asked.add(role)
-                    _run_task(task, members, family, options, findings, tell, held)
-            done += 1
+        measured = processes.time(plan, tell) if processes is not None else [time_pass(plan, tell, held)]
+        _take_times(measured, findings)
     return RunResult(
         {**workload, "origin": questions.origin},
         describe_machine(),
         options.stored(),
         {str(family): name for family, name in REFERENCES.items()},
         strategy_results(contenders, findings.groups),
-        {role: tuple(g.row() for g in found) if role in asked else () for role, found in findings.groups.items()},
-        tuple(group.row() for group in setup),
+        {
+            role: tuple(g.row() for g in found) if role in findings.asked else ()
+            for role, found in findings.groups.items()
+        },
+        tuple(group.row() for group in findings.setup),
         findings.empty,
         findings.control,
     )
@@ -141,54 +105,47 @@ def _of(family: Family, found: Sequence[Group[Figures]]) -> list[Group[Figures]]
     return [group for group in found if group.members[0].family is family]
 
 
-def _run_task(
-    task: Task,
-    members: Sequence[Contender],
-    family: Family,
+def _families(contenders: Sequence[Contender]) -> list[Family]:
+    return [family for family in Family if any(one.family is family and one.sound for one in contenders)]
+
+
+def _examine(
+    contenders: Sequence[Contender],
+    questions: Questions,
     options: RunOptions,
     findings: _Findings,
-    report: Report,
     held: dict[str, Strategy],
+    report: Report,
 ) -> None:
-    for i, member in enumerate(members):
-        report("checking", 0.2 * i / len(members))
-        if member.sound:
-            _guarded(member, partial(_verify, task, member, held))
-    found = _of(family, findings.groups[task.role])
-    for i, group in enumerate(found):
-        report("counting", 0.2 + 0.2 * i / len(found))
-        _count(task, group)
-    measured = [(group.measured, group) for group in found if group.measured is not None and group.measured.sound]
-    if options.counts_only or not measured:
-        return
-    reference = REFERENCES[family]
-    # The reference and the empty loop take part even if their rows are not requested.
-    extra = [reference, CONTROL, EMPTY] if family is Family.NATIVE else [reference]
-    texts = list(dict.fromkeys([*(member.text for member, _ in measured), *extra]))
-    modes = [mode for mode in (task.modes if family is Family.NATIVE else task.modes[:1]) if mode in options.timings]
-    times: dict[str, dict[str, Timing]] = {member.text: {} for member, _ in measured}
-    make: Make = lambda text: _loaded(task, text, held)  # noqa: E731
-    for i, name in enumerate(modes):
-        seconds = (NATIVE_SECONDS if family is Family.NATIVE else PYTHON_SECONDS) * options.budget / len(modes)
-        part = 0.6 / len(modes)
-        tell = lambda share, i=i, name=name, part=part: report(f"timing {name}", 0.4 + part * (i + share))  # noqa: E731
-        samples = time_task(task, texts, make, seconds, tell, native_mode(name, options.displaced))
-        for member, _ in measured:
-            member.fault = member.fault or samples.faults.get(member.text)
-            if member.sound:
-                times[member.text][name] = _timing(samples, member.text, reference, net=name.cold)
-        if EMPTY in samples.ns:
-            findings.empty.setdefault(task.role, {})[name] = median_interval(samples.ns[EMPTY])
-        if CONTROL in samples.ns and reference in samples.ns:
-            ratio = _timing(samples, CONTROL, reference, net=name.cold).ratio
-            if ratio is not None:
-                findings.control.setdefault(task.role, {})[name] = ratio
-    for member, group in measured:
-        group.figures = replace(present(group.figures, "what was counted"), ns=times[member.text])
+    """Check every answer, count every operation, measure every size. `held` receives the strategies loaded for it."""
+    families = _families(contenders)
+    steps = len(families) * (len(TASKS) + 1)
+    for i, family in enumerate(families):
+        members = [contender for contender in contenders if contender.family is family]
+        for j, role in enumerate((*TASKS, SETUP)):
+
+            def tell(what: str, part: float, at: int = i * (len(TASKS) + 1) + j, role: str = role) -> None:
+                report(f"{what} {role}", (at + part) / steps)
+
+            if role == SETUP:
+                _measure_sizes(_of(family, findings.setup), questions, options, tell)
+                continue
+            task = make_task(role, family, questions, options.make)
+            if not task.operations:
+                continue
+            findings.asked.add(role)
+            for k, member in enumerate(members):
+                tell("checking", 0.5 * k / len(members))
+                if member.sound:
+                    _guarded(member, partial(_verify, task, member, held))
+            found = _of(family, findings.groups[role])
+            for k, group in enumerate(found):
+                tell("counting", 0.5 + 0.5 * k / len(found))
+                _count(task, group)
 
 
 def _verify(task: Task, member: Contender, held: dict[str, Strategy]) -> None:
-    strategy = _loaded(task, member.text, held)
+    strategy = loaded(task, member.text, held)
     if (strategy.name, strategy.spec) != (member.text, str(member.spec)):
         raise BrokenStrategy(f"{member.text}: what ran is {strategy.name}, {strategy.spec}")
     task.verify(strategy)
@@ -212,53 +169,12 @@ def _guarded(member: Contender, work: Callable[[], T]) -> T | None:
     return None
 
 
-def _loaded(task: Task, text: str, held: dict[str, Strategy]) -> Strategy:
-    """A strategy with the starting slots: from `held` if only lookups and visits were replayed since it was loaded.
-
-    Loading 32,764 slots into a Python tree takes seconds, and each role and timing would load them again.
-    """
-    if not task.timeline.static or task.role == Operation.UPDATE:
-        return _make_loaded(task, text)
-    if text not in held:
-        held[text] = _make_loaded(task, text)
-    return held[text]
-
-
-def _make_loaded(task: Task, text: str) -> Strategy:
-    if text == CONTROL:
-        return task.load(REFERENCES[Family.NATIVE])
-    if text != EMPTY:
-        return task.load(text)
-    strategy = NativeStrategy(EMPTY, StrategySpec(EMPTY, EMPTY), ())
-    strategy.apply_table(task.questions.start)
-    return strategy
-
-
-def _timing(samples: Samples, text: str, reference: str, *, net: bool) -> Timing:
-    """One strategy's samples as a timing. In cold ones the walk is subtracted, as measured with the empty strategy."""
-    walk = samples.ns.get(EMPTY) if net else None
-    raw = samples.ns[text]
-    values = _without(raw, walk)
-    base = _without(samples.ns[reference], walk) if reference in samples.ns else []
-    paired = bool(base) and min(values) > 0 and min(base) > 0
-    return Timing(
-        tuple(values),
-        median_interval(values),
-        ratio_interval(values, base) if paired else None,
-        None if walk is None else tuple(raw),
-    )
-
-
-def _without(values: list[float], walk: list[float] | None) -> list[float]:
-    return values if walk is None else [value - paid for value, paid in zip(values, walk, strict=True)]
-
-
-def _measure_setup(
+def _measure_sizes(
     found: Sequence[Group[SetupResult]], questions: Questions, options: RunOptions, report: Report
 ) -> None:
-    """Size and set-up cost of each combination of structures, and the notes that are known only after a run."""
+    """The size of each combination of structures, and the notes that are known only after a run."""
     for i, group in enumerate(found):
-        report("measuring the size of", 0.4 * i / len(found))
+        report("measuring the size of", i / len(found))
         while (member := group.choice()) is not None:
             figures = _guarded(member, partial(_measure_size, member, questions, options.patience))
             if figures is not None:
@@ -266,24 +182,6 @@ def _measure_setup(
                 for same in group.members:
                     same.note = member.note
                 break
-    measured = [(group.measured, group) for group in found if group.measured is not None]
-    if options.counts_only or not measured or not questions.start_slots:
-        return
-    family = found[0].members[0].family
-    reference = REFERENCES[family]
-    samples = time_task(
-        SetupTask(questions, options.make),
-        list(dict.fromkeys([*(member.text for member, _ in measured), reference])),
-        options.make,
-        SETUP_SECONDS * options.budget,
-        lambda share: report("timing", 0.4 + 0.6 * share),
-        least_rounds=LEAST_ROUNDS if family is Family.NATIVE else 1,
-    )
-    for member, group in measured:
-        member.fault = samples.faults.get(member.text)
-        if member.sound:
-            figures = present(group.figures, "the size of what was loaded")
-            group.figures = replace(figures, ns=_timing(samples, member.text, reference, net=False))
 
 
 def _measure_size(member: Contender, questions: Questions, patience: float) -> SetupResult:
@@ -301,3 +199,59 @@ def _measure_size(member: Contender, questions: Questions, patience: float) -> S
             best = (len(strategy), strategy.bytes())
     slots, size = best
     return SetupResult(loaded, size / slots if size is not None and slots else None)
+
+
+def _measured(found: Sequence[Group[Figures]]) -> list[tuple[Contender, Group[Figures]]]:
+    """The groups with figures, each with its member that was counted and is to be timed."""
+    return [(group.measured, group) for group in found if group.measured is not None and group.measured.sound]
+
+
+def _plan(contenders: Sequence[Contender], questions: Questions, options: RunOptions, findings: _Findings) -> Plan:
+    """What to time: the counted member of every row, and of the set-up if there is anything to load."""
+    texts: dict[tuple[Family, str], tuple[str, ...]] = {}
+    for family in _families(contenders):
+        for role, groups_ in findings.groups.items():
+            if role in findings.asked:
+                texts[family, role] = tuple(member.text for member, _ in _measured(_of(family, groups_)))
+        if questions.start_slots:
+            texts[family, SETUP] = tuple(member.text for member, _ in _measured(_of(family, findings.setup)))
+    return Plan(questions, options, {key: found for key, found in texts.items() if found})
+
+
+def _take_times(measured: Sequence[Mapping[Key, Samples]], findings: _Findings) -> None:
+    """Put the times of all passes into the rows. A strategy at fault in any pass is at fault."""
+    faults = {text: fault for times in measured for samples in times.values() for text, fault in samples.faults.items()}
+    of_roles = [pair for found in findings.groups.values() for pair in _measured(found)]
+    for member in [member for member, _ in of_roles] + [member for member, _ in _measured(findings.setup)]:
+        member.fault = faults.get(member.text)
+    for key in measured[0]:
+        family, role, mode = key
+        cold = mode.cold if isinstance(mode, TimingMode) else False
+        read = readings([times[key] for times in measured if key in times], cold=cold)
+        reference = REFERENCES[family]
+        if role == SETUP:
+            for member, group in _measured(_of(family, findings.setup)):
+                size = present(group.figures, "the size of what was loaded")
+                group.figures = replace(size, ns=_timing(read, member.text, reference, cold=False))
+            continue
+        for member, rows in _measured(_of(family, findings.groups[role])):
+            counted = present(rows.figures, "what was counted")
+            rows.figures = replace(counted, ns={**counted.ns, mode: _timing(read, member.text, reference, cold=cold)})
+        if EMPTY in read.raw:
+            findings.empty.setdefault(role, {})[mode] = median_interval(read.raw[EMPTY])
+        if CONTROL in read.net and reference in read.net:
+            ratio = _timing(read, CONTROL, reference, cold=cold).ratio
+            if ratio is not None:
+                findings.control.setdefault(role, {})[mode] = ratio
+
+
+def _timing(read: Readings, text: str, reference: str, *, cold: bool) -> Timing:
+    """One strategy's readings as a timing."""
+    values, base = read.net[text], read.net.get(reference, [])
+    paired = bool(base) and min(values) > 0 and min(base) > 0
+    return Timing(
+        tuple(values),
+        median_interval(values),
+        ratio_interval(values, base) if paired else None,
+        tuple(read.raw[text]) if cold and EMPTY in read.raw else None,
+    )

@@ -25,6 +25,7 @@ CONTROL = "(control)"
 EMPTY = "empty"
 """The native structure that finds nothing: its cost is the loop's own cost."""
 ROUNDS = 21
+"""Of a pass that is the only one."""
 LEAST_ROUNDS = 7
 MOST_ROUNDS = 101
 
@@ -86,9 +87,10 @@ def time_task(
     budget: float,
     progress: Progress,
     mode: Mode = HOT,
+    rounds: int = ROUNDS,
     least_rounds: int = LEAST_ROUNDS,
 ) -> Samples:
-    """Time `texts` on a task for about `budget` seconds, in at least `least_rounds` rounds.
+    """Time `texts` on a task for about `budget` seconds: in about `rounds` rounds, and at least `least_rounds`.
 
     `progress` receives the completed share, 0 to 1.
     """
@@ -107,7 +109,9 @@ def time_task(
     runners = [runner for runner in runners if runner.fault is None]
     if not runners:
         return Samples({}, faults)
-    block = _calibrate(task, [cost[runner.text] for runner in runners], making if task.restarts else 0.0, budget)
+    block = _calibrate(
+        task, [cost[runner.text] for runner in runners], making if task.restarts else 0.0, budget / rounds
+    )
     ns: dict[str, list[float]] = {runner.text: [] for runner in runners}
     for round_ in range(MOST_ROUNDS):
         begin = round_ * block.length % (task.operations - block.length + 1)
@@ -141,12 +145,12 @@ class _Block:
     passes: int
 
 
-def _calibrate(task: Task, cost: Sequence[float], making: float, budget: float) -> _Block:
-    """A block such that ROUNDS rounds of all strategies fit the budget, but never too short to be timed.
+def _calibrate(task: Task, cost: Sequence[float], making: float, seconds: float) -> _Block:
+    """A block such that a round of all strategies takes `seconds`, but never too short to be timed.
 
     `cost` is in nanoseconds per operation, and so is `making`: the cost of making all strategies again for each pass.
     """
-    longest = min(budget * 1e9 / ROUNDS / (sum(cost) + making), LONGEST_BLOCK_NS / max(cost))
+    longest = min(seconds * 1e9 / (sum(cost) + making), LONGEST_BLOCK_NS / max(cost))
     wanted = max(longest, task.shortest_block_ns / max(cost))
     if task.sliceable:
         return _Block(max(1, min(task.operations, int(wanted))), 1)

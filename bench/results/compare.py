@@ -413,6 +413,9 @@ def _remarks(
         load, cpus = run.machine.get("load"), run.machine.get("cpus")
         if isinstance(load, list) and isinstance(cpus, int) and load[0] > cpus and not run.options["counts_only"]:
             lines.append(f"{label} was measured under a load of {load[0]} on {cpus} CPUs; times are doubtful")
+    processes = Difference("number of processes that timed", old.options["processes"], new.options["processes"])
+    if processes.old != processes.new and not (old.options["counts_only"] or new.options["counts_only"]):
+        lines.append(f"another {processes}; their intervals cover different noise")
     versions = Difference("slotlookup", old.machine.get("slotlookup"), new.machine.get("slotlookup"))
     packages = [
         Difference(name, before, after)

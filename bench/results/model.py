@@ -20,7 +20,7 @@ from slotlookup.writing import replacing
 
 from .statistics import Interval, noise
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The schema version of `run --json` and saved results. Any added or changed key makes a new version."""
 
 
@@ -37,7 +37,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Nanoseconds per operation, one sample per block.
+    """Nanoseconds per operation, one sample per process that timed, or per block if this process timed.
 
     `ratio` is to the family's reference in the same blocks; None if the reference is void. In `samples` of a cold
     timing the cost of displacing is subtracted; `raw_samples` are the readings of the clock, None for a hot timing.

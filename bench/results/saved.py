@@ -166,6 +166,7 @@ class SavedOptions(_Saved):
     placement: words.Placement
     patience: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     timings: list[words.TimingMode]
+    processes: Annotated[int, Field(ge=1)]
 
 
 class SavedMachine(_Saved):

@@ -13,11 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from slotlookup.config.settings import PROCESSES
 from slotlookup.structure import Family
 from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
 from .model import RoleResult, Row, RunResult, SetupResult, State, StrategyResult
-from .statistics import Interval
+from .statistics import Interval, sign_test_rank
 from .verdict import closing_sentence, significant, what_rows_are
 
 NOT_KNOWN = "n/a"
@@ -34,6 +35,20 @@ def span(interval: Interval) -> str:
     if interval.low is None or interval.high is None:
         return "[too few]"
     return f"[{significant(interval.low)}, {significant(interval.high)}]"
+
+
+def interval_heading(processes: int) -> str:
+    """What an interval is called: one within a single process says nothing about another run."""
+    return "95 %" if processes > 1 else "95 % in run"
+
+
+def interval_words(processes: int) -> str:
+    """What the times and their intervals are, in a sentence."""
+    if processes == 1:
+        return "Times are medians of blocks in one process, and intervals hold within it: another run may lie outside."
+    if sign_test_rank(processes) is None:
+        return f"Times are medians of {processes} processes; an interval between runs needs {PROCESSES} or more."
+    return f"Times are medians of {processes} processes, one after another, and 95 % intervals hold between them."
 
 
 def _ratio_style(ratio: Interval) -> str:
@@ -65,12 +80,12 @@ def _cells(result: RoleResult, width: int, timed: bool) -> list[Text | str]:
     return cells
 
 
-def _columns(width: int, timed: bool) -> list[_Column]:
+def _columns(width: int, timed: bool, interval: str) -> list[_Column]:
     found: list[_Column] = [(count.heading, "right") for count in Count]
     if timed:
-        found += [(RANKED.heading, "right"), ("95 %", "left"), ("ratio", "right")]
+        found += [(RANKED.heading, "right"), (interval, "left"), ("ratio", "right")]
         if width >= WIDE:
-            found.append(("95 %", "left"))
+            found.append((interval, "left"))
         if width >= WIDEST:
             found += [(mode.heading, "right") for mode in OTHERS]
     return found
@@ -90,7 +105,7 @@ def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
         few = "the first " if family is Family.PYTHON else ""
         asked = f"{few}{first.operations:,} operations" if first else "no figures"
         scope.append(f"{family}: {asked}" + (f", ratio to {run.references[family]}." if timed else "."))
-    return _table(_columns(width, timed), lines, width), " ".join(scope)
+    return _table(_columns(width, timed, interval_heading(run.options["processes"])), lines, width), " ".join(scope)
 
 
 def setup_table(run: RunResult, width: int) -> Table:
@@ -98,7 +113,7 @@ def setup_table(run: RunResult, width: int) -> Table:
     timed = any(row.figures is not None and row.figures.ns is not None for row in run.setup)
     columns: list[_Column] = [("bytes\nper slot", "right")]
     if timed:
-        columns += [("ns\nper slot", "right"), ("95 %", "left"), ("ratio", "right")]
+        columns += [("ns\nper slot", "right"), (interval_heading(run.options["processes"]), "left"), ("ratio", "right")]
     lines = [(row, [_state(row)] if row.figures is None else _setup_cells(row.figures)) for row in run.setup]
     return _table(columns, lines, width)
 
@@ -185,6 +200,8 @@ def print_run(run: RunResult, console: Console) -> None:
         console.print(setup_table(run, console.width))
     for line in _remarks(run.strategies):
         console.print(line)
+    if not run.options["counts_only"]:
+        console.print(Text(interval_words(run.options["processes"]), style="dim"))
     if run.empty_ns:
         costs = ", ".join(
             f"{Operation(r).plural} {significant(i[RANKED].median)} ns" for r, i in run.empty_ns.items() if RANKED in i

@@ -32,7 +32,7 @@ from slotlookup.registry import find_workload, parse_spec, presets, structures
 from slotlookup.strategy import Strategy
 from slotlookup.structure import Family, NativeStructure
 
-from ..measure.runner import NATIVE_SECONDS
+from ..measure.run_options import NATIVE_SECONDS
 from ..measure.tasks import GfnTask, HvaTask, Task, make_task
 from ..measure.timing import time_task
 from ..results.statistics import Interval, ratio_interval

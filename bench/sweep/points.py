@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -21,7 +22,9 @@ from slotlookup.structure import PATIENCE
 from slotlookup.trace import Trace
 from slotlookup.vocabulary import Count, TimingMode
 
-from ..measure.runner import NATIVE_SECONDS, Report, RunOptions, run
+from ..measure.processes import TimingProcesses
+from ..measure.run_options import NATIVE_SECONDS, Report, RunOptions
+from ..measure.runner import run
 from ..measure.selection import describe_workload, load_trace
 from ..results.model import State
 from .crossover import count_of_slots
@@ -68,6 +71,7 @@ class SweepOptions:
     timing: TimingMode
     displaced: int
     placement: str
+    processes: int
 
     def as_json(self) -> dict[str, Any]:
         """All options, by name."""
@@ -81,8 +85,14 @@ def make_point_trace(options: SweepOptions, slots: int) -> Trace:
     return load_trace(options.workload, slots, events, options.seed)
 
 
-def measure(options: SweepOptions, slots: int, report: Report, patience: float = PATIENCE) -> Point:
-    """One point: a run with `slots` slots. `patience` is that of `RunOptions`."""
+def measure(
+    options: SweepOptions,
+    slots: int,
+    report: Report,
+    patience: float = PATIENCE,
+    processes: TimingProcesses | None = None,
+) -> Point:
+    """One point: a run with `slots` slots. `patience` is that of `RunOptions`, `processes` as for `run`."""
     report("building the workload", 0.0)
     trace = make_point_trace(options, slots)
     how = RunOptions(
@@ -93,10 +103,11 @@ def measure(options: SweepOptions, slots: int, report: Report, patience: float =
         options.placement,
         patience,
         (options.timing,),
+        options.processes,
     )
     asked = {"slots": slots, "events": len(trace.events), "memory": None}
     workload = describe_workload(trace, slots, options.seed, asked)
-    return run(trace, workload, list(options.strategies), how, report).as_json()
+    return run(trace, workload, list(options.strategies), how, report, processes=processes).as_json()
 
 
 def sweep(
@@ -112,13 +123,15 @@ def sweep(
     Each measured point is added to `points` and passed to `keep`. KeyboardInterrupt loses the one in progress.
     """
     missing = [n for n in wanted if n not in points]
-    for done, slots in enumerate(missing):
+    several = options.processes > 1 and not options.counts_only and missing
+    with TimingProcesses(options.processes) if several else nullcontext() as processes:
+        for done, slots in enumerate(missing):
 
-        def tell(what: str, part: float, done: int = done, slots: int = slots) -> None:
-            report(f"{count_of_slots(slots)}: {what}", (done + part) / len(missing))
+            def tell(what: str, part: float, done: int = done, slots: int = slots) -> None:
+                report(f"{count_of_slots(slots)}: {what}", (done + part) / len(missing))
 
-        points[slots] = measure(options, slots, tell, patience)
-        keep(slots, points[slots])
+            points[slots] = measure(options, slots, tell, patience, processes)
+            keep(slots, points[slots])
 
 
 def sweep_in_parallel(
@@ -130,7 +143,7 @@ def sweep_in_parallel(
     jobs: int,
     patience: float = PATIENCE,
 ) -> None:
-    """The same with `jobs` processes, for counts only, which parallel processes do not disturb.
+    """The same with `jobs` processes at the same time, for counts only, which parallel processes do not disturb.
 
     Raises SlotlookupError if a point failed or its process was killed; all other points are kept.
     """

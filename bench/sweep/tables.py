@@ -14,7 +14,7 @@ from rich.text import Text
 
 from slotlookup.vocabulary import Count, TimingMode
 
-from ..results.tables import wrapped
+from ..results.tables import interval_heading, interval_words, wrapped
 from ..results.verdict import significant, what_rows_are
 from .crossover import Crossing, Standing, count_of_slots, describe, reigns
 from .curves import Panel, panels
@@ -50,13 +50,15 @@ def print_sweep(
             console.print(table)
         if told := what_rows_are(_rows(panel, points)):
             console.print(Text(told, style="dim"))
-        _print_crossovers(panel, standings, console)
+        _print_crossovers(panel, standings, interval_heading(options.processes), console)
     for name, (slots, fault) in faults(points).items():
         console.print(f"[bold red]{escape(name)} is void at {count_of_slots(slots)}[/bold red]: {escape(fault)}")
     if not shown:
         return
     if any(len(panel.figures) > 1 for panel in shown):
         console.print(f"[dim]{CHEAPEST} the cheapest of its row, {LEVEL} tied for the cheapest.[/dim]")
+    if metric not in list(Count):
+        console.print(Text(interval_words(options.processes), style="dim"))
     apart = max((noise, panel.role, n) for panel in shown for noise, n in zip(panel.noise, panel.slots, strict=True))
     if apart[0] > 0:
         where = f"{apart[0]:.0%} ({apart[1].plural} at {count_of_slots(apart[2])})"
@@ -138,7 +140,7 @@ def _style(cell: str) -> str:
     return {CHEAPEST: "bold green", LEVEL: "green"}.get(cell[-1], "")
 
 
-def _print_crossovers(panel: Panel, standings: Sequence[Standing], console: Console) -> None:
+def _print_crossovers(panel: Panel, standings: Sequence[Standing], interval: str, console: Console) -> None:
     found = panel.crossovers()
     if not found:
         if len(panel.figures) > 1:
@@ -152,7 +154,7 @@ def _print_crossovers(panel: Panel, standings: Sequence[Standing], console: Cons
         table.add_column(heading, overflow="fold")
     table.add_column("about", justify="right", no_wrap=True)
     if not panel.exact:
-        table.add_column("95 %", no_wrap=True)
+        table.add_column(interval, no_wrap=True)
     table.add_column("measured between", no_wrap=True)
     for crossing in found[:MOST_CROSSOVERS]:
         table.add_row(Text(crossing.below), Text(crossing.above), *_place(crossing, panel.exact))
@@ -167,7 +169,7 @@ def _concerns_lead(crossing: Crossing, leading: Mapping[int, Sequence[str]]) -> 
 
 
 def _place(crossing: Crossing, exact: bool) -> list[str]:
-    """The estimate, its 95 % interval (of noise alone), and the two slot counts between which it was measured."""
+    """The estimate, its interval (of noise alone), and the two slot counts between which it was measured."""
     about = f"{crossing.estimate:.1f}" if crossing.estimate < 10 else f"{crossing.estimate:,.0f}"
     # Outwards to whole slots, but not for the last digit of a logarithm.
     low, high = math.floor(crossing.low + 1e-6), math.ceil(crossing.high - 1e-6)

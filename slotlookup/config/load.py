@@ -148,7 +148,7 @@ def _converted(name: str, text: str) -> Any:
     if name == "strategies":
         # Specs contain commas, so a list is separated by semicolons.
         return [part.strip() for part in text.split(";") if part.strip()]
-    kind = {"seed": int, "displaced": int, "budget": float, "patience": float}.get(name, str)
+    kind = {"seed": int, "displaced": int, "processes": int, "budget": float, "patience": float}.get(name, str)
     try:
         return kind(text)
     except ValueError:

@@ -15,6 +15,9 @@ from slotlookup.structure import PATIENCE
 from slotlookup.vocabulary import RANKED, Operation, Placement
 
 LARGEST_SEED = (1 << 63) - 1
+PROCESSES = 6
+"""The least number of samples whose extremes bound their median at 95 % (a sign test)."""
+MOST_PROCESSES = 100
 
 Text = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, le=LARGEST_SEED)]
@@ -154,6 +157,10 @@ class Settings(Table):
     )
     budget: Annotated[float, Field(strict=True, ge=0.01, le=100)] = Field(
         default=1.0, description="Time spent on timing as a multiple of the default."
+    )
+    processes: Annotated[int, Field(strict=True, ge=1, le=MOST_PROCESSES)] = Field(
+        default=PROCESSES,
+        description="New processes that time, one after another; from 6 on, intervals between them are at 95 %.",
     )
     patience: Annotated[float, Field(strict=True, gt=0, le=86_400)] = Field(
         default=PATIENCE, description="Seconds without an answer after which a structure from a file counts as hanging."

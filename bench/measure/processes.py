@@ -1,0 +1,112 @@
+"""New processes that time, one after another, so that an interval over them holds between runs.
+
+A new process has its code and its memory at other addresses (address space randomisation, other pages), which decides
+how they meet in caches and predictors. The processes are started together, because starting takes longer than timing a
+few strategies, but they never time at the same time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+from slotlookup.errors import SlotlookupError
+
+from .passes import Key, Plan, time_pass
+from .run_options import Report
+from .timing import Samples
+
+_REPORTED_EVERY = 0.2
+"""Seconds: a process that draws the progress more often would disturb the one that times."""
+
+
+class TimingProcesses:
+    """`count` processes; they end with the `with` block."""
+
+    def __init__(self, count: int) -> None:
+        # A forked process would have its code and memory where its parent has them.
+        context = multiprocessing.get_context("spawn")
+        self._connections: list[Connection[Any, Any]] = []
+        self._processes = []
+        for _ in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            process.start()
+            theirs.close()
+            self._connections.append(ours)
+            self._processes.append(process)
+
+    def __enter__(self) -> TimingProcesses:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for connection, process in zip(self._connections, self._processes, strict=True):
+            connection.close()
+            process.terminate()
+        for process in self._processes:
+            process.join()
+
+    def time(self, plan: Plan, report: Report) -> list[Mapping[Key, Samples]]:
+        """What each process measured. A strategy at fault in one of them is left out of the next.
+
+        Raises SlotlookupError if a process fails or is killed.
+        """
+        found: list[Mapping[Key, Samples]] = []
+        faulty: set[str] = set()
+        for i, connection in enumerate(self._connections):
+
+            def tell(what: str, share: float, i: int = i) -> None:
+                count = len(self._connections)
+                report(f"process {i + 1} of {count}: {what}", (i + share) / count)
+
+            found.append(_ask(connection, plan.without(faulty), tell))
+            faulty |= {text for samples in found[-1].values() for text in samples.faults}
+        return found
+
+
+def _ask(connection: Connection[Any, Any], plan: Plan, report: Report) -> Mapping[Key, Samples]:
+    try:
+        connection.send(plan)
+        while True:
+            kind, *rest = connection.recv()
+            if kind == "progress":
+                report(*rest)
+            elif kind == "failed":
+                raise SlotlookupError(f"a process that timed failed: {rest[0]}")
+            else:
+                measured: Mapping[Key, Samples] = rest[0]
+                return measured
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise SlotlookupError(
+            "a process that timed was killed (out of memory?); time in fewer with --processes"
+        ) from None
+
+
+def _serve(connection: Connection[Any, Any]) -> None:
+    """Time each plan that comes; ends when the parent closes the connection or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its processes
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+        while True:
+            plan = connection.recv()
+            last = monotonic()
+
+            def report(what: str, share: float) -> None:
+                nonlocal last
+                if monotonic() - last > _REPORTED_EVERY:
+                    last = monotonic()
+                    connection.send(("progress", what, share))
+
+            try:
+                measured = time_pass(plan, report, {})
+            except SlotlookupError as error:
+                connection.send(("failed", str(error)))
+            else:
+                connection.send(("measured", measured))

@@ -1,0 +1,55 @@
+"""The options of a run, and the time that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+
+from slotlookup.registry import make_strategy
+from slotlookup.structure import PATIENCE
+from slotlookup.vocabulary import Placement, TimingMode
+
+from .tasks import MakeStrategy
+
+NATIVE_SECONDS = 4.0
+"""Seconds per role, shared by its timings and by the processes that time."""
+PYTHON_SECONDS = 0.7
+SETUP_SECONDS = 0.4
+"""Seconds per family for loading the starting slots repeatedly."""
+DISPLACED = 64 << 10
+"""Larger than any first-level cache, smaller than a second-level one, like the memory that a fault touches."""
+
+Report = Callable[[str, float], None]
+"""Receives the current activity and the completed share of the whole run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options of a run.
+
+    `budget` scales the time spent on timing; `displaced` is the number of bytes walked between cold operations;
+    `placement` is the placement of native strategies' slots (`packed`, `scattered` or `slab`). `timings` that a role
+    does not have are ignored. `patience` is the number of seconds that a structure from a file may take for one answer.
+    `processes` is the number of new processes that time, one after another, each a share of the time; with 1, this
+    process times, and intervals do not cover what differs from process to process.
+    """
+
+    counts_only: bool = False
+    seed: int = 0
+    budget: float = 1.0
+    displaced: int = DISPLACED
+    placement: str = Placement.PACKED
+    patience: float = PATIENCE
+    timings: tuple[TimingMode, ...] = tuple(TimingMode)
+    processes: int = 1
+
+    @property
+    def make(self) -> MakeStrategy:
+        """The function that makes the strategies of a run."""
+        return partial(make_strategy, placement=self.placement, patience=self.patience)
+
+    def stored(self) -> dict[str, object]:
+        """The options in a result: all except the seed, which is stored with the workload."""
+        kept = {key: value for key, value in asdict(self).items() if key != "seed"}
+        return kept | {"timings": list(self.timings)}
