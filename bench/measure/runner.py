@@ -221,9 +221,11 @@ def _plan(contenders: Sequence[Contender], questions: Questions, options: RunOpt
 def _take_times(measured: Sequence[Mapping[Key, Samples]], findings: _Findings) -> None:
     """Put the times of all passes into the rows. A strategy at fault in any pass is at fault."""
     faults = {text: fault for times in measured for samples in times.values() for text, fault in samples.faults.items()}
+    notes = {text: note for times in measured for samples in times.values() for text, note in samples.notes.items()}
     of_roles = [pair for found in findings.groups.values() for pair in _measured(found)]
     for member in [member for member, _ in of_roles] + [member for member, _ in _measured(findings.setup)]:
         member.fault = faults.get(member.text)
+        member.note = notes.get(member.text, member.note)
     for key in measured[0]:
         family, role, mode = key
         cold = mode.cold if isinstance(mode, TimingMode) else False

@@ -8,7 +8,7 @@ are pairs, and ratios are computed pair by pair.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
 from slotlookup.errors import BrokenStrategy
@@ -69,10 +69,14 @@ class _Runner:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Nanoseconds per operation by strategy, one sample per round; faults by strategy."""
+    """Nanoseconds per operation by strategy, one sample per round; faults by strategy.
+
+    `notes` has the remarks of strategies for the user, some of which are known only once something was timed.
+    """
 
     ns: dict[str, list[float]]
     faults: dict[str, str]
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def native_mode(timing: TimingMode, displaced: int) -> Mode:
@@ -124,7 +128,8 @@ def time_task(
         if round_ + 1 >= least_rounds and spent >= budget:
             break
     faults.update({r.text: r.fault for r in runners if r.fault})
-    return Samples({text: values for text, values in ns.items() if text not in faults}, faults)
+    notes = {r.text: r.strategy.note for r in runners if r.strategy is not None and r.strategy.note}
+    return Samples({text: values for text, values in ns.items() if text not in faults}, faults, notes)
 
 
 def _turns(runners: list[_Runner], round_: int) -> list[_Runner]:
