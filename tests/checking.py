@@ -42,6 +42,7 @@ def settle(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     for name in list(os.environ):
         if name.startswith(("SLOTLOOKUP_", "GITHUB_")) or name == "COLUMNS":
             monkeypatch.delenv(name)
+    monkeypatch.setenv("SLOTLOOKUP_PROCESSES", "1")
     monkeypatch.chdir(folder)
     write_trace(Trace("small", START, STEPS), "small.parquet")
     Path("slotlookup.toml").write_text(CONFIG)

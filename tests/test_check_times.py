@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from checking import BASELINE, CONFIG, call, code, edit, gfn_of, settle, update
 
-from slotlookup.bench.gate import time as time_gates
 from slotlookup.bench.gate.judge import Verdict
 from slotlookup.bench.gate.time import judge_time
+from slotlookup.bench.measure import passes
 from slotlookup.bench.measure.timing import Samples
 from slotlookup.bench.results.statistics import Interval
 
@@ -44,7 +44,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(time_gates, "time_task", made.time)
+    monkeypatch.setattr(passes, "time_task", made.time)
     return made
 
 

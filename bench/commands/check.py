@@ -112,7 +112,7 @@ def _measure(
         counted = count(suite, report)
         if not gates or counted.faults:
             return counted, []
-        times, faults = measure(gates, counted.questions, suite.make, settings.displaced, settings.budget, report)
+        times, faults = measure(gates, counted.questions, suite.run_options(settings), report)
         counted.faults += faults
         return counted, times
 

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from slotlookup.config.load import Config
-from slotlookup.config.settings import CheckWorkload, TimeGate
+from slotlookup.config.settings import CheckWorkload, Settings, TimeGate
 from slotlookup.errors import ConfigError, UsageError
 from slotlookup.questions import Questions, questions_of
 from slotlookup.registry import family_of, make_strategy, names_a_trace, unknown
@@ -22,7 +22,7 @@ from slotlookup.trace import Trace
 from slotlookup.vocabulary import RANKED, Count
 
 from ..measure import counting
-from ..measure.run_options import Report
+from ..measure.run_options import Report, RunOptions
 from ..measure.selection import load_trace, most_slots, native_strategies, require_available
 from ..measure.tasks import MakeStrategy
 from ..results.figures import Figures, WorkloadFigures
@@ -57,6 +57,16 @@ class Suite:
     def make(self) -> MakeStrategy:
         """The function that makes the strategies of the suite."""
         return partial(make_strategy, placement=self.placement, patience=self.patience)
+
+    def run_options(self, settings: Settings) -> RunOptions:
+        """The options with which times that gate are measured."""
+        return RunOptions(
+            budget=settings.budget,
+            displaced=settings.displaced,
+            placement=self.placement,
+            patience=self.patience,
+            processes=settings.processes,
+        )
 
     @property
     def titles(self) -> tuple[str, ...]:

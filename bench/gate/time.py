@@ -8,19 +8,19 @@ fail.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 from slotlookup.config.settings import TimeGate
-from slotlookup.families.native import NativeStrategy
 from slotlookup.questions import Questions
 from slotlookup.registry import family_of
-from slotlookup.spec import StrategySpec
-from slotlookup.strategy import Strategy
+from slotlookup.structure import Family
 
 from ..measure.machine import describe_machine
-from ..measure.run_options import Report
-from ..measure.tasks import MakeStrategy, Task, make_task
-from ..measure.timing import EMPTY, native_mode, time_task
+from ..measure.passes import Plan, readings, time_pass
+from ..measure.processes import TimingProcesses
+from ..measure.run_options import NATIVE_SECONDS, PYTHON_SECONDS, Report, RunOptions
+from ..measure.timing import Samples
 from ..results.figures import TimeFigure
 from ..results.statistics import Interval, ratio_interval
 from .baseline import PARTS_PER_MILLION, Baseline, key_of
@@ -55,51 +55,45 @@ class TimeMeasurement:
 
 
 def measure(
-    gates: Sequence[TimeGate],
-    questions: Mapping[str, Questions],
-    make_strategy: MakeStrategy,
-    displaced: int,
-    budget: float,
-    report: Report,
+    gates: Sequence[TimeGate], questions: Mapping[str, Questions], options: RunOptions, report: Report
 ) -> tuple[list[TimeMeasurement], list[Fault]]:
-    """Time every gate for about SECONDS * `budget`. A wrong answer in a timed block is a fault."""
+    """Time every gate for about SECONDS, scaled by the budget of `options`. A wrong answer in a timed block is a fault.
+
+    Raises SlotlookupError if a process that times fails.
+    """
     measured: list[TimeMeasurement] = []
     faults: list[Fault] = []
     cpu = str(describe_machine()["cpu"])
-    for i, gate in enumerate(gates):
-        asked = questions[gate.workload]
-        task = make_task(gate.role, family_of(gate.strategy), asked, make_strategy)
-        cold = gate.mode.cold
-        texts = [gate.strategy, gate.against, *([EMPTY] if cold else [])]
+    with TimingProcesses(options.processes) if options.processes > 1 else nullcontext() as processes:
+        for i, gate in enumerate(gates):
 
-        def make(text: str, asked: Questions = asked, task: Task = task) -> Strategy:
-            if text != EMPTY:
-                return task.load(text)
-            empty = NativeStrategy(EMPTY, StrategySpec(EMPTY, EMPTY), ())
-            empty.apply_table(asked.start)
-            return empty
+            def tell(what: str, share: float, i: int = i, gate: TimeGate = gate) -> None:
+                report(f"timing {gate.strategy}", (i + share) / len(gates))
 
-        def tell(share: float, i: int = i, gate: TimeGate = gate) -> None:
-            report(f"timing {gate.strategy}", (i + share) / len(gates))
-
-        walk = displaced if cold else 0
-        if not task.operations:
-            measured.append(TimeMeasurement(gate, None, cpu, walk))
-            continue
-        samples = time_task(task, texts, make, SECONDS * budget, tell, native_mode(gate.mode, displaced))
-        faults += [Fault(gate.workload, text, message) for text, message in samples.faults.items()]
-        if not samples.faults:
-            ns = samples.ns
-            ratio = _ratio(ns[gate.strategy], ns[gate.against], ns.get(EMPTY))
-            measured.append(TimeMeasurement(gate, ratio, cpu, walk))
+            plan = _plan(gate, questions[gate.workload], options)
+            times = processes.time(plan, tell) if processes is not None else [time_pass(plan, tell, {})]
+            walk = options.displaced if gate.mode.cold else 0
+            samples = [found for of_process in times for found in of_process.values()]
+            wrong = {text: message for found in samples for text, message in found.faults.items()}
+            faults += [Fault(gate.workload, text, message) for text, message in wrong.items()]
+            if not wrong:
+                measured.append(TimeMeasurement(gate, _ratio(gate, samples), cpu, walk))
     return measured, faults
 
 
-def _ratio(values: list[float], base: list[float], walk: list[float] | None) -> Interval | None:
-    """The paired ratio, minus the walk that displaced the caches; None if noise made a sample zero or negative."""
-    if walk is not None:
-        values = [v - w for v, w in zip(values, walk, strict=True)]
-        base = [b - w for b, w in zip(base, walk, strict=True)]
+def _plan(gate: TimeGate, questions: Questions, options: RunOptions) -> Plan:
+    family = family_of(gate.strategy)
+    seconds = NATIVE_SECONDS if family is Family.NATIVE else PYTHON_SECONDS
+    how = replace(options, timings=(gate.mode,), budget=SECONDS * options.budget / seconds)
+    return Plan(questions, how, {(family, gate.role): (gate.strategy, gate.against)})
+
+
+def _ratio(gate: TimeGate, samples: Sequence[Samples]) -> Interval | None:
+    """The paired ratio; None without operations, or if noise made a sample zero or negative."""
+    if not samples:
+        return None
+    net = readings(samples, cold=gate.mode.cold).net
+    values, base = net[gate.strategy], net[gate.against]
     return ratio_interval(values, base) if min(*values, *base) > 0 else None
 
 

@@ -84,6 +84,8 @@ def _time_role(
 ) -> dict[str, Samples]:
     options = plan.options
     task = make_task(role, family, plan.questions, options.make)
+    if not task.operations:
+        return {}
     native = family is Family.NATIVE
     modes = [mode for mode in (task.modes if native else task.modes[:1]) if mode in options.timings]
     seconds = (NATIVE_SECONDS if native else PYTHON_SECONDS) * options.budget / max(len(modes), 1) / options.processes
