@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,8 +143,8 @@ def test_a_wrong_answer_in_one_of_the_processes_voids_the_row(tmp_path: Path, mo
 def test_a_killed_process_is_reported() -> None:
     with TimingProcesses(1) as processes:
         (process,) = processes._processes
-        os.kill(present_pid(process.pid), signal.SIGKILL)
-        process.join()
+        process.kill()
+        process.wait()
         with pytest.raises(SlotlookupError, match="a process that timed was killed"):
             processes.time(a_plan(1), lambda what, share: None)
 
@@ -154,9 +154,25 @@ def test_processes_end_when_the_parent_is_gone() -> None:
         # What the kernel does to the pipes of a parent that was killed.
         for connection in processes._connections:
             connection.close()
-        for process in processes._processes:
-            process.join(30)
-            assert process.exitcode == 0
+        assert [process.wait(30) for process in processes._processes] == [0, 0]
+
+
+def test_a_script_without_a_main_guard_can_run_in_several_processes(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "print('once')\n"
+        "from slotlookup.bench.cli import cli\n"
+        "cli(['run', 'two-slot', '-s', 'rbtree', '--processes', '2'], standalone_mode=False)\n"
+    )
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.count("once") == 1
+    assert "medians of 2 processes" in done.stdout
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("numpy.py").write_text("raise SystemExit('imported from the current folder')\n")
+    with TimingProcesses(1) as processes:
+        assert processes.time(a_plan(1), lambda what, share: None)
 
 
 def test_progress_names_the_process() -> None:
@@ -166,8 +182,3 @@ def test_progress_names_the_process() -> None:
     assert [list(times) for times in found] == [[(Family.NATIVE, "gfn", HOT)]] * 2
     assert all(share <= 1 for _, share in told)
     assert {what.split(":")[0] for what, _ in told} <= {"process 1 of 2", "process 2 of 2"}
-
-
-def present_pid(pid: int | None) -> int:
-    assert pid is not None
-    return pid

@@ -7,11 +7,13 @@ few strategies, but they never time at the same time.
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -30,17 +32,16 @@ class TimingProcesses:
     """`count` processes; they end with the `with` block."""
 
     def __init__(self, count: int) -> None:
-        # A forked process would have its code and memory where its parent has them.
-        context = multiprocessing.get_context("spawn")
         self._connections: list[Connection[Any, Any]] = []
-        self._processes = []
+        self._processes: list[subprocess.Popen[bytes]] = []
         for _ in range(count):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs,), daemon=True)
-            process.start()
+            ours, theirs = Pipe()
+            # Neither forked, which would leave code and memory where this process has them, nor by `multiprocessing`,
+            # which would run the caller's script again. -P: nothing is imported from the current folder.
+            command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
+            self._processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]))
             theirs.close()
             self._connections.append(ours)
-            self._processes.append(process)
 
     def __enter__(self) -> TimingProcesses:
         return self
@@ -52,7 +53,7 @@ class TimingProcesses:
             connection.close()
             process.terminate()
         for process in self._processes:
-            process.join()
+            process.wait()
 
     def time(self, plan: Plan, report: Report) -> list[Mapping[Key, Samples]]:
         """What each process measured. A strategy at fault in one of them is left out of the next.
@@ -110,3 +111,8 @@ def _serve(connection: Connection[Any, Any]) -> None:
                 connection.send(("failed", str(error)))
             else:
                 connection.send(("measured", measured))
+
+
+if __name__ == "__main__":
+    _serve(Connection(int(sys.argv[1])))
+    os._exit(0)  # nothing is left to do, and tearing down thousands of slots takes time
