@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from results import by_strategy
 
 from slotlookup.bench.cli import cli
-from slotlookup.bench.measure import tasks
+from slotlookup.bench.measure import tasks, timing
 from slotlookup.bench.pytest_plugin import Measure
 from slotlookup.bench.sweep import points
 from slotlookup.memslots import make_memslot
-from slotlookup.trace import Trace, gfn_events
+from slotlookup.questions import questions_of
+from slotlookup.trace import Trace, gfn_events, slot_events
 
 SLOTS = 4096
 STRATEGIES = ("linear", "py-sortedcontainers")
@@ -108,8 +109,29 @@ def test_few_slots_leave_python_strategies_their_most_operations(slot_cost: Meas
 def test_a_rule_that_cuts_one_role_short_is_noticed(slot_cost: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every one of the four uses the rule in the tasks' module: where it is changed, all of them move."""
     monkeypatch.setattr(tasks, "PYTHON_OPERATIONS", 50)
+    monkeypatch.setattr(tasks, "PYTHON_CHANGES", 50)
     expected = {"linear": {"gfn": 80, "hva": 20, "update": 256}, STRATEGIES[1]: {"gfn": 50, "hva": 20, "update": 50}}
     assert run(100) == expected
     assert sweep(100, monkeypatch) == expected
     assert fixture(100, slot_cost) == expected
     assert check(100) == expected
+
+
+def test_slot_changes_are_timed_in_stretches_that_end_as_they_began() -> None:
+    here, elsewhere = (0, 0x0, 0x4000, 0x7000_0000_0000, 0), (1, 0x10000, 0x4000, 0x7100_0000_0000, 0)
+    gone = [(slot, base, 0, hva, flags) for slot, base, _, hva, flags in (here, elsewhere)]
+    # By hand: 0 goes, 1 comes, 0 returns, 1 goes (as at the start after 4); 1 comes and goes (6); 0 goes for good (7).
+    changes = [gone[0], elsewhere, here, gone[1], elsewhere, gone[1], gone[0]]
+    trace = Trace("changes", (make_memslot(*here[:4]),), slot_events(changes))
+    task = tasks.UpdateTask(questions_of(trace, 0), 100)
+    assert (task.cuts, task.restarts) == ((0, 4, 6, 7), True)
+    assert timing._spans(task, 1) == [(0, 4), (4, 6), (6, 7)]
+    assert timing._spans(task, 5) == [(0, 6), (6, 7)]
+    assert timing._spans(task, 1000) == [(0, 7)]
+    closed = tasks.UpdateTask(questions_of(trace, 0), 6)
+    assert (closed.cuts, closed.restarts) == ((0, 4, 6), False)
+    assert [timing._Block(4, 1, timing._spans(closed, 1)).span(round_, 6) for round_ in range(3)] == [
+        (0, 4),
+        (4, 6),
+        (0, 4),
+    ]

@@ -7,16 +7,17 @@ that must match the right answers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Any, TypeVar
 
 import numpy as np
 
+from slotlookup.address import SlotNumber
 from slotlookup.arrays import Numbers, Words
 from slotlookup.errors import BrokenStrategy
 from slotlookup.families.native import Mode
-from slotlookup.memslots import by_number, follow
+from slotlookup.memslots import Memslot, by_number, follow
 from slotlookup.oracle import expected_gfns, expected_hvas
 from slotlookup.questions import Questions
 from slotlookup.registry import make_strategy
@@ -30,6 +31,8 @@ from ..results.model import RoleResult
 
 PYTHON_OPERATIONS = 20_000
 """Python strategies replay at most this many operations of each role."""
+PYTHON_CHANGES = 512
+"""Of slot changes fewer: each costs tens of microseconds, and they are always replayed whole."""
 PYTHON_EXAMINED = 5_000_000
 """The maximum of operations times slots: some tenths of a second for a scan of a plain list."""
 MakeStrategy = Callable[..., Strategy]
@@ -47,7 +50,10 @@ class Task(ABC):
     """The timings of this role."""
     operations: int
     sliceable: bool
-    """Whether any part of the operations can be timed alone; if not, all must be replayed, in order."""
+    """Whether any part of the operations can be timed alone; if not, only parts between `cuts` can."""
+    cuts: Sequence[int] = ()
+    """Numbers of operations, ascending, after which the slots are the starting ones; 0 and all operations are always in
+    it. Of a sliceable task they are not used."""
     restarts: bool
     """Whether the operations change the slots, so that each pass needs a new strategy."""
     shortest_block_ns = 200_000
@@ -187,10 +193,8 @@ class UpdateTask(Task):
         self.changes = questions.update[:limit]
         self.operations = len(self.changes)
         self.sliceable = False
-        self.restarts = not (questions.update_is_closed and limit >= len(questions.update))
-        held = by_number(questions.start_slots)
-        for row in range(len(self.changes)):
-            follow(held, change_at(self.changes, row))
+        held, self.cuts = _follow_to_cuts(questions, self.changes)
+        self.restarts = held != by_number(questions.start_slots)
         slots = list(held.values())
         self._held = len(slots)
         half = max(min(EDGES_LOOKED_AT, limit) // 2, 1)
@@ -247,6 +251,22 @@ class UpdateTask(Task):
         return perf_counter_ns() - started
 
 
+def _follow_to_cuts(questions: Questions, changes: Words) -> tuple[dict[SlotNumber, Memslot], tuple[int, ...]]:
+    """The slots held after all changes, by number; and the cuts of the task."""
+    start = by_number(questions.start_slots)
+    held = dict(start)
+    differ: set[SlotNumber] = set()
+    cuts = [0]
+    for row in range(len(changes)):
+        change = change_at(changes, row)
+        follow(held, change)
+        number = change.slot.number
+        (differ.discard if held.get(number) == start.get(number) else differ.add)(number)
+        if not differ or row + 1 == len(changes):
+            cuts.append(row + 1)
+    return held, tuple(cuts)
+
+
 def _time_answers(strategy: Strategy, stream: _Stream, answer: Callable[[_Stream], Numbers]) -> tuple[int, int]:
     """Nanoseconds of the answers alone, and their checksum. The slot changes between segments are not timed."""
     ns = checksum = applied = begin = 0
@@ -272,17 +292,18 @@ TASKS: dict[str, type[GfnTask | HvaTask | UpdateTask]] = {task.role: task for ta
 """By role."""
 
 
-def operations_limit(family: Family, questions: Questions) -> int:
-    """The most operations of each role that a strategy of `family` replays, in every command.
+def operations_limit(role: str, family: Family, questions: Questions) -> int:
+    """The most operations of a role that a strategy of `family` replays, in every command.
 
     Native strategies replay all operations of every role. Python strategies replay fewer, as all would take minutes.
     """
     if family is Family.NATIVE:
         return max(len(questions.gfn), len(questions.hva), len(questions.update))
     slots = max(len(questions.start_slots), 1)
-    return min(PYTHON_OPERATIONS, max(PYTHON_EXAMINED // slots, 1))
+    most = PYTHON_CHANGES if role == Operation.UPDATE else PYTHON_OPERATIONS
+    return min(most, max(PYTHON_EXAMINED // slots, 1))
 
 
 def make_task(role: str, family: Family, questions: Questions, make: MakeStrategy = make_strategy) -> Task:
     """A role's task with as many operations as strategies of `family` replay."""
-    return TASKS[role](questions, operations_limit(family, questions), make)
+    return TASKS[role](questions, operations_limit(role, family, questions), make)

@@ -20,6 +20,7 @@ from .tasks import Task
 
 LONGEST_BLOCK_NS = 20_000_000
 CALIBRATION_OPERATIONS = 4_000
+CALIBRATION_CHANGES = 32
 CONTROL = "(control)"
 """The reference a second time: the deviation of its ratio from 1 is the noise of the machine."""
 EMPTY = "empty"
@@ -102,7 +103,7 @@ def time_task(
     runners = [_Runner(text, make, task) for text in texts]
     cost: dict[str, float] = {}
     making = 0.0
-    probe = min(CALIBRATION_OPERATIONS, task.operations) if task.sliceable else task.operations
+    probe = min(CALIBRATION_OPERATIONS, task.operations) if task.sliceable else _spans(task, CALIBRATION_CHANGES)[0][1]
     for runner in runners:
         with _Guard(runner):
             began = monotonic()
@@ -118,11 +119,11 @@ def time_task(
     )
     ns: dict[str, list[float]] = {runner.text: [] for runner in runners}
     for round_ in range(MOST_ROUNDS):
-        begin = round_ * block.length % (task.operations - block.length + 1)
+        begin, end = block.span(round_, task.operations)
         for runner in _turns(runners, round_):
             if runner.fault is None:
                 with _Guard(runner):
-                    ns[runner.text].append(_time_block(task, runner, block, begin, mode))
+                    ns[runner.text].append(_time_block(task, runner, begin, end, block.passes, mode))
         spent = monotonic() - started
         progress(min(spent / budget, 1.0) if budget else 1.0)
         if round_ + 1 >= least_rounds and spent >= budget:
@@ -144,10 +145,18 @@ def _turns(runners: list[_Runner], round_: int) -> list[_Runner]:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """`length` operations, repeated `passes` times."""
+    """`length` operations, or one of `spans` if only these can be timed, repeated `passes` times."""
 
     length: int
     passes: int
+    spans: Sequence[tuple[int, int]] = ()
+
+    def span(self, round_: int, operations: int) -> tuple[int, int]:
+        """The operations of a round: [begin, end)."""
+        if self.spans:
+            return self.spans[round_ % len(self.spans)]
+        begin = round_ * self.length % (operations - self.length + 1)
+        return begin, begin + self.length
 
 
 def _calibrate(task: Task, cost: Sequence[float], making: float, seconds: float) -> _Block:
@@ -159,19 +168,31 @@ def _calibrate(task: Task, cost: Sequence[float], making: float, seconds: float)
     wanted = max(longest, task.shortest_block_ns / max(cost))
     if task.sliceable:
         return _Block(max(1, min(task.operations, int(wanted))), 1)
-    return _Block(task.operations, max(1, int(wanted / task.operations)))
+    spans = _spans(task, int(wanted))
+    length = max(end - begin for begin, end in spans)
+    return _Block(length, max(1, int(wanted / length)), spans)
 
 
-def _time_block(task: Task, runner: _Runner, block: _Block, begin: int, mode: Mode) -> float:
+def _spans(task: Task, wanted: int) -> list[tuple[int, int]]:
+    """The operations in parts of about `wanted`, each of which ends with the slots with which it begins."""
+    found: list[tuple[int, int]] = []
+    begin = 0
+    for cut in task.cuts[1:]:
+        if cut - begin >= wanted or cut == task.operations:
+            found.append((begin, cut))
+            begin = cut
+    return found
+
+
+def _time_block(task: Task, runner: _Runner, begin: int, end: int, passes: int, mode: Mode) -> float:
     """Nanoseconds per operation, after a part of the same work as warm-up."""
-    end = begin + block.length
     if task.sliceable:
         # Up to the next slot change only: the block itself begins with the slots of its first operation.
-        runner.time(begin, min(begin + max(block.length // 8, 1), task.timeline.same_slots_until(begin)), mode)
+        runner.time(begin, min(begin + max((end - begin) // 8, 1), task.timeline.same_slots_until(begin)), mode)
     elif not task.restarts:
         runner.time(begin, end, mode)
-    total = sum(runner.time(begin, end, mode) for _ in range(block.passes))
-    return max(total, 1) / (block.length * block.passes)
+    total = sum(runner.time(begin, end, mode) for _ in range(passes))
+    return max(total, 1) / ((end - begin) * passes)
 
 
 class _Guard:
