@@ -28,6 +28,7 @@ COMMANDS = {
     "record": ("record", "Record a VM on this machine as a trace."),
     "import": ("import_recordings", "Convert recordings of a real VM to a trace."),
     "kernel": ("kernel", "Measure the cost of slots in the running kernel, and compare it with kvm-5.17."),
+    "claims": ("claims", "Settle the claims of the 2008 mail thread: one experiment and one verdict each."),
     "verify": ("verify", "Run the conformance suite on a strategy."),
 }
 

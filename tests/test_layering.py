@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "bench/gate": {"bench/measure", "bench/results"},
     "bench/sweep": {"bench/measure", "bench/results"},
     "bench/kernel": {"bench/measure", "bench/results", "bench/sweep"},
+    "bench/claims": {"bench/measure", "bench/results", "bench/kernel"},
     "bench/record": set(),
 }
 """The folders that a folder may import, besides itself. All may import the interface (the modules that lie flat in

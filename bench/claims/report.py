@@ -1,0 +1,273 @@
+"""The results of `slotlookup claims`: as JSON with a schema, as tables and as Markdown."""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import reduce
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, create_model
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..results.export import escape, markdown_table
+from ..results.saved import SavedMachine
+from ..results.verdict import enumerated, significant
+from .figures import Difference, Figures
+from .rules import Judgement, Verdict
+from .thread import CLAIMS, Claim
+
+SCHEMA_VERSION: Literal[1] = 1
+STYLES = {
+    Verdict.HOLDS: "green",
+    Verdict.HOLDS_IF: "yellow",
+    Verdict.DOES_NOT_HOLD: "red",
+    Verdict.CANNOT_BE_TOLD: "dim",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A claim with its figures and its verdict."""
+
+    claim: Claim
+    figures: Sequence[Figures]
+    judgement: Judgement
+
+
+def settle(claim: Claim, figures: Sequence[Figures]) -> Settled:
+    """Apply the claim's rule."""
+    return Settled(claim, figures, claim.rule(figures))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A whole run. `command` is the command line; `options` are those of `PublishedOptions`."""
+
+    command: str
+    machine: Mapping[str, Any]
+    options: Mapping[str, Any]
+    settled: Sequence[Settled]
+
+
+class _Published(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class PublishedOptions(_Published):
+    """The seed of all draws, the effort, and the number of processes that timed."""
+
+    seed: int
+    rigorous: bool
+    processes: int
+
+
+def _published() -> type[BaseModel]:
+    """The model of the published form. The figures of a claim have the type that its rule takes."""
+    figures: Any = reduce(operator.or_, dict.fromkeys(claim.figure_type for claim in CLAIMS))
+    claim = create_model(
+        "PublishedClaim",
+        __base__=_Published,
+        __doc__="A claim, its experiment, the verdict and the figures.",
+        id=(int, ...),
+        claim=(str, ...),
+        held_by=(list[str], ...),
+        experiment=(str, ...),
+        steps=(list[str], ...),
+        rule=(str, ...),
+        verdict=(Verdict, ...),
+        reason=(str, ...),
+        figures=(list[figures], ...),
+    )
+    return create_model(
+        "PublishedClaims",
+        __base__=_Published,
+        __doc__="The result of `slotlookup claims`.",
+        schema_version=(Literal[1], ...),
+        command=(str, ...),
+        machine=(SavedMachine, ...),
+        options=(PublishedOptions, ...),
+        claims=(list[claim], ...),  # type: ignore[valid-type]
+    )
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the published form."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:slotlookup:schema:claims:{SCHEMA_VERSION}",
+        **_published().model_json_schema(),
+        "title": "Result of slotlookup claims",
+    }
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The published form."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "command": result.command,
+        "machine": dict(result.machine),
+        "options": dict(result.options),
+        "claims": [
+            {
+                "id": one.claim.id,
+                "claim": one.claim.text,
+                "held_by": list(one.claim.held_by),
+                "experiment": one.claim.experiment,
+                "steps": list(one.claim.steps),
+                "rule": one.claim.rule_text,
+                "verdict": str(one.judgement.verdict),
+                "reason": one.judgement.text,
+                "figures": [asdict(figures) for figures in one.figures],
+            }
+            for one in result.settled
+        ],
+    }
+
+
+def to_json(result: Result) -> str:
+    """The JSON text."""
+    return json.dumps(as_json(result), indent=2, allow_nan=False) + "\n"
+
+
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """The machine in one line."""
+    return f"{machine['cpu']}, Linux {machine['kernel']}, {machine['compiler']}, load {machine['load']}"
+
+
+def tally(settled: Sequence[Settled]) -> str:
+    """How many claims have each verdict."""
+    counts = {verdict: sum(one.judgement.verdict is verdict for one in settled) for verdict in Verdict}
+    parts = [f"{verdict}: {count}" for verdict, count in counts.items() if count]
+    return f"Claims by verdict: {'; '.join(parts)}."
+
+
+def print_claims(result: Result, console: Console) -> None:
+    """One table of all claims."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("claim", ratio=5)
+    table.add_column("held by", width=9)
+    table.add_column("experiment", ratio=4)
+    table.add_column("verdict", width=10)
+    table.add_column("figures", ratio=7)
+    for one in result.settled:
+        verdict = one.judgement.verdict
+        table.add_row(
+            str(one.claim.id),
+            Text(one.claim.text),
+            Text(" and ".join(one.claim.held_by)),
+            Text(one.claim.experiment),
+            Text(verdict, STYLES[verdict]),
+            Text(one.judgement.text),
+        )
+    console.print(Text("The 2008 thread, claim by claim", "bold"))
+    console.print(Text(machine_line(result.machine), "dim"))
+    console.print(table)
+    console.print(Text(tally(result.settled)))
+    console.print(Text("slotlookup claims ID --explain shows an experiment and the commands that repeat it.", "dim"))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Difference):
+        span = "too few samples"
+        if value.low is not None and value.high is not None:
+            span = f"{value.low:+.3g} to {value.high:+.3g}"
+        return (
+            f"{significant(value.ns)} ns, {value.base} {significant(value.base_ns)} ({span}, noise {value.noise:.2g})"
+        )
+    if isinstance(value, float):
+        return significant(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def _numbered(figures: Sequence[Figures]) -> dict[str, int]:
+    """The commands, each once, with numbers from 1."""
+    return {command: i for i, command in enumerate(dict.fromkeys(one.command for one in figures), 1)}
+
+
+def _figure_rows(one: Settled) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells of a claim's figures; the first column is the number of the command."""
+    commands = _numbered(one.figures)
+    headings = ["command", *(name.replace("_", " ") for name in one.figures[0].cells())]
+    rows = [[str(commands[f.command]), *(_cell(value) for value in f.cells().values())] for f in one.figures]
+    return headings, rows
+
+
+def print_explained(result: Result, console: Console) -> None:
+    """Every claim: the experiment step by step, the rule, every figure, and the commands that repeat them."""
+    console.print(Text(machine_line(result.machine), "dim"))
+    for one in result.settled:
+        console.print()
+        _explain(one, console)
+
+
+def _explain(one: Settled, console: Console) -> None:
+    claim = one.claim
+    console.print(Text(f"Claim {claim.id}: {claim.text}", "bold"))
+    console.print(Text(f"Held by {enumerated(claim.held_by)}.", "dim"))
+    console.print()
+    for i, step in enumerate(claim.steps, 1):
+        console.print(Text(f"  {i}. {step}"))
+    console.print()
+    console.print(Text(f"Rule: {claim.rule_text}"))
+    console.print()
+    headings, rows = _figure_rows(one)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    for i, heading in enumerate(headings):
+        is_number = all(row[i][:1].isdigit() for row in rows)
+        table.add_column(heading, justify="right" if is_number else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    console.print(Text("Commands that repeat these figures:"))
+    for command, number in _numbered(one.figures).items():
+        console.print(Text(f"  {number:>2}  {command}"), soft_wrap=True)
+    console.print()
+    verdict = one.judgement.verdict
+    console.print(Text.assemble((f"Verdict: {verdict}: ", STYLES[verdict]), one.judgement.text + "."))
+
+
+def to_markdown(result: Result) -> str:
+    """The machine, the table, and a section for each claim with its rule, figures and commands."""
+    head = ["#", "claim", "held by", "verdict", "figures"]
+    rows = [
+        [
+            str(one.claim.id),
+            one.claim.text,
+            " and ".join(one.claim.held_by),
+            str(one.judgement.verdict),
+            one.judgement.text,
+        ]
+        for one in result.settled
+    ]
+    parts = [
+        f"Machine: {escape(machine_line(result.machine))}. Command: `{result.command}`, "
+        f"slotlookup {result.machine['slotlookup']}, {result.machine['date']}.\n",
+        markdown_table(head, rows, left=len(head)),
+        f"{tally(result.settled)}\n",
+    ]
+    return "\n".join([*parts, *map(_section, result.settled)])
+
+
+def _section(one: Settled) -> str:
+    claim = one.claim
+    headings, rows = _figure_rows(one)
+    commands = "".join(f"    {command}\n" for command in _numbered(one.figures))
+    return "\n".join(
+        [
+            f"### {claim.id}. {escape(claim.text)}\n",
+            f"Held by {enumerated(claim.held_by)}. **{one.judgement.verdict}**: {escape(one.judgement.text)}.\n",
+            f"{' '.join(claim.steps)}\n",
+            f"{claim.rule_text}\n",
+            markdown_table(headings, rows, left=2),
+            commands,
+        ]
+    )

@@ -1,0 +1,132 @@
+"""The claims of the thread "kvm with mmu notifier v18", kvm mailing list, June 2008, in the order of the table."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args, get_type_hints
+
+from slotlookup.errors import UsageError
+
+from . import lookups, rules, streams, visits
+from .figures import Figures
+from .lab import Lab
+from .rules import Judgement
+
+ARCANGELI, KIVITY = "Andrea Arcangeli", "Avi Kivity"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim in a paraphrase, who held it, and its experiment.
+
+    `measure` returns figures, from which `rule` gives the verdict. `steps` describe the experiment in order.
+    """
+
+    id: int
+    text: str
+    held_by: tuple[str, ...]
+    experiment: str
+    steps: tuple[str, ...]
+    measure: Callable[[Lab], Sequence[Figures]]
+    rule: Callable[[Any], Judgement]
+
+    @property
+    def rule_text(self) -> str:
+        """The rule in words."""
+        return " ".join(inspect.cleandoc(self.rule.__doc__ or "").split())
+
+    @property
+    def figure_type(self) -> type[Figures]:
+        """The figures that the rule takes."""
+        found: type[Figures] = get_args(get_type_hints(self.rule)["figures"])[0]
+        return found
+
+
+CLAIMS = (
+    Claim(
+        1,
+        "An array sorted by size finds the slot in fewer than two lookups on average.",
+        (KIVITY,),
+        "slots examined per lookup, on the thread's two slots and on recorded layouts",
+        (
+            "Replay accesses to the two slots that the thread names, every page equally often.",
+            "Replay the recorded accesses of every recorded layout; for layouts without any, derived ones.",
+            "Count the slots examined per lookup in order of creation and in order of size.",
+        ),
+        lookups.size_sorted_array,
+        rules.size_sorted_array,
+    ),
+    Claim(
+        4,
+        "Sorting by size does not help an hva visit, which cannot stop at the first match.",
+        (ARCANGELI,),
+        "slots examined per visit, in order of creation and of size",
+        (
+            "Replay visits on the two slots, a synthetic layout, every recorded one and three with shared host memory.",
+            "Count the slots examined per visit in order of creation and in order of size.",
+        ),
+        visits.sorted_by_size,
+        rules.sorted_by_size,
+    ),
+    Claim(
+        5,
+        "With a flag on slots without aliases, a visit stops early.",
+        (KIVITY,),
+        "slots examined per visit without and with the flag, on layouts with and without aliases",
+        (
+            "Replay the visits of the previous claim.",
+            "Count the slots examined per visit by an array sorted by size, without and with the flag.",
+            "Count the slots whose host memory overlaps another's.",
+        ),
+        visits.unaliased_flag,
+        rules.unaliased_flag,
+    ),
+    Claim(
+        6,
+        "A prio_tree finds all slots that overlap a range in O(log n).",
+        (ARCANGELI,),
+        "growth of the slots examined with n, beyond the slots found",
+        (
+            "Replay visits at several slot counts: a synthetic layout, and three in which slots share host memory.",
+            "Count the slots that the prio_tree examines per visit, and the slots that each visit finds.",
+            "Compute the exponent with which the difference grows at the largest slot counts.",
+        ),
+        visits.prio_tree,
+        rules.prio_tree,
+    ),
+    Claim(
+        7,
+        "An rbtree by start eliminates at least the slots that start above the range's end.",
+        (ARCANGELI,),
+        "slots examined per visit, by the position of the range",
+        (
+            "Replay visits to the slots with the lowest starts, to those with the highest, and to all of a layout.",
+            "Divide the visits of the last one into quarters by position.",
+            "Count the slots examined per visit, and the slots that start below the range's end.",
+        ),
+        visits.rbtree_by_start,
+        rules.rbtree_by_start,
+    ),
+    Claim(
+        13,
+        "A lookup by gfn is the common case, a visit by hva the rare one.",
+        (KIVITY,),
+        "lookups and visits among the events of recordings and scenarios",
+        (
+            "Take the recordings that recorded both lookups and visits, and the scenarios of a VM's life.",
+            "Count the events of each kind. A scenario is a model; a recording is one run of one guest.",
+        ),
+        streams.common_case,
+        rules.common_case,
+    ),
+)
+
+
+def find_claim(number: int) -> Claim:
+    """The claim of that number. Raises UsageError."""
+    for claim in CLAIMS:
+        if claim.id == number:
+            return claim
+    raise UsageError(f"there is no claim {number}; there are: {', '.join(str(claim.id) for claim in CLAIMS)}")
