@@ -16,7 +16,7 @@ from ..configuration import announce_code, configuration
 from ..gate.baseline import Baseline, line_numbers, read_baseline, to_text, write_baseline
 from ..gate.judge import Outcome, Problem, compare
 from ..gate.renewal import new_baseline
-from ..gate.suite import Counted, Suite, count, make_suite, require_matches, time_gates
+from ..gate.suite import Counted, Suite, count, make_suite, require_figures, require_matches, time_gates
 from ..gate.time import TimeMeasurement, compare_times, measure
 from ..printable import printable, printable_all
 
@@ -58,11 +58,15 @@ def command(baseline_file: Path | None, update: bool, form: str, no_times: bool)
     require_matches(config, suite)
     held: Baseline | None = None
     try:
+        require_figures(suite, config.settings.check.times, timed=not no_times)
+    except Incomparable as error:
+        _show_problem(error, form, path)
+        raise Incomparable(f"{config.place(key)}: {error}") from None
+    try:
         held = read_baseline(path)
     except Incomparable as error:
         if not update:
-            if form != "table":
-                show(Outcome(shown(path), problems=[Problem(str(error))]), form, path, None, update=False)
+            _show_problem(error, form, path)
             raise
     counted, times = _measure(config, suite, gates, form)
     if held is None:
@@ -78,6 +82,12 @@ def command(baseline_file: Path | None, update: bool, form: str, no_times: bool)
     show(outcome, form, path, held, update=False)
     raise_for(outcome, path)
     return outcome.exit_code
+
+
+def _show_problem(error: Incomparable, form: str, path: Path) -> None:
+    """Print an outcome with nothing but this problem, in a format that programs read."""
+    if form != "table":
+        show(Outcome(shown(path), problems=[Problem(str(error))]), form, path, None, update=False)
 
 
 def raise_for(outcome: Outcome, path: Path) -> None:

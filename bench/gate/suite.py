@@ -1,11 +1,13 @@
 """The gate's suite: the configured workloads and strategies, and their counts.
 
-A time gate for a strategy that is not checked, or a tolerance that matches nothing, is refused before counting starts.
+A time gate for a strategy that is not checked, a tolerance that matches nothing, or a strategy that nothing gates is
+refused before counting starts.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
@@ -14,9 +16,9 @@ import numpy as np
 
 from slotlookup.config.load import Config
 from slotlookup.config.settings import CheckWorkload, Settings, TimeGate
-from slotlookup.errors import ConfigError, UsageError
+from slotlookup.errors import ConfigError, Incomparable, UsageError
 from slotlookup.questions import Questions, questions_of
-from slotlookup.registry import family_of, make_strategy, names_a_trace, unknown
+from slotlookup.registry import describe, family_of, make_strategy, names_a_trace, unknown
 from slotlookup.structure import PATIENCE, Family
 from slotlookup.trace import Trace
 from slotlookup.vocabulary import RANKED, Count
@@ -142,6 +144,20 @@ def time_gates(config: Config, suite: Suite) -> tuple[TimeGate, ...]:
         if family is not Family.NATIVE and gate.mode != RANKED:
             raise config.error(f"{key}.mode", f"Python strategies have {RANKED} only")
     return config.settings.check.times
+
+
+def require_figures(suite: Suite, gates: Sequence[TimeGate], *, timed: bool) -> None:
+    """Raise Incomparable for a strategy with neither counts nor a configured time: no change of it could fail.
+
+    `gates` are all configured times. If they are left out (not `timed`), at least one strategy must have counts.
+    """
+    gated = {gate.strategy for gate in gates}
+    uncounted = [strategy for strategy in suite.strategies if not describe(strategy).capabilities.counts]
+    for strategy in uncounted:
+        if strategy not in gated:
+            raise Incomparable(f"strategy '{strategy}' has no counts; gate it by [[check.times]]")
+    if not timed and len(uncounted) == len(suite.strategies):
+        raise Incomparable("no strategy that is checked has counts; check their times too")
 
 
 def require_matches(config: Config, suite: Suite) -> None:
