@@ -49,6 +49,12 @@ def settle(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def call(*arguments: str) -> Result:
+    """A check without the conformance suite, which would start processes each time."""
+    return verified("--no-verify", *arguments)
+
+
+def verified(*arguments: str) -> Result:
+    """A whole check."""
     return CliRunner().invoke(command, list(arguments), standalone_mode=False)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+
 import numpy as np
 
 from slotlookup.address import HOLE, Gfn, Hva
@@ -291,6 +295,43 @@ class Crashes(Plain):
 class Miscounts(Plain):
     def __len__(self) -> int:
         return 1
+
+
+class CrashesOnMoved(Plain):
+    """Ends the process at a lookup after a move, as native code does that follows a dangling pointer."""
+
+    moved = False
+
+    def stage(self, change: SlotChange) -> None:
+        super().stage(change)
+        self.moved = change.kind is ChangeKind.MOVE
+
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
+        if self.moved:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().lookup_gfn(gfn, as_id, vcpu)
+
+
+class HangsOnAliases(Plain):
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
+        met = super().visit_hva(start, end)
+        while len({self.slots[number].userspace_addr for number in met}) < len(met):
+            pass
+        return met
+
+
+class ExitsInABatch(EmptyMeets):
+    """Wrong answers, then an end of the process."""
+
+    def answer_gfns(self, stream: GfnStream) -> Numbers:
+        print("no more", file=sys.stderr, flush=True)
+        os._exit(7)
+
+
+class KillsItsHost(Plain):
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
+        os.kill(os.getppid(), signal.SIGKILL)
+        return super().lookup_gfn(gfn, as_id, vcpu)
 
 
 BUGS: list[tuple[type[Strategy], str]] = [

@@ -244,8 +244,11 @@ def test_the_configured_patience_reaches_the_gate_and_the_fixture(
 ) -> None:
     bad = compile_c(tmp_path, "hangs", find="for (;;) { }", visit="for (;;) { }")
     monkeypatch.setenv("SLOTLOOKUP_PATIENCE", "0.75")
-    (tmp_path / "slotlookup.toml").write_text(f'strategies = ["{bad}"]\n[check]\nworkloads = ["two-slot"]\n')
-    assert "gave no answer for 0.75 seconds" in str(call("check", "--update").exception)
+    check = f'[check]\nstrategies = ["linear", "{bad}"]\nworkloads = ["two-slot"]\n'
+    gate = f'[[check.times]]\nstrategy = "{bad}"\nagainst = "linear"\nworkload = "two-slot"\npercent = 9\n'
+    (tmp_path / "slotlookup.toml").write_text(check + gate)
+    for options in ((), ("--no-verify",)):
+        assert "gave no answer for 0.75 seconds" in str(call("check", "--update", *options).exception)
     with pytest.raises(BrokenStrategy, match=r"gave no answer for 0\.75 seconds"):
         slot_cost(bad, "two-slot")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from ..configuration import announce_code, configuration
 from ..gate.baseline import Baseline, line_numbers, read_baseline, to_text, write_baseline
 from ..gate.judge import Outcome, Problem, compare
 from ..gate.renewal import new_baseline
-from ..gate.suite import Counted, Suite, count, make_suite, require_figures, require_matches, time_gates
+from ..gate.suite import Counted, Suite, count, make_suite, require_figures, require_matches, time_gates, verify
 from ..gate.time import TimeMeasurement, compare_times, measure
 from ..printable import printable, printable_all
 
@@ -40,9 +41,13 @@ FORMATS = ("table", "json", "github", "markdown", "junit")
     show_default=True,
     help="Format of stdout. github prints annotations, and writes all figures to the step's summary.",
 )
+@click.option("--no-verify", is_flag=True, help="Leave out the conformance suite, which checks the answers first.")
 @click.option("--no-times", is_flag=True, help="Leave the configured times out, for example on another machine.")
-def command(baseline_file: Path | None, update: bool, form: str, no_times: bool) -> int:
+def command(baseline_file: Path | None, update: bool, form: str, no_verify: bool, no_times: bool) -> int:
     """Count the operations of configured strategies on configured workloads, and compare with a baseline in git.
+
+    The strategies go through a short form of the conformance suite (`slotlookup verify`) first; one that fails is not
+    counted.
 
     Exit codes: 0 no figure exceeds its limit, 1 an answer is wrong, 3 a figure exceeds its limit, 4 there is no
     baseline, or it cannot be compared. 1 takes precedence over 3, and 3 over 4. Improvements pass, and are listed so
@@ -68,13 +73,15 @@ def command(baseline_file: Path | None, update: bool, form: str, no_times: bool)
         if not update:
             _show_problem(error, form, path)
             raise
-    counted, times = _measure(config, suite, gates, form)
+    counted, times = _measure(config, suite, gates, form, no_verify)
     if held is None:
         outcome = Outcome(shown(path), faults=list(counted.faults))
     else:
         outcome = compare(counted, suite.placement, held, config.settings.check.tolerances, shown(path))
         if held.placement == suite.placement and not no_times:
             compare_times(outcome, times, held)
+    if no_verify:
+        outcome.notes.append("The conformance suite was left out.")
     if no_times and config.settings.check.times:
         outcome.notes.append(f"{len(config.settings.check.times)} configured times were left out.")
     if update:
@@ -94,7 +101,8 @@ def raise_for(outcome: Outcome, path: Path) -> None:
     """Raise the error for stderr: BrokenStrategy for wrong answers, Incomparable for exit code 4."""
     if outcome.faults:
         first = outcome.faults[0]
-        raise BrokenStrategy(f"{first.workload}: {first.message}{_more(len(outcome.faults))}")
+        where = "" if first.workload is None else f"{first.workload}: "
+        raise BrokenStrategy(f"{where}{first.message}{_more(len(outcome.faults))}")
     if outcome.exit_code == Incomparable.exit_code:
         raise Incomparable(
             f"{path}: {outcome.problems[0].message}{_more(len(outcome.problems))}; "
@@ -113,17 +121,20 @@ def shown(path: Path) -> str:
 
 
 def _measure(
-    config: Config, suite: Suite, gates: tuple[TimeGate, ...], form: str
+    config: Config, suite: Suite, gates: tuple[TimeGate, ...], form: str, no_verify: bool
 ) -> tuple[Counted, list[TimeMeasurement]]:
     from ..console import progress_bar
 
     settings = config.settings
     with progress_bar(shown=form == "table" or sys.stderr.isatty()) as report:
-        counted = count(suite, report)
+        faults = [] if no_verify else verify(suite, report)
+        broken = {fault.strategy for fault in faults}
+        counted = count(replace(suite, strategies=tuple(s for s in suite.strategies if s not in broken)), report)
+        counted.faults[:0] = faults
         if not gates or counted.faults:
             return counted, []
-        times, faults = measure(gates, counted.questions, suite.run_options(settings), report)
-        counted.faults += faults
+        times, wrong = measure(gates, counted.questions, suite.run_options(settings), report)
+        counted.faults += wrong
         return counted, times
 
 

@@ -46,9 +46,7 @@ def github(outcome: Outcome, file: str | None, lines: Mapping[tuple[str, ...], i
     def of_row(row: Row) -> Annotation:
         return f"slotlookup: {row.verdict.value}", describe(row), lines.get(row.place)
 
-    errors: list[Annotation] = [
-        ("slotlookup: wrong answer", f"{f.strategy} on {f.workload}: {f.message}", None) for f in outcome.faults
-    ]
+    errors: list[Annotation] = [("slotlookup: wrong answer", f"{f.where}: {f.message}", None) for f in outcome.faults]
     errors += [of_row(row) for row in outcome.of(Verdict.REGRESSION)]
     for problem in outcome.problems:
         errors.append(("slotlookup: not comparable", problem.message, None))
@@ -127,7 +125,9 @@ def junit(outcome: Outcome) -> str:
     for (workload, name), lines in worse.items():
         tell(case(workload, name), "failure", "regression", lines)
     for fault in outcome.faults:
-        tell(case(fault.workload, f"{fault.strategy} answers"), "error", "wrong answer", [fault.message])
+        tell(
+            case(fault.workload or "conformance", f"{fault.strategy} answers"), "error", "wrong answer", [fault.message]
+        )
     for i, problem in enumerate(outcome.problems, 1):
         # One case per message, as readers of JUnit files show only one message per case.
         tell(case(problem.workload or "baseline", f"comparable {i}"), "error", "not comparable", [problem.message])

@@ -73,7 +73,7 @@ def describe(row: Row) -> str:
 def sentences(outcome: Outcome) -> Iterator[str]:
     """The result of the check in sentences, the worst first."""
     for fault in outcome.faults:
-        yield f"{fault.strategy} on {fault.workload} has wrong answers: {fault.message}"
+        yield f"{fault.where} has wrong answers: {fault.message}"
     worse, noisy = outcome.of(Verdict.REGRESSION), outcome.of(Verdict.NOISY)
     tolerated, cheaper = outcome.of(Verdict.TOLERATED), outcome.of(Verdict.CHEAPER)
     if worse:

@@ -175,7 +175,7 @@ def _differences(held: WorkloadFigures, new: WorkloadFigures) -> Iterator[str]:
 
 
 def _strategies_apart(
-    counted: Counted, both: dict[str, WorkloadFigures], void: set[tuple[str, str]]
+    counted: Counted, both: dict[str, WorkloadFigures], void: set[tuple[str | None, str]]
 ) -> Iterator[Problem]:
     """Strategies that one side lacks: reported once if so on every workload, else by workload."""
     new, gone = "is not in the baseline", "is in the baseline but is no longer checked"
@@ -185,7 +185,7 @@ def _strategies_apart(
         for strategy in now.keys() - held.strategies.keys():
             apart.setdefault((strategy, new), []).append(title)
         for strategy in held.strategies.keys() - now.keys():
-            if (title, strategy) not in void:
+            if not {(title, strategy), (None, strategy)} & void:
                 apart.setdefault((strategy, gone), []).append(title)
     for (strategy, what), titles in sorted(apart.items()):
         if len(titles) == len(both):

@@ -16,6 +16,7 @@ import numpy as np
 
 from slotlookup.config.load import Config
 from slotlookup.config.settings import CheckWorkload, Settings, TimeGate
+from slotlookup.conformance.checks import Failure
 from slotlookup.errors import ConfigError, Incomparable, UsageError
 from slotlookup.questions import Questions, questions_of
 from slotlookup.registry import describe, family_of, make_strategy, names_a_trace, unknown
@@ -24,6 +25,7 @@ from slotlookup.trace import Trace
 from slotlookup.vocabulary import RANKED, Count
 
 from ..measure import counting
+from ..measure.conforming import SHORT_ROUNDS, failures_of
 from ..measure.run_options import Report, RunOptions
 from ..measure.selection import load_trace, most_slots, native_strategies, require_available
 from ..measure.tasks import MakeStrategy
@@ -78,11 +80,16 @@ class Suite:
 
 @dataclass(frozen=True)
 class Fault:
-    """A wrong answer, which voids all figures of the strategy on the workload."""
+    """A wrong answer, which voids all figures of the strategy on the workload, or on all of them if that is None."""
 
-    workload: str
+    workload: str | None
     strategy: str
     message: str
+
+    @property
+    def where(self) -> str:
+        """The strategy, and the workload if there is one."""
+        return self.strategy if self.workload is None else f"{self.strategy} on {self.workload}"
 
 
 @dataclass
@@ -170,6 +177,25 @@ def require_matches(config: Config, suite: Suite) -> None:
             if not any(fnmatchcase(name, pattern) for name in names):
                 hint = unknown(f"{part} that is checked", pattern, names)
                 raise config.error(f"check.tolerances.{i}.{part}", hint.replace("is called", "matches", 1))
+
+
+def verify(suite: Suite, report: Report) -> list[Fault]:
+    """Put every strategy and its counting instance through the short form of the conformance suite.
+
+    The workloads ask what a VM asks; the suite asks the rest: edges, aliases, moves, what readers see during a change.
+    """
+    failed = failures_of(
+        suite.strategies, suite.make, report, patience=suite.patience, rounds=SHORT_ROUNDS, counted=True
+    )
+    return [Fault(None, strategy, _first(strategy, failures)) for strategy, failures in failed.items() if failures]
+
+
+def _first(strategy: str, failures: Sequence[Failure]) -> str:
+    """The first of a strategy's failures in one line, and where the others are listed."""
+    lines = str(failures[0]).splitlines()
+    script = ": " + "; ".join(line.strip() for line in lines[1:]) if len(lines) > 1 else ""
+    others = f" (and {len(failures) - 1} more checks, which `slotlookup verify {strategy}` lists)"
+    return f"{strategy}: {lines[0].removesuffix(':')}{script}{others if len(failures) > 1 else ''}"
 
 
 def count(suite: Suite, report: Report) -> Counted:

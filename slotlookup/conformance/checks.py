@@ -8,13 +8,14 @@ A check makes strategies with the given `make` and raises BrokenStrategy if one 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from slotlookup.address import GFN_LIMIT, PAGE_SIZE, Hva
+from slotlookup.conformance.notes import written
 from slotlookup.conformance.tandem import (
     FAILURES,
     HVA,
@@ -65,6 +66,8 @@ class Failure:
 
 CHECKS: list[Check] = []
 """The fixed checks, in order."""
+
+REST_LEFT_OUT = "; the remaining checks were left out"
 
 
 def _check(summary: str) -> Callable[[Callable[[Make], None]], Callable[[Make], None]]:
@@ -360,6 +363,7 @@ def _batches(make: Make) -> None:
     points = [*range(80), *range(0x11D0, 0x1280), TOP, 5, 5, GFN_LIMIT - 40]
     for as_id in range(ADDRESS_SPACES):
         line = Timeline(one_segment(len(points), as_id), change_table([]))
+        tandem.note("answer_gfns")
         found = strategy.answer_gfns(gfn_stream(points, line)).tolist()
         right = [model.gfn(point, as_id) for point in points]
         _require(found == right, f"answer_gfns of address space {as_id} gave {found}; {right} is right")
@@ -367,6 +371,7 @@ def _batches(make: Make) -> None:
         _require(found == singly, f"answer_gfns of address space {as_id} gave {found}, but lookup_gfn {singly}")
     ranges = [(page(n), page(n) + size) for n in range(-2, 70) for size in (1, PAGE_SIZE, 50 * PAGE_SIZE)]
     ranges.append((0, TOP))
+    tandem.note("answer_hvas")
     given = strategy.answer_hvas(hva_stream(ranges))
     _require_visits(given, [model.hva(*range_) for range_ in ranges], "")
     one_by_one = [number for range_ in ranges for number in strategy.visit_hva(Hva(range_[0]), Hva(range_[1]))]
@@ -392,6 +397,7 @@ def _vcpus_of_a_batch(make: Make) -> None:
         segments.append((len(right), 0, len(changes)))
     line = Timeline(np.array(segments, dtype=np.uint64), change_table(changes))
     asked = np.array(points * len(segments), dtype=np.uint64)
+    tandem.note("answer_gfns")
     found = strategy.answer_gfns(GfnStream(asked, line, np.tile(vcpus, len(segments)))).tolist()
     _require(found == right, f"answer_gfns with vCPUs {VCPUS} gave {found}; {right} is right")
 
@@ -422,10 +428,12 @@ def _timelines(make: Make) -> None:
     behind = _change(model, create(200, 0x9000, 1, HVA))  # after the last segment
     table = change_table([*changes, behind])
     line = Timeline(np.array([(end * len(points), *row) for end, *row in segments], dtype=np.uint64), table)
+    tandem.note("answer_gfns")
     found = strategy.answer_gfns(gfn_stream(points * len(segments), line)).tolist()
     _require(found == gfns, f"answer_gfns along a timeline gave {found}; {gfns} is right")
     tandem.ask_everything()  # the last change of the segments deleted the slot, so the same stream can run again
     line = Timeline(np.array([(end * len(ranges), *row) for end, *row in segments], dtype=np.uint64), table)
+    tandem.note("answer_hvas")
     _require_visits(strategy.answer_hvas(hva_stream(ranges * len(segments), line)), hvas, " along a timeline")
     tandem.ask_everything()
     strategy.check()
@@ -441,6 +449,7 @@ def _update_discipline(make: Make) -> None:
         tandem.ask(0x104, 0)  # so that a cache contains the slot that changes
         change = _change(model, step)
         for phase in ("staged", "published"):
+            tandem.note(f"{'stage' if phase == 'staged' else 'publish'} of {step}")
             if phase == "staged":
                 strategy.stage(change)
             else:
@@ -484,26 +493,37 @@ def check_counted(make: Make, make_counted: Make, seed: int = 0) -> None:
     _require(all(getattr(after, name) in (None, 0) for name in Counters.__slots__), f"a reset leaves {after}")
 
 
-def run(make: Make, seed: int = 0, *, make_counted: Make | None = None, rounds: int = 4) -> list[Failure]:
-    """Every check, then `rounds` random workouts from `seed` on; the failures. Empty if the strategy conforms."""
+def all_checks(seed: int = 0, *, make_counted: Make | None = None, rounds: int = 4) -> list[Check]:
+    """Every check, then `rounds` random workouts from `seed` on, then that of the counting instance if it is given."""
     checks = [*CHECKS]
     for one in range(seed, seed + rounds):
         checks.append(Check(f"workout seed {one}", "random operations", partial(play, operations=workout(one))))
     if make_counted is not None:
         counted = make_counted
         checks.append(Check("counted", "counting changes no answer", lambda m: check_counted(m, counted, seed)))
-    failures = []
-    for check in checks:
+    return checks
+
+
+def run(make: Make, seed: int = 0, *, make_counted: Make | None = None, rounds: int = 4) -> list[Failure]:
+    """The failures in `all_checks`. Empty if the strategy conforms."""
+    return list(failures(make, seed, make_counted=make_counted, rounds=rounds))
+
+
+def failures(make: Make, seed: int = 0, *, make_counted: Make | None = None, rounds: int = 4) -> Iterator[Failure]:
+    """Those of `run`, each as soon as it is found."""
+    notes = written()
+    for i, check in enumerate(all_checks(seed, make_counted=make_counted, rounds=rounds)):
+        if notes is not None:
+            notes.begin(i)
         try:
             check.run(make)
         except DeadStrategy as error:
-            failures.append(Failure(check.name, f"{error}; the remaining checks were left out"))
-            break
+            yield Failure(check.name, f"{error}{REST_LEFT_OUT}")
+            return
         except BrokenStrategy as error:
-            failures.append(Failure(check.name, str(error)))
+            yield Failure(check.name, str(error))
         except FAILURES as error:
-            failures.append(Failure(check.name, f"{type(error).__name__}: {error}"))
-    return failures
+            yield Failure(check.name, f"{type(error).__name__}: {error}")
 
 
 def gfn_stream(gfns: Sequence[int], timeline: Timeline | None = None) -> GfnStream:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from slotlookup.address import ADDRESS_LIMIT, GFN_LIMIT, HOLE, PAGE_SHIFT, PAGE_SIZE, Gfn, Hva, SlotNumber
+from slotlookup.conformance.notes import written
 from slotlookup.errors import BeyondLimit, BrokenStrategy, DeadStrategy, SlotlookupError
 from slotlookup.memslots import ADDRESS_SPACES, USER_SLOTS, ChangeKind, Memslot, SlotChange, follow
 from slotlookup.strategy import Strategy
@@ -55,6 +56,12 @@ class Operation:
     def __str__(self) -> str:
         return f"{self.what}({', '.join(f'{a:#x}' if a > 9 else str(a) for a in self.arguments)})"
 
+    @staticmethod
+    def parse(text: str) -> Operation:
+        """The operation that prints as `text`. Raises ValueError."""
+        what, _, arguments = text.removesuffix(")").partition("(")
+        return Operation(what, tuple(int(argument, 0) for argument in arguments.split(", ")))
+
 
 def create(number: int, base_gfn: int, npages: int, hva: int, flags: int = 0) -> Operation:
     """A new slot."""
@@ -92,8 +99,13 @@ class Disagreement(BrokenStrategy):
     def __init__(self, message: str, operations: Sequence[Operation]) -> None:
         self.what = message
         self.operations = tuple(operations)
-        lines = "".join(f"\n  {operation}" for operation in operations)
-        super().__init__(f"{message}; to reproduce it, run (numbers are as_id << 16 | id):{lines}")
+        super().__init__(f"{message}{to_reproduce(operations)}")
+
+
+def to_reproduce(operations: Iterable[Operation | str]) -> str:
+    """The part of a message that lists a script."""
+    lines = "".join(f"\n  {operation}" for operation in operations)
+    return f"; to reproduce it, run (numbers are as_id << 16 | id):{lines}"
 
 
 class Model:
@@ -156,11 +168,14 @@ class Tandem:
         self.strategy = make()
         self.model = Model()
         self.played: list[Operation] = []
+        self._notes = written()
 
     def play(self, operations: Iterable[Operation]) -> None:
         """Perform operations. Raises Disagreement; operations that the rules refuse are skipped."""
         for operation in operations:
             self.played.append(operation)
+            if self._notes is not None:
+                self._notes.operation(self, str(operation))
             try:
                 self._step(operation)
             except DeadStrategy:
@@ -170,12 +185,18 @@ class Tandem:
             except FAILURES as error:
                 raise Disagreement(f"{type(error).__name__}: {error}", self.played) from error
 
+    def note(self, call: str, *arguments: int) -> None:
+        """Note a call of the strategy, where this process writes notes."""
+        if self._notes is not None:
+            self._notes.call(f"{call}({', '.join(map(hex, arguments))})" if arguments else call)
+
     def ask_everything(self) -> None:
         """Look up the edges of every slot."""
         self.play([question for slot in list(self.model.slots.values()) for question in edges(slot)])
 
     def ask(self, point: int, as_id: int, vcpu: int = 0) -> None:
         """One lookup."""
+        self.note("lookup_gfn", point, as_id, vcpu)
         found, right = self.strategy.lookup_gfn(Gfn(point), as_id, vcpu), self.model.gfn(point, as_id)
         if found != right:
             asker = f", vcpu={vcpu}" if vcpu else ""
@@ -183,6 +204,7 @@ class Tandem:
 
     def visit(self, start: int, end: int) -> None:
         """One visit."""
+        self.note("visit_hva", start, end)
         met, right = list(self.strategy.visit_hva(Hva(start), Hva(end))), self.model.hva(start, end)
         if met != right:
             order = ": the right slots, but not in ascending order" if sorted(met) == right else ""
@@ -201,6 +223,7 @@ class Tandem:
             if self._refused(change):
                 return
             self.model.follow(change)
+            self.note("check")
             self.strategy.check()
             if len(self.strategy) != len(self.model.slots):
                 raise BrokenStrategy(f"the strategy holds {len(self.strategy)} slots of {len(self.model.slots)}")
@@ -212,6 +235,7 @@ class Tandem:
     def _refused(self, change: SlotChange) -> bool:
         """Whether the strategy refuses a change, as it must exactly if the slot is beyond its limits."""
         refusal = self.strategy.capabilities.refusal(change.slot)
+        self.note("apply")
         try:
             self.strategy.apply(change)
         except BeyondLimit as error:
@@ -251,19 +275,38 @@ def play(make: Make, operations: Sequence[Operation]) -> None:
 
 def _cut_down(make: Make, failure: Disagreement) -> Disagreement:
     """A failure with fewer operations: parts are left out as long as the script still fails."""
-    piece = len(failure.operations) // 2
+
+    def fails(operations: Sequence[Operation]) -> Sequence[Operation] | None:
+        nonlocal failure
+        try:
+            Tandem(make).play(operations)
+        except Disagreement as error:
+            failure = error
+            return error.operations
+        return None
+
+    reduce_script(failure.operations, fails)
+    return failure
+
+
+def reduce_script(
+    operations: Sequence[Operation], fails: Callable[[Sequence[Operation]], Sequence[Operation] | None]
+) -> Sequence[Operation]:
+    """A failing script with fewer operations: parts are left out as long as it still fails.
+
+    `fails` performs a script on a new strategy and returns the operations performed if it failed, else None.
+    """
+    piece = len(operations) // 2
     while piece:
         begin = 0
-        while begin < len(failure.operations):
-            shorter = failure.operations[:begin] + failure.operations[begin + piece :]
-            try:
-                Tandem(make).play(shorter)
-            except Disagreement as error:
-                failure = error
+        while begin < len(operations):
+            failed = fails([*operations[:begin], *operations[begin + piece :]])
+            if failed is not None:
+                operations = failed
             else:
                 begin += piece
         piece //= 2
-    return failure
+    return operations
 
 
 def workout(seed: int, steps: int = 600) -> list[Operation]:

@@ -11,7 +11,6 @@ import json
 import mmap
 import os
 import pickle
-import signal
 import socket
 import struct
 import subprocess
@@ -31,6 +30,7 @@ import numpy.typing as npt
 
 from slotlookup.address import Gfn, Hva
 from slotlookup.arrays import Numbers, Words
+from slotlookup.children import last_words, words_of_end
 from slotlookup.errors import BrokenStrategy, DeadStrategy
 from slotlookup.families.native import HOT, Mode
 from slotlookup.memslots import SlotChange
@@ -223,21 +223,7 @@ class Host:
         except subprocess.TimeoutExpired:
             self._die(f"{self.label} closed the channel of its process{self._where()[1]}")
         name, where = self._where()
-        if code >= 0:
-            self._die(f"{name} ended its process with exit({code}){where}{self._last_words()}")
-        try:
-            signal_name = signal.Signals(-code).name
-        except ValueError:
-            signal_name = f"signal {-code}"
-        self._die(f"{name} crashed with {signal_name}{where}{self._last_words()}")
-
-    def _last_words(self) -> str:
-        self._said.seek(0, os.SEEK_END)
-        self._said.seek(max(0, self._said.tell() - 4096))
-        lines = [line.strip() for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
-        if not lines:
-            return ""
-        return ", saying: " + "".join(c if c.isprintable() else " " for c in lines[-1])[:200]
+        self._die(f"{name} {words_of_end(code)}{where}{last_words(self._said)}")
 
     def _die(self, fault: str) -> NoReturn:
         self.fault = fault

@@ -1,0 +1,41 @@
+"""Child processes that run structures: that they end with their parent, and how their end is reported."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from typing import IO
+
+_SET_PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of <sys/prctl.h>."""
+_SAID_BYTES = 4096
+_SAID_CHARACTERS = 200
+
+
+def end_with_parent() -> None:
+    """Make the kernel kill this process when the thread that started it ends."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before
+        os._exit(1)
+
+
+def words_of_end(code: int) -> str:
+    """How a process ended by itself, from its exit code as `subprocess` gives it."""
+    if code >= 0:
+        return f"ended its process with exit({code})"
+    try:
+        return f"crashed with {signal.Signals(-code).name}"
+    except ValueError:
+        return f"crashed with signal {-code}"
+
+
+def last_words(said: IO[bytes]) -> str:
+    """The last line that a process wrote to its stderr, for a message; "" if there is none."""
+    said.seek(0, os.SEEK_END)
+    said.seek(max(0, said.tell() - _SAID_BYTES))
+    lines = [line.strip() for line in said.read().decode(errors="replace").splitlines() if line.strip()]
+    if not lines:
+        return ""
+    return ", saying: " + "".join(c if c.isprintable() else " " for c in lines[-1])[:_SAID_CHARACTERS]

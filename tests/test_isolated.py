@@ -1,0 +1,80 @@
+"""The suite in processes of its own: what ends or stops such a process is named, with the script that led to it."""
+
+from __future__ import annotations
+
+import pytest
+from planted_bugs import CrashesOnMoved, ExitsInABatch, HangsOnAliases, KeepsDeleted, KillsItsHost, Plain
+
+from slotlookup.conformance import checks as conformance
+from slotlookup.conformance.checks import Failure
+from slotlookup.conformance.isolated import Suite, run_isolated
+from slotlookup.conformance.tandem import Operation
+from slotlookup.errors import SlotlookupError
+from slotlookup.strategy import Strategy
+
+BROKEN = (KeepsDeleted, CrashesOnMoved, HangsOnAliases, ExitsInABatch)
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[type[Strategy], list[Failure]]:
+    reported: list[int] = []
+    kinds: tuple[type[Strategy], ...] = (Plain, *BROKEN)
+    suites = [Suite(kind, kind, rounds=0, patience=1.0) for kind in kinds]
+    failures = dict(zip(kinds, run_isolated(suites, reported.append), strict=True))
+    assert reported == list(range(1, len(kinds) + 1))
+    return failures
+
+
+def script(failure: Failure) -> list[Operation]:
+    """The steps that a failure's message lists."""
+    return [Operation.parse(line.strip()) for line in failure.message.splitlines()[1:]]
+
+
+def test_a_right_strategy_passes(found: dict[type[Strategy], list[Failure]]) -> None:
+    assert found[Plain] == []
+
+
+def test_failures_are_those_of_the_suite_in_this_process(found: dict[type[Strategy], list[Failure]]) -> None:
+    assert found[KeepsDeleted] == conformance.run(KeepsDeleted, make_counted=KeepsDeleted, rounds=0)
+    assert found[KeepsDeleted]
+
+
+def test_a_crash_is_named_with_its_call_and_its_script(found: dict[type[Strategy], list[Failure]]) -> None:
+    (failure,) = found[CrashesOnMoved]
+    # The first of the checks that moves a slot.
+    assert failure.check == "aliases created and deleted"
+    assert failure.message.startswith("crashed with SIGSEGV in lookup_gfn(0x0, 0x0, 0x0); the remaining checks were")
+    # A slot at gfn 0, and its move, after which its old place is asked for first.
+    created, moved = script(failure)
+    assert (created.what, moved.what) == ("create", "move")
+    assert created.arguments[0] == moved.arguments[0] and created.arguments[1] == 0
+
+
+def test_a_call_without_end_is_named_with_its_script(found: dict[type[Strategy], list[Failure]]) -> None:
+    (failure,) = found[HangsOnAliases]
+    assert failure.check == "nested aliases"
+    assert failure.message.startswith("no answer for 1 seconds in visit_hva(0x7f")
+    one, other = script(failure)
+    assert (one.what, other.what) == ("create", "create")
+    assert one.arguments[3] == other.arguments[3]
+
+
+def test_an_end_of_the_process_comes_after_the_failures_before_it(
+    found: dict[type[Strategy], list[Failure]],
+) -> None:
+    *before, last = found[ExitsInABatch]
+    assert before and all("is right" in failure.message for failure in before)
+    assert last.check == "batches"
+    assert last.message.startswith("ended its process with exit(7) in answer_gfns, saying: no more; the remaining")
+    # The script does not lead there alone, so none of it is left out: the slots of the check.
+    assert len(script(last)) == 90
+
+
+def test_a_host_that_is_killed_is_an_error() -> None:
+    with pytest.raises(SlotlookupError, match="the process that ran the conformance suite was killed"):
+        run_isolated([Suite(KillsItsHost)])
+
+
+@pytest.mark.parametrize("text", ["create(3, 0x100, 0x10, 0x7000, 1)", "gfn(0xffffffffffffffff, 1)", "delete(0)"])
+def test_an_operation_is_read_back_from_what_it_prints(text: str) -> None:
+    assert str(Operation.parse(text)) == text
