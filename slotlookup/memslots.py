@@ -32,6 +32,9 @@ READONLY = 2
 GUEST_MEMFD = 4
 """KVM_MEM_GUEST_MEMFD, Linux 6.8: the slot has private memory too, which no host address maps."""
 
+INVALID = 1 << 16
+"""KVM_MEMSLOT_INVALID: readers see it while a slot is deleted or moved, from Linux 5.17 on in a copy of the slot."""
+
 USER_SLOTS = 32_764
 """KVM_USER_MEM_SLOTS on x86: SHRT_MAX less three internal slots."""
 ADDRESS_SPACES = 2

@@ -129,6 +129,22 @@ class Strategy(ABC):
         return HvaAnswers(counts, np.array(numbers, dtype=np.int32))
 
     @abstractmethod
+    def generation(self, as_id: int = 0) -> int:
+        """The generation of an address space, as in KVM, by which a reader knows that an answer is old.
+
+        It starts at `as_id` and advances by a multiple of ADDRESS_SPACES whenever readers come to see other slots of
+        this address space, flags included: in place when a change is staged, otherwise when it is published, and with
+        two sets also when a slot that is deleted or moved is marked INVALID.
+        """
+
+    @abstractmethod
+    def flags_at(self, gfn: Gfn, as_id: int = 0) -> int | None:
+        """The flags of the slot in which readers find `gfn`, None for a hole.
+
+        With two sets they have INVALID from the staging of a deletion or move to its publication.
+        """
+
+    @abstractmethod
     def counters(self) -> Counters:
         """Events since the last reset. All None unless the strategy was made to count."""
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from slotlookup.address import HOLE, Gfn, Hva
 from slotlookup.arrays import Numbers
-from slotlookup.memslots import ChangeKind, Memslot, SlotChange
+from slotlookup.memslots import ADDRESS_SPACES, INVALID, ChangeKind, Memslot, SlotChange
 from slotlookup.strategy import Capabilities, Counters, Strategy
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream
 from slotlookup.structure import Family
@@ -25,14 +25,27 @@ class Plain(Strategy):
         self.note = ""
         self.capabilities = Capabilities(Family.PYTHON, UpdateDiscipline.IN_PLACE, "Python", counts=())
         self.slots: dict[int, Memslot] = {}
+        self.generations = list(range(ADDRESS_SPACES))
 
     def stage(self, change: SlotChange) -> None:
+        self.advance(change)
         self.slots.pop(change.slot.number, None)
         if change.kind is not ChangeKind.DELETE:
             self.slots[change.slot.number] = change.slot
 
+    def advance(self, change: SlotChange) -> None:
+        """Readers see the change."""
+        self.generations[change.slot.as_id] += ADDRESS_SPACES
+
     def publish(self) -> None:
         pass
+
+    def generation(self, as_id: int = 0) -> int:
+        return self.generations[as_id]
+
+    def flags_at(self, gfn: Gfn, as_id: int = 0) -> int | None:
+        found = Plain.lookup_gfn(self, gfn, as_id)
+        return None if found == HOLE else self.slots[found].flags
 
     def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
         held = (s.number for s in self.slots.values() if s.as_id == as_id and s.base_gfn <= gfn < s.end_gfn)
@@ -81,6 +94,28 @@ class Cached(Plain):
         if found != HOLE:
             self.last = self.slots[found]
         return found
+
+
+class TwoSets(Plain):
+    """Changes are shown when they are published; a slot that is deleted or moved is marked as soon as it is staged."""
+
+    marks: tuple[ChangeKind, ...] = (ChangeKind.DELETE, ChangeKind.MOVE)
+    advances_marked = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.capabilities = Capabilities(Family.NATIVE, UpdateDiscipline.TWO_SETS, "", counts=())
+
+    def stage(self, change: SlotChange) -> None:
+        self.staged = change
+        if change.kind in self.marks:
+            old = self.slots[change.slot.number]
+            self.slots[change.slot.number] = old._replace(flags=old.flags | INVALID)
+            if self.advances_marked:
+                self.advance(change)
+
+    def publish(self) -> None:
+        super().stage(self.staged)
 
 
 class EndBelongs(Plain):
@@ -219,6 +254,78 @@ class SaysTwoSets(Plain):
         self.capabilities = Capabilities(Family.NATIVE, UpdateDiscipline.TWO_SETS, "", counts=())
 
 
+class SkipsInvalid(TwoSets):
+    marks = ()
+
+
+class SkipsInvalidOnMove(TwoSets):
+    marks = (ChangeKind.DELETE,)
+
+
+class SkipsInvalidOnDelete(TwoSets):
+    marks = (ChangeKind.MOVE,)
+
+
+class MarksInTheOldGeneration(TwoSets):
+    advances_marked = False
+
+
+class GenerationStandsStill(Plain):
+    def advance(self, change: SlotChange) -> None:
+        pass
+
+
+class GenerationIgnoresFlags(Plain):
+    def advance(self, change: SlotChange) -> None:
+        if change.kind is not ChangeKind.FLAGS_ONLY:
+            super().advance(change)
+
+
+class GenerationWraps(Plain):
+    """In eight bits."""
+
+    def generation(self, as_id: int = 0) -> int:
+        return self.generations[as_id] % 256
+
+
+class OneGeneration(Plain):
+    """Of both address spaces."""
+
+    def generation(self, as_id: int = 0) -> int:
+        return sum(self.generations)
+
+
+class SameGenerations(Plain):
+    """Steps of one, so that a generation of one address space is also one of the other."""
+
+    def advance(self, change: SlotChange) -> None:
+        self.generations[change.slot.as_id] += 1
+
+
+class GenerationIsLate(Plain):
+    """Advances when a change is published, though readers see it before."""
+
+    def stage(self, change: SlotChange) -> None:
+        self.staged = change
+        super().stage(change)
+
+    def advance(self, change: SlotChange) -> None:
+        pass
+
+    def publish(self) -> None:
+        super().advance(self.staged)
+
+
+class KeepsFlags(Plain):
+    """The flags of the creation."""
+
+    def stage(self, change: SlotChange) -> None:
+        old = self.slots.get(change.slot.number)
+        if change.kind is ChangeKind.FLAGS_ONLY and old is not None:
+            change = change._replace(slot=old)
+        super().stage(change)
+
+
 class CachedByVcpu(Plain):
     """Each vCPU's last slot, or hole where `keeps_misses`, is tried first; `forgets` says whose change is passed on."""
 
@@ -355,6 +462,17 @@ BUGS: list[tuple[type[Strategy], str]] = [
     (BatchWithoutChanges, "timelines"),
     (HidesTheStaged, "update discipline"),
     (SaysTwoSets, "update discipline"),
+    (SkipsInvalid, "slots that go are invalid"),
+    (SkipsInvalidOnMove, "slots that go are invalid"),
+    (SkipsInvalidOnDelete, "slots that go are invalid"),
+    (MarksInTheOldGeneration, "slots that go are invalid"),
+    (GenerationStandsStill, "generation"),
+    (GenerationIgnoresFlags, "generation"),
+    (GenerationWraps, "generation"),
+    (OneGeneration, "generation"),
+    (SameGenerations, "generation"),
+    (GenerationIsLate, "update discipline"),
+    (KeepsFlags, "flags only"),
     (TellsOneVcpuOnly, "slots change under many vCPUs"),
     (KeepsMisses, "misses are not cached"),
     (SlotOfAnotherVcpu, "many vCPUs"),
@@ -369,6 +487,16 @@ WHOLLY_INSIDE_A_SCRIPT = {
     BatchesInHvaOrder,
     HidesTheStaged,
     SaysTwoSets,
+    SkipsInvalid,
+    SkipsInvalidOnMove,
+    SkipsInvalidOnDelete,
+    MarksInTheOldGeneration,
+    GenerationStandsStill,
+    GenerationIgnoresFlags,
+    GenerationWraps,
+    OneGeneration,
+    SameGenerations,
+    GenerationIsLate,
     WrapsAtTheTop,
     SignedHvas,
     EmptyMeets,
@@ -377,5 +505,5 @@ WHOLLY_INSIDE_A_SCRIPT = {
 }
 """Bugs outside what random operations do.
 
-Batches, unpublished changes, hvas and gfns far from any slot, and the same miss asked for twice by one vCPU.
+Batches, unpublished changes, generations, hvas and gfns far from any slot, and a miss asked for twice by one vCPU.
 """

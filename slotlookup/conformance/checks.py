@@ -16,12 +16,12 @@ import numpy as np
 
 from slotlookup.address import GFN_LIMIT, PAGE_SIZE, Hva
 from slotlookup.conformance.notes import written
+from slotlookup.conformance.readers import SECOND, accepted, generation, slots_that_go, update_discipline
 from slotlookup.conformance.tandem import (
     FAILURES,
     HVA,
     TOP,
     Make,
-    Model,
     Operation,
     Tandem,
     create,
@@ -32,16 +32,13 @@ from slotlookup.conformance.tandem import (
     move,
     page,
     play,
+    require,
     workout,
 )
-from slotlookup.errors import BrokenStrategy, DeadStrategy, present
-from slotlookup.memslots import ADDRESS_SPACES, USER_ADDRESS_LIMIT, USER_SLOTS, SlotChange
+from slotlookup.errors import BrokenStrategy, DeadStrategy
+from slotlookup.memslots import ADDRESS_SPACES, USER_ADDRESS_LIMIT, USER_SLOTS
 from slotlookup.strategy import Counters
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Timeline, change_table, one_segment
-from slotlookup.vocabulary import UpdateDiscipline
-
-SECOND = 1 << 16
-"""Slot 0 of address space 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,22 +328,11 @@ _script(
 )
 
 
-def _require(holds: bool, complaint: str) -> None:
-    """Raise BrokenStrategy with `complaint` if `holds` is false, also under `python -O`."""
-    if not holds:
-        raise BrokenStrategy(complaint)
-
-
 def _require_visits(given: HvaAnswers, right: list[list[int]], where: str) -> None:
     """Require that a batch of visits answers `right`, the ascending slots of each visit."""
-    _require(given.counts.tolist() == [len(met) for met in right], f"answer_hvas{where} gives wrong counts")
+    require(given.counts.tolist() == [len(met) for met in right], f"answer_hvas{where} gives wrong counts")
     numbers = [number for met in right for number in met]
-    _require(given.numbers.tolist() == numbers, f"answer_hvas{where} gives wrong slots, or not in ascending order")
-
-
-def _change(model: Model, step: Operation) -> SlotChange:
-    """The slot change of a step; the rules of KVM accept the steps of all checks."""
-    return present(model.change(step), f"the slot change of {step}")
+    require(given.numbers.tolist() == numbers, f"answer_hvas{where} gives wrong slots, or not in ascending order")
 
 
 def _populated(make: Make, seed: int = 7) -> Tandem:
@@ -366,18 +352,18 @@ def _batches(make: Make) -> None:
         tandem.note("answer_gfns")
         found = strategy.answer_gfns(gfn_stream(points, line)).tolist()
         right = [model.gfn(point, as_id) for point in points]
-        _require(found == right, f"answer_gfns of address space {as_id} gave {found}; {right} is right")
+        require(found == right, f"answer_gfns of address space {as_id} gave {found}; {right} is right")
         singly = [strategy.lookup_gfn(point, as_id) for point in points]
-        _require(found == singly, f"answer_gfns of address space {as_id} gave {found}, but lookup_gfn {singly}")
+        require(found == singly, f"answer_gfns of address space {as_id} gave {found}, but lookup_gfn {singly}")
     ranges = [(page(n), page(n) + size) for n in range(-2, 70) for size in (1, PAGE_SIZE, 50 * PAGE_SIZE)]
     ranges.append((0, TOP))
     tandem.note("answer_hvas")
     given = strategy.answer_hvas(hva_stream(ranges))
     _require_visits(given, [model.hva(*range_) for range_ in ranges], "")
     one_by_one = [number for range_ in ranges for number in strategy.visit_hva(Hva(range_[0]), Hva(range_[1]))]
-    _require(given.numbers.tolist() == one_by_one, "answer_hvas gives other answers than visit_hva")
-    _require(len(strategy.answer_gfns(gfn_stream([]))) == 0, "an empty batch has answers")
-    _require(len(strategy.answer_hvas(hva_stream([])).counts) == 0, "an empty batch has answers")
+    require(given.numbers.tolist() == one_by_one, "answer_hvas gives other answers than visit_hva")
+    require(len(strategy.answer_gfns(gfn_stream([]))) == 0, "an empty batch has answers")
+    require(len(strategy.answer_hvas(hva_stream([])).counts) == 0, "an empty batch has answers")
 
 
 @_check("a batch of many vCPUs has the same answers as its questions one by one, also between changes")
@@ -390,7 +376,7 @@ def _vcpus_of_a_batch(make: Make) -> None:
     changes, right, segments = [], [], []
     for step in [None, *steps]:
         if step is not None:
-            change = _change(model, step)
+            change = accepted(tandem, step)
             changes.append(change)
             model.follow(change)
         right += [model.gfn(point, 0) for point in points]
@@ -399,7 +385,7 @@ def _vcpus_of_a_batch(make: Make) -> None:
     asked = np.array(points * len(segments), dtype=np.uint64)
     tandem.note("answer_gfns")
     found = strategy.answer_gfns(GfnStream(asked, line, np.tile(vcpus, len(segments)))).tolist()
-    _require(found == right, f"answer_gfns with vCPUs {VCPUS} gave {found}; {right} is right")
+    require(found == right, f"answer_gfns with vCPUs {VCPUS} gave {found}; {right} is right")
 
 
 @_check("a stream's slot changes take place between its segments, none of them after the last")
@@ -418,19 +404,19 @@ def _timelines(make: Make) -> None:
     segments: list[tuple[int, int, int]] = []
     for step in [None, *steps]:
         if step is not None:
-            change = _change(model, step)
+            change = accepted(tandem, step)
             changes.append(change)
             model.follow(change)
         for as_id in range(ADDRESS_SPACES):
             gfns += [model.gfn(point, as_id) for point in points]
             hvas += [model.hva(*range_) for range_ in ranges]
             segments.append((len(segments) + 1, as_id, len(changes)))
-    behind = _change(model, create(200, 0x9000, 1, HVA))  # after the last segment
+    behind = accepted(tandem, create(200, 0x9000, 1, HVA))  # after the last segment
     table = change_table([*changes, behind])
     line = Timeline(np.array([(end * len(points), *row) for end, *row in segments], dtype=np.uint64), table)
     tandem.note("answer_gfns")
     found = strategy.answer_gfns(gfn_stream(points * len(segments), line)).tolist()
-    _require(found == gfns, f"answer_gfns along a timeline gave {found}; {gfns} is right")
+    require(found == gfns, f"answer_gfns along a timeline gave {found}; {gfns} is right")
     tandem.ask_everything()  # the last change of the segments deleted the slot, so the same stream can run again
     line = Timeline(np.array([(end * len(ranges), *row) for end, *row in segments], dtype=np.uint64), table)
     tandem.note("answer_hvas")
@@ -439,34 +425,24 @@ def _timelines(make: Make) -> None:
     strategy.check()
 
 
-@_check("between stage and publish, readers see the slots that the declared update discipline defines")
-def _update_discipline(make: Make) -> None:
-    at_once = make().capabilities.update == UpdateDiscipline.IN_PLACE
-    for step in (create(5, 0x200, 8, page(4)), move(1, 0x300), delete(1), flags(1, 1), move(1, 0x104)):
-        tandem = Tandem(make)
-        tandem.play([create(0, 0, 8, page(0)), create(1, 0x100, 8, page(6)), create(SECOND, 0x100, 8, page(6))])
-        strategy, model = tandem.strategy, tandem.model
-        tandem.ask(0x104, 0)  # so that a cache contains the slot that changes
-        change = _change(model, step)
-        for phase in ("staged", "published"):
-            tandem.note(f"{'stage' if phase == 'staged' else 'publish'} of {step}")
-            if phase == "staged":
-                strategy.stage(change)
-            else:
-                strategy.publish()
-            if (phase == "staged") == at_once:
-                model.follow(change)
-            try:
-                for point in (0, 0x100, 0x104, 0x10B, 0x200, 0x300, 0x307):
-                    for as_id in range(ADDRESS_SPACES):
-                        tandem.ask(point, as_id)
-                for n in range(16):
-                    tandem.visit(page(n), page(n) + 1)
-                strategy.check()
-            except DeadStrategy:
-                raise
-            except BrokenStrategy as error:
-                raise BrokenStrategy(f"{step} was {phase}, update={strategy.capabilities.update}: {error}") from error
+for _name, _summary, _run in (
+    (
+        "update discipline",
+        "between stage and publish, readers see the slots that the declared update discipline defines",
+        update_discipline,
+    ),
+    (
+        "slots that go are invalid",
+        "with two sets, a slot that is deleted or moved is marked INVALID for readers, in a swap of its own",
+        slots_that_go,
+    ),
+    (
+        "generation",
+        "the generation of an address space advances with each change that readers see, and never comes twice",
+        generation,
+    ),
+):
+    CHECKS.append(Check(_name, _summary, _run))
 
 
 def check_counted(make: Make, make_counted: Make, seed: int = 0) -> None:
@@ -478,19 +454,19 @@ def check_counted(make: Make, make_counted: Make, seed: int = 0) -> None:
         tandem.play([create(0x3000, 0x1_0000, 1, HVA)])
     for start in range(HVA, HVA + 64 * PAGE_SIZE, PAGE_SIZE):
         ours, theirs = (t.strategy.visit_hva(Hva(start), Hva(start + 1)) for t in (plain, counted))
-        _require(ours == theirs, f"the counting instance gives other slots at {start:#x}: {theirs} for {ours}")
+        require(ours == theirs, f"the counting instance gives other slots at {start:#x}: {theirs} for {ours}")
     nothing = Counters(None, None, None, None)
-    _require(plain.strategy.counters() == nothing, "a strategy that was not made to count gives counters")
+    require(plain.strategy.counters() == nothing, "a strategy that was not made to count gives counters")
     given = counted.strategy.counters()
     for name in Counters.__slots__:
         value = getattr(given, name)
         if name in counted.strategy.capabilities.counts:
-            _require(bool(value), f"the counter {name} is declared but is {value} after lookups")
+            require(bool(value), f"the counter {name} is declared but is {value} after lookups")
         else:
-            _require(value is None, f"the counter {name} is not declared but is {value}")
+            require(value is None, f"the counter {name} is not declared but is {value}")
     counted.strategy.reset_counters()
     after = counted.strategy.counters()
-    _require(all(getattr(after, name) in (None, 0) for name in Counters.__slots__), f"a reset leaves {after}")
+    require(all(getattr(after, name) in (None, 0) for name in Counters.__slots__), f"a reset leaves {after}")
 
 
 def all_checks(seed: int = 0, *, make_counted: Make | None = None, rounds: int = 4) -> list[Check]:

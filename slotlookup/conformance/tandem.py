@@ -102,6 +102,12 @@ class Disagreement(BrokenStrategy):
         super().__init__(f"{message}{to_reproduce(operations)}")
 
 
+def require(holds: bool, complaint: str) -> None:
+    """Raise BrokenStrategy with `complaint` if `holds` is false, also under `python -O`."""
+    if not holds:
+        raise BrokenStrategy(complaint)
+
+
 def to_reproduce(operations: Iterable[Operation | str]) -> str:
     """The part of a message that lists a script."""
     lines = "".join(f"\n  {operation}" for operation in operations)
@@ -142,6 +148,11 @@ class Model:
             if number >> 16 == as_id and slot.base_gfn <= point < slot.base_gfn + slot.npages:
                 return number
         return HOLE
+
+    def flags(self, point: int, as_id: int) -> int | None:
+        """The flags of that slot, or None."""
+        slot = self.slots.get(SlotNumber(self.gfn(point, as_id)))
+        return None if slot is None else slot.flags
 
     def hva(self, start: int, end: int) -> list[int]:
         """The slots that share a byte with [start, end), ascending."""
@@ -231,6 +242,10 @@ class Tandem:
             for slot in (before, change.slot):
                 for question in () if slot is None else edges(slot):
                     self._step(question)
+            place = change.slot.base_gfn
+            self.note("flags_at", place, change.slot.as_id)
+            found, right = self.strategy.flags_at(place, change.slot.as_id), self.model.flags(place, change.slot.as_id)
+            require(found == right, f"flags_at({place:#x}, as_id={change.slot.as_id}) gave {found}; {right} is right")
 
     def _refused(self, change: SlotChange) -> bool:
         """Whether the strategy refuses a change, as it must exactly if the slot is beyond its limits."""

@@ -89,6 +89,12 @@ class NativeStrategy(SelfTimed):
     def replay_load(self, changes: Words) -> int:
         return self.native.replay_load(changes)
 
+    def generation(self, as_id: int = 0) -> int:
+        return self.native.generation(as_id)
+
+    def flags_at(self, gfn: Gfn, as_id: int = 0) -> int | None:
+        return self.native.flags_at(as_id, gfn)
+
     def counters(self) -> Counters:
         if not self.counted:
             return Counters(None, None, None, None)

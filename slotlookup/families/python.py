@@ -97,6 +97,7 @@ class PythonStrategy(Strategy):
         self._caching = spec.cache == CachePolicy.LAST_USED
         self._last: list[tuple[int, int, int] | None] = [None] * ADDRESS_SPACES
         self._slots: dict[int, Memslot] = {}
+        self._generations = list(range(ADDRESS_SPACES))
         self._staged = False
         self._tally = _Tally()
         self._key: Callable[[int], int] = counting_key(self._tally) if counted and self.capabilities.counts else int
@@ -119,6 +120,7 @@ class PythonStrategy(Strategy):
         slot = change.slot
         if self._limited and (refusal := self.capabilities.refusal(slot)):
             raise BeyondLimit(f"{self.name} cannot hold this: {refusal}")
+        self._generations[slot.as_id] += ADDRESS_SPACES
         if change.kind is ChangeKind.CREATE:
             self._insert(slot)
         elif change.kind is ChangeKind.DELETE:
@@ -162,6 +164,15 @@ class PythonStrategy(Strategy):
         if len(met) > 1:
             met.sort()
         return met
+
+    def generation(self, as_id: int = 0) -> int:
+        return self._generations[as_id]
+
+    def flags_at(self, gfn: Gfn, as_id: int = 0) -> int | None:
+        compares = self._tally.compares
+        number = self.lookup_gfn(gfn, as_id)
+        self._tally.compares = compares
+        return None if number == HOLE else self._slots[number].flags
 
     def counters(self) -> Counters:
         known = self.counted and Count.COMPARES in self.capabilities.counts

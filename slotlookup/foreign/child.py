@@ -281,6 +281,15 @@ class Child:
         native.set_foreign_care(True)
         return [int(number) for number in self._strategy(made).visit_hva(start, end)]
 
+    def generation(self, made: int, as_id: int) -> int:
+        """The generation of an address space."""
+        return self._strategy(made).generation(as_id)
+
+    def flags_at(self, made: int, gfn: Gfn, as_id: int) -> int | None:
+        """The flags that readers see."""
+        native.set_foreign_care(True)
+        return self._strategy(made).flags_at(gfn, as_id)
+
     def answer_gfns(self, made: int, gfns: Words, vcpus: Any, segments: Words, changes: Words) -> tuple[Any, ...]:
         """The answers to a stream of lookups."""
         strategy = self._strategy(made)

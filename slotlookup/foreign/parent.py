@@ -377,6 +377,13 @@ class ForeignStrategy(SelfTimed):
         nanoseconds, checksum = self._ask(method, mode.kind, mode.displaced, *arrays)
         return nanoseconds, checksum
 
+    def generation(self, as_id: int = 0) -> int:
+        return int(self._ask("generation", as_id))
+
+    def flags_at(self, gfn: Gfn, as_id: int = 0) -> int | None:
+        flags = self._ask("flags_at", gfn, as_id)
+        return None if flags is None else int(flags)
+
     def counters(self) -> Counters:
         if not (self._counted and self.capabilities.counts):
             return Counters(None, None, None, None)

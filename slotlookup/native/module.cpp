@@ -2,11 +2,13 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <map>
+#include <optional>
 #include <span>
 #include <tuple>
 
@@ -321,6 +323,14 @@ NB_MODULE(_slotlookup_native, m) {
       .def("reset_counters", [](Strategy& s) { s.set_counters({}); })
       .def("check", &Strategy::check, "Raise BrokenInvariant if a structure's own invariants do not hold.")
       .def_prop_ro("bytes", &Strategy::bytes, "Bytes in use for slots, nodes, arrays and tables.")
-      .def_prop_ro("generation", &Strategy::generation, "Changes published so far.")
+      .def("generation", &Strategy::generation, "as_id"_a, "The generation of an address space.")
+      .def(
+          "flags_at",
+          [](Strategy& s, unsigned as_id, std::uint64_t gfn) -> std::optional<std::uint32_t> {
+            const slotlookup::Slot* slot = s.seen(as_id, gfn);
+            if (!slot) return std::nullopt;
+            return slot->flags;
+          },
+          "as_id"_a, "gfn"_a, "The flags of the slot in which readers find gfn, or None.")
       .def("__len__", &Strategy::slots);
 }

@@ -14,6 +14,8 @@ const StructureEntry& structure_for(const std::string& name, bool counted, const
   return *entry;
 }
 
+constexpr std::uint32_t kNoNumber = 0x7fffffff;  // of no slot: it is in no address space
+
 bool same_range(const Slot& a, const Slot& b) { return a.base_gfn == b.base_gfn && a.npages == b.npages; }
 
 }  // namespace
@@ -26,8 +28,9 @@ Strategy::Strategy(StrategySpec spec)
       meter_(arena_.base()),
       gfn_node_bytes_(gfn_structure_->gfn_node_bytes),
       hva_node_bytes_(hva_structure_->hva_node_bytes) {
-  for (Space& space : spaces_) {
-    for (unsigned set = 0; set < sets(); ++set) make_missing(space, set);
+  for (unsigned as_id = 0; as_id < kAddressSpaces; ++as_id) {
+    spaces_[as_id].generation = as_id;
+    for (unsigned set = 0; set < sets(); ++set) make_missing(spaces_[as_id], set);
   }
 }
 
@@ -56,6 +59,32 @@ Slot& Strategy::slot(std::int32_t number) {
     if (id < by_id.size() && by_id[id]) return *by_id[id];
   }
   throw std::invalid_argument("slot " + std::to_string(number) + " does not exist");
+}
+
+// The replay is the only code that looks slots up, and it answers with the number that it reads from the slot. So the
+// slot is the one whose number, when it is changed, changes the answer.
+const Slot* Strategy::seen(unsigned as_id, std::uint64_t gfn) {
+  const Counters kept = counters();
+  const auto ask = [this, as_id, gfn] {
+    const std::uint16_t vcpu = 0;
+    std::int32_t number;
+    this->gfn(as_id).answer({&gfn, 1}, {&vcpu, 1}, {&number, 1});
+    return number;
+  };
+  const std::int32_t number = ask();
+  const Slot* found = nullptr;
+  const std::size_t id = number & 0xffff;
+  const std::vector<Slot*>& by_id = space(as_id).by_id;
+  for (Slot* slot : {id < by_id.size() ? by_id[id] : nullptr, staged_.old_slot}) {
+    if (number == kHole || !slot || found) continue;
+    const std::uint32_t own = slot->number;
+    slot->number = kNoNumber;
+    if (ask() == static_cast<std::int32_t>(kNoNumber)) found = slot;
+    slot->number = own;
+  }
+  set_counters(kept);
+  require_invariant(found || number == kHole, "strategy: readers find a slot that it holds");
+  return found;
 }
 
 Slot* Strategy::slot_of(const Change& change) {
@@ -131,6 +160,11 @@ void Strategy::edit(Space& in, unsigned set, Slot* old_slot, Slot* by) {
   in.hva[set]->settle();
 }
 
+void Strategy::swap_sets(Space& in) {
+  in.active = 1 - in.active;
+  in.generation += kAddressSpaces;
+}
+
 // Builds the new state in the inactive set, which is empty.
 void Strategy::build_beside(Space& in, Slot* old_slot, Slot* by) {
   const unsigned set = 1 - in.active;
@@ -171,7 +205,7 @@ void Strategy::load(std::span<const Change> changes) {
     slots_ += (by ? 1 : 0);
     slots_ -= (old_slot ? 1 : 0);
     if (old_slot) free_slot(old_slot);
-    ++generation_;
+    in.generation += kAddressSpaces;
   }
   for (Space& in : spaces_) {
     for (unsigned set = 0; set < sets(); ++set) {
@@ -182,10 +216,9 @@ void Strategy::load(std::span<const Change> changes) {
 }
 
 void Strategy::through_both_sets(Space& in, Slot* old_slot, Slot* by) {
-  const unsigned inactive = 1 - in.active;
-  edit(in, inactive, old_slot, by);
-  in.active = inactive;
-  edit(in, 1 - inactive, old_slot, by);
+  edit(in, 1 - in.active, old_slot, by);
+  swap_sets(in);
+  edit(in, 1 - in.active, old_slot, by);
 }
 
 void Strategy::stage(const Change& change) {
@@ -194,6 +227,7 @@ void Strategy::stage(const Change& change) {
   meter_.begin_operation();
   const auto as_id = static_cast<unsigned>(change.number >> 16);
   Space& in = spaces_[as_id];
+  if (spec_.discipline == Discipline::in_place) in.generation += kAddressSpaces;  // readers see the change at once
 
   if (spec_.discipline == Discipline::in_place && change.kind == ChangeKind::flags) {
     old_slot->flags = static_cast<std::uint32_t>(change.flags);  // no index contains flags
@@ -235,16 +269,15 @@ void Strategy::publish() {
   if (!staged_.pending) throw BadChange("no change is staged");
   Space& in = spaces_[staged_.as_id];
   if (spec_.discipline == Discipline::two_sets) {
-    in.active = 1 - in.active;
+    swap_sets(in);
     edit(in, 1 - in.active, staged_.old_slot, staged_.by);
   } else if (copies()) {
-    in.active = 1 - in.active;
+    swap_sets(in);
     in.gfn[1 - in.active].reset();
     in.hva[1 - in.active].reset();
   }
   if (staged_.old_slot) free_slot(staged_.old_slot);
   staged_ = {};
-  ++generation_;
   if (copies()) make_missing(in, 1 - in.active);  // last, because a loaded library may refuse
 }
 

@@ -6,6 +6,8 @@
 //   two_sets   the inactive set is edited, then swapped in, then the other set is updated; slot objects are shared and
 //              have a node for each set. DELETE and MOVE first swap in a copy that is marked invalid, as Linux 5.17
 //              does.
+// Each address space has a generation, as in KVM: it starts at the number of the space and advances by the number of
+// spaces whenever readers come to see other slots. Whoever remembers an answer can tell from it that the answer is old.
 #pragma once
 
 #include <cstdint>
@@ -71,12 +73,16 @@ class Strategy {
   GfnIndex& gfn(unsigned as_id) { return *space(as_id).gfn[space(as_id).active]; }
   HvaIndex& hva(unsigned as_id) { return *space(as_id).hva[space(as_id).active]; }
 
+  // The slot in which readers find a gfn at present, with its flags; null for a hole. Counts nothing.
+  // Throws BrokenInvariant if it is none that the strategy holds.
+  const Slot* seen(unsigned as_id, std::uint64_t gfn);
+
   // The slot of a number that an index answered. Throws std::invalid_argument if there is none of that number.
   Slot& slot(std::int32_t number);
 
   void check() const;
   std::size_t slots() const { return slots_; }
-  std::uint64_t generation() const { return generation_; }
+  std::uint64_t generation(unsigned as_id) { return space(as_id).generation; }
   std::size_t bytes() const { return arena_.bytes_in_use() + table_bytes() + outside_bytes(); }
   const Counters& counters() const { return meter_.counters; }
   void set_counters(const Counters& counters) { meter_.counters = counters; }
@@ -87,6 +93,7 @@ class Strategy {
     GfnIndexPointer gfn[2];
     HvaIndexPointer hva[2];
     unsigned active = 0;
+    std::uint64_t generation = 0;
     std::vector<Slot*> by_id;  // id -> slot
   };
 
@@ -102,6 +109,7 @@ class Strategy {
   void edit_gfn(Space&, unsigned set, Slot* old_slot, Slot* by);
   void edit_hva(Space&, unsigned set, Slot* old_slot, Slot* by);
   void edit(Space&, unsigned set, Slot* old_slot, Slot* by);
+  static void swap_sets(Space&);
   void build_beside(Space&, Slot* old_slot, Slot* by);
   void through_both_sets(Space&, Slot* old_slot, Slot* by);
   std::size_t table_bytes() const;
@@ -116,7 +124,6 @@ class Strategy {
   std::size_t hva_node_bytes_;
   Space spaces_[kAddressSpaces];
   std::size_t slots_ = 0;
-  std::uint64_t generation_ = 0;
 
   struct Staged {
     bool pending = false;

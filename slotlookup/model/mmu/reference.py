@@ -28,10 +28,12 @@ class ReferenceStrategy(Strategy):
         self._table = SlotTable()
         self._held: dict[SlotNumber, Memslot] = {}
         self._columns: tuple[Ints, Ints, Ints, bool] | None = None
+        self._generations = list(range(ADDRESS_SPACES))
 
     def stage(self, change: SlotChange) -> None:
         self._table.apply(change)
         follow(self._held, change)
+        self._generations[change.slot.as_id] += ADDRESS_SPACES
         if change.kind in (ChangeKind.DELETE, ChangeKind.CREATE):
             self._columns = None
 
@@ -69,6 +71,13 @@ class ReferenceStrategy(Strategy):
         at = np.repeat(lo - before, counts) + np.arange(int(counts.sum()))
         answers = HvaAnswers(counts.astype(np.uint64), numbers[at].astype(np.int32))
         return answers.ordered() if (counts > 1).any() else answers
+
+    def generation(self, as_id: int = 0) -> int:
+        return self._generations[as_id]
+
+    def flags_at(self, gfn: Gfn, as_id: int = 0) -> int | None:
+        slot = self._held.get(SlotNumber(self.lookup_gfn(gfn, as_id)))
+        return None if slot is None else slot.flags
 
     def counters(self) -> Counters:
         return Counters(None, None, None, None)
