@@ -62,7 +62,8 @@ Slot& Strategy::slot(std::int32_t number) {
 }
 
 // The replay is the only code that looks slots up, and it answers with the number that it reads from the slot. So the
-// slot is the one whose number, when it is changed, changes the answer.
+// slot is the one whose number, when it is changed, changes the answer. A loaded library answers with the old number,
+// which no slot has then, and is refused.
 const Slot* Strategy::seen(unsigned as_id, std::uint64_t gfn) {
   const Counters kept = counters();
   const auto ask = [this, as_id, gfn] {
@@ -79,7 +80,11 @@ const Slot* Strategy::seen(unsigned as_id, std::uint64_t gfn) {
     if (number == kHole || !slot || found) continue;
     const std::uint32_t own = slot->number;
     slot->number = kNoNumber;
-    if (ask() == static_cast<std::int32_t>(kNoNumber)) found = slot;
+    try {
+      if (ask() == static_cast<std::int32_t>(kNoNumber)) found = slot;
+    } catch (const std::runtime_error&) {
+      found = slot;
+    }
     slot->number = own;
   }
   set_counters(kept);
