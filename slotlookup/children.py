@@ -5,12 +5,23 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 from typing import IO
 
 _SET_PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of <sys/prctl.h>."""
 _SAID_BYTES = 4096
 _SAID_CHARACTERS = 200
+
+
+def python_for(code: str) -> list[str]:
+    """The command that runs `code` with the modules that this process imports, in a new interpreter.
+
+    -P: nothing is imported from the current folder. -S where this process has it too: hooks of installed packages would
+    find other modules than this process did.
+    """
+    site = ["-S"] if sys.flags.no_site else []
+    return [sys.executable, "-P", *site, "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"]
 
 
 def end_with_parent() -> None:

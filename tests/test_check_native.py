@@ -1,9 +1,10 @@
-"""The gate against native modules that differ: by one extra comparison in a source, or by the optimisation level."""
+"""The gate against native modules that differ: by one comparison, by the optimisation level, or by planted bugs."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,9 +42,14 @@ def run(*command: str, cwd: Path, path: str | None = None) -> subprocess.Complet
 
 def check(tree: Path, *arguments: str, module: Path | None = None) -> subprocess.CompletedProcess[str]:
     """`slotlookup check` over a tree, with the native module found first in `module`."""
+    return slotlookup(tree, "check", *arguments, module=module)
+
+
+def slotlookup(tree: Path, *arguments: str, module: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The command over a tree."""
     site = [sysconfig.get_path("platlib"), sysconfig.get_path("purelib")]
     path = os.pathsep.join([str(tree), *([str(module)] if module else []), *site])
-    return run(sys.executable, "-S", "-m", "slotlookup", "check", *arguments, cwd=tree, path=path)
+    return run(sys.executable, "-S", "-m", "slotlookup", *arguments, cwd=tree, path=path)
 
 
 def module_of(tree: Path) -> Path:
@@ -105,3 +111,127 @@ def test_counts_do_not_depend_on_the_optimisation(tmp_path: Path) -> None:
 
 def is_examined(row: dict[str, object]) -> bool:
     return (row["strategy"], row["role"], row["metric"]) == ("linear", "gfn", "slots_examined")
+
+
+CORE = "slotlookup/native/strategy.cpp"
+TWO_SETS = "gfn=rbtree,hva=interval-tree,update=two-sets"
+PLANTED: list[dict[str, tuple[str, str, str, str]]] = [
+    {
+        "linear": (
+            CORE,
+            "if (spec_.discipline == Discipline::in_place) in.generation += kAddressSpaces;",
+            "",
+            "update discipline: create(5, 0x200, 8, 0x7f0000004000, 0) was staged, update=in-place: readers see other",
+        ),
+        TWO_SETS: (
+            CORE,
+            "  in.active = 1 - in.active;\n  in.generation += kAddressSpaces;",
+            "  in.active = 1 - in.active;",
+            "update discipline: create(5, 0x200, 8, 0x7f0000004000, 0) was published, update=two-sets: readers see",
+        ),
+    },
+    {
+        TWO_SETS: (
+            CORE,
+            "if (spec_.discipline == Discipline::two_sets &&",
+            "if (spec_.discipline == Discipline::two_sets && false &&",
+            "slots that go are invalid: move(1, 0x300) was staged: flags_at(0x100, as_id=0) gave 0; 65536 is right",
+        ),
+        # The structure still has the old node where the slot is when the node of the new place is put in.
+        "rbtree": (
+            CORE,
+            "    in.gfn[0]->erase(*old_slot);\n    old_slot->base_gfn = change.base_gfn;",
+            "    old_slot->base_gfn = change.base_gfn;\n    in.gfn[0]->insert(*old_slot);\n"
+            "    in.gfn[0]->erase(*old_slot);",
+            "aliases created and deleted: ",
+        ),
+    },
+    {
+        "linear": (
+            "slotlookup/native/strategy.hpp",
+            "return *space(as_id).gfn[space(as_id).active]; }",
+            "return *space(as_id * 0).gfn[space(as_id).active]; }",
+            "empty: lookup_gfn(0x5, as_id=1) gave 0; -1 is right",
+        ),
+    },
+    {
+        "linear": (
+            "strategies/native/range_array.hpp",
+            "SLOTLOOKUP_COMPARE(point <= entry->last)) {",
+            "SLOTLOOKUP_COMPARE(point <= entry->last + 1)) {",
+            "empty: lookup_gfn(0x6, as_id=0) gave 0; -1 is right",
+        ),
+        "gfn=interval-tree,hva=rbtree": (
+            "strategies/native/rbtree.cpp",
+            "if (SLOTLOOKUP_COMPARE(Role::last(here) >= start)) visit(here);",
+            "if (SLOTLOOKUP_COMPARE(Role::last(here) >= start)) visit(here), visit(here);",
+            "empty: visit_hva(",
+        ),
+        "interval-tree": (
+            "strategies/native/interval_tree.cpp",
+            "      node = next_meeting(node, start, last);\n",
+            "      const std::uint64_t seen = interval(node)->start;\n"
+            "      while (node && interval(node)->start == seen) node = next_meeting(node, start, last);\n",
+            "nested aliases: visit_hva(",
+        ),
+        "gfn=rbtree,hva=max-array": (
+            "strategies/native/max_array.cpp",
+            "place = entry.branch;\n",
+            "place -= entry.branch + 1 == place;\n",
+            "hole: no answer for 2 seconds in visit_hva(0x7f",
+        ),
+        "sorted": (
+            "strategies/native/sorted.cpp",
+            "    return entry.slot;\n",
+            "    return behind > 2 ? *reinterpret_cast<Slot**>(8) : entry.slot;\n",
+            "adjacent slots: crashed with SIGSEGV in ",
+        ),
+        "gfn=rbtree,hva=interval-tree,cache=last-used": (
+            "slotlookup/native/cache.hpp",
+            "    if (slot_ == &slot) slot_ = nullptr;\n",
+            "",
+            "",
+        ),
+    },
+]
+"""For each build: the strategies that the gate names, each with a file, text in it, the bug instead, and the fault."""
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree with the baseline of every strategy of PLANTED, from the module that is installed."""
+    wanted = ("linear", "rbtree", "interval_tree", "max_array", "sorted")
+    tree = copy_tree(tmp_path_factory.mktemp("planted") / "tree", wanted)
+    strategies = list(dict.fromkeys(spec for bugs in PLANTED for spec in bugs))
+    text = CONFIG.replace('["linear", "rbtree"]', json.dumps(strategies))
+    (tree / "slotlookup.toml").write_text(f"patience = 2.0\n{text}", encoding="utf-8")
+    assert check(tree, "--update").returncode == 0
+    assert check(tree).returncode == 0
+    return tree
+
+
+@pytest.mark.parametrize("bugs", PLANTED, ids=range(len(PLANTED)))
+def test_planted_bugs_fail_the_check(bugs: dict[str, tuple[str, str, str, str]], tree: Path) -> None:
+    sources = {tree / file: (tree / file).read_text(encoding="utf-8") for file, _, _, _ in bugs.values()}
+    broken = dict(sources)
+    for file, right, bug, _ in bugs.values():
+        assert broken[tree / file].count(right) == 1, right
+        broken[tree / file] = broken[tree / file].replace(right, bug)
+    try:
+        for path, text in broken.items():
+            path.write_text(text, encoding="utf-8")
+        module = module_of(tree)
+    finally:
+        for path, text in sources.items():
+            path.write_text(text, encoding="utf-8")
+    done = check(tree, "--format", "json", module=module)
+    assert done.returncode == 1, done.stdout + done.stderr
+    faults = {fault["strategy"]: fault["message"] for fault in json.loads(done.stdout)["faults"]}
+    for strategy, (_, _, _, words) in bugs.items():
+        assert faults[strategy].startswith(f"{strategy}: {words}"), faults[strategy]
+        script = "to reproduce it, run (numbers are as_id << 16 | id): create(" in faults[strategy]
+        assert script or re.search(r": \w+\([0-9a-fx, ]+\) was (staged|published)", faults[strategy])
+        told = slotlookup(tree, "verify", strategy, module=module)
+        assert told.returncode == 1
+        assert told.stdout.startswith(words)
+        assert told.stderr.startswith(f"{strategy}: ") and "failed" in told.stderr

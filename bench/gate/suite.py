@@ -194,7 +194,7 @@ def _first(strategy: str, failures: Sequence[Failure]) -> str:
     """The first of a strategy's failures in one line, and where the others are listed."""
     lines = str(failures[0]).splitlines()
     script = ": " + "; ".join(line.strip() for line in lines[1:]) if len(lines) > 1 else ""
-    others = f" (and {len(failures) - 1} more checks, which `slotlookup verify {strategy}` lists)"
+    others = f" (and {len(failures) - 1} more; `slotlookup verify {strategy}` lists all)"
     return f"{strategy}: {lines[0].removesuffix(':')}{script}{others if len(failures) > 1 else ''}"
 
 

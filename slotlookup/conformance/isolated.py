@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from time import monotonic
 from typing import IO, Any, NoReturn
 
-from slotlookup.children import end_with_parent, last_words, words_of_end
+from slotlookup.children import end_with_parent, last_words, python_for, words_of_end
 from slotlookup.conformance.checks import REST_LEFT_OUT, Failure, all_checks, failures
 from slotlookup.conformance.notes import NOTES_BYTES, Notes, write_to
 from slotlookup.conformance.tandem import Make, Operation, Tandem, reduce_script, to_reproduce
@@ -38,7 +38,7 @@ REDUCTION_SECONDS = 10.0
 _TRIAL_PATIENCE = 0.5
 """Seconds without a call after which a repeated script counts as hanging; the reduced script is confirmed in full."""
 
-_HOST = "import sys; sys.path[:] = {path!r}; from slotlookup.conformance.isolated import host; host({channel})"
+_HOST = "from slotlookup.conformance.isolated import host; host({channel})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,10 @@ class _Host:
 
     def __init__(self) -> None:
         self.connection, theirs = Pipe()
-        code = _HOST.format(path=sys.path, channel=theirs.fileno())
         # One thread: a fork of several could copy a lock that another thread holds.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code],
+            python_for(_HOST.format(channel=theirs.fileno())),
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             env=environment,

@@ -14,7 +14,6 @@ import pickle
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import weakref
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ import numpy.typing as npt
 
 from slotlookup.address import Gfn, Hva
 from slotlookup.arrays import Numbers, Words
-from slotlookup.children import last_words, words_of_end
+from slotlookup.children import last_words, python_for, words_of_end
 from slotlookup.errors import BrokenStrategy, DeadStrategy
 from slotlookup.families.native import HOT, Mode
 from slotlookup.memslots import SlotChange
@@ -51,7 +50,7 @@ BEAT_AT = 24
 """The word in which Python structures report progress; ForeignWatch in the C++ core defines the words before it."""
 WATCHED_BYTES = BEAT_AT + 8
 
-_CHILD = "import sys; sys.path[:] = {path!r}; from slotlookup.foreign.child import main; main({channel}, {page})"
+_CHILD = "from slotlookup.foreign.child import main; main({channel}, {page})"
 
 
 def include_dir() -> Path:
@@ -104,10 +103,9 @@ class Host:
         os.ftruncate(page, mmap.PAGESIZE)
         self._page = mmap.mmap(page, mmap.PAGESIZE)
         ours, theirs = socket.socketpair()
-        code = _CHILD.format(path=sys.path, channel=theirs.fileno(), page=page)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", code],
+                python_for(_CHILD.format(channel=theirs.fileno(), page=page)),
                 pass_fds=(theirs.fileno(), page),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
