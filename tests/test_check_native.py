@@ -186,11 +186,17 @@ PLANTED: list[dict[str, tuple[str, str, str, str]]] = [
             "    return behind > 2 ? *reinterpret_cast<Slot**>(8) : entry.slot;\n",
             "adjacent slots: crashed with SIGSEGV in ",
         ),
-        "gfn=rbtree,hva=interval-tree,cache=last-used": (
+        "gfn=rbtree,hva=linear,cache=last-used": (
             "slotlookup/native/cache.hpp",
             "    if (slot_ == &slot) slot_ = nullptr;\n",
             "",
+            "empty: lookup_gfn(0x5, as_id=0) gave 0; -1 is right",
+        ),
+        "gfn=rbtree,hva=linear,cache=per-vcpu": (
+            "slotlookup/native/cache.hpp",
+            "    ++generation_;\n",
             "",
+            "empty: lookup_gfn(0x5, as_id=0) gave 0; -1 is right",
         ),
     },
 ]
