@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 
 from slotlookup.address import HOLE, Gfn, Hva
 from slotlookup.arrays import Numbers
+from slotlookup.conformance.isolated import MEMORY_BYTES
 from slotlookup.memslots import ADDRESS_SPACES, INVALID, ChangeKind, Memslot, SlotChange
 from slotlookup.strategy import Capabilities, Counters, Strategy
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream
@@ -425,6 +427,24 @@ class HangsOnAliases(Plain):
         while len({self.slots[number].userspace_addr for number in met}) < len(met):
             pass
         return met
+
+
+class TakesAllMemory(Plain):
+    """And prints."""
+
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
+        print("visiting", flush=True)
+        bytearray(2 * MEMORY_BYTES)
+        return super().visit_hva(start, end)
+
+
+class HangsAndSaysWhere(Plain):
+    """Writes its process id to the file that the variable HANGING names."""
+
+    def lookup_gfn(self, gfn: Gfn, as_id: int = 0, vcpu: int = 0) -> int:
+        Path(os.environ["HANGING"]).write_text(str(os.getpid()))
+        while True:
+            pass
 
 
 class ExitsInABatch(EmptyMeets):

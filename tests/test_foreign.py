@@ -210,6 +210,8 @@ def test_a_broken_library_fails_to_verify(name: str, tmp_path: Path) -> None:
     assert result.return_value == EXIT_FAILED
     assert words in result.stdout
     assert f"{bad}: " in result.stderr
+    # But for a library that cannot be loaded, the script that led to the fault is listed.
+    assert ("; to reproduce it, run (" in result.stdout) == (name != "version")
 
 
 def test_a_library_that_does_not_answer_is_given_up(tmp_path: Path) -> None:

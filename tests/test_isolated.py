@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
-from planted_bugs import CrashesOnMoved, ExitsInABatch, HangsOnAliases, KeepsDeleted, KillsItsHost, Plain
+from planted_bugs import (
+    CrashesOnMoved,
+    ExitsInABatch,
+    HangsOnAliases,
+    KeepsDeleted,
+    KillsItsHost,
+    Plain,
+    TakesAllMemory,
+)
 
 from slotlookup.conformance import checks as conformance
 from slotlookup.conformance.checks import Failure
@@ -12,7 +27,7 @@ from slotlookup.conformance.tandem import Operation
 from slotlookup.errors import SlotlookupError
 from slotlookup.strategy import Strategy
 
-BROKEN = (KeepsDeleted, CrashesOnMoved, HangsOnAliases, ExitsInABatch)
+BROKEN = (KeepsDeleted, CrashesOnMoved, HangsOnAliases, ExitsInABatch, TakesAllMemory)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +83,34 @@ def test_an_end_of_the_process_comes_after_the_failures_before_it(
     assert last.message.startswith("ended its process with exit(7) in answer_gfns, saying: no more; the remaining")
     # The script does not lead there alone, so none of it is left out: the slots of the check.
     assert len(script(last)) == 90
+
+
+def test_memory_is_limited(found: dict[type[Strategy], list[Failure]]) -> None:
+    first = found[TakesAllMemory][0]
+    assert (first.check, first.message.splitlines()[0].partition(";")[0]) == ("empty", "MemoryError: ")
+
+
+HANG = """
+from planted_bugs import HangsAndSaysWhere
+from slotlookup.conformance.isolated import Suite, run_isolated
+
+run_isolated([Suite(HangsAndSaysWhere, patience=600.0)])
+"""
+
+
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda way: way.name)
+def test_a_caller_that_ends_takes_its_processes_along(way: signal.Signals, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pid")
+    environment = {**os.environ, "HANGING": str(tmp_path / "pid")}
+    command = [sys.executable, "-c", HANG]
+    with subprocess.Popen(command, cwd=Path(__file__).parent, env=environment, stderr=subprocess.DEVNULL) as caller:
+        hanging = os.pidfd_open(int((tmp_path / "pid").read_text()))
+        try:
+            assert select.select([hanging], [], [], 0)[0] == []
+            caller.send_signal(way)
+            assert select.select([hanging], [], [], 30)[0] == [hanging]
+        finally:
+            os.close(hanging)
 
 
 def test_a_host_that_is_killed_is_an_error() -> None:

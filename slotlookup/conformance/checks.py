@@ -21,6 +21,7 @@ from slotlookup.conformance.tandem import (
     FAILURES,
     HVA,
     TOP,
+    Death,
     Make,
     Operation,
     Tandem,
@@ -33,6 +34,7 @@ from slotlookup.conformance.tandem import (
     page,
     play,
     require,
+    to_reproduce,
     workout,
 )
 from slotlookup.errors import BrokenStrategy, DeadStrategy
@@ -493,6 +495,9 @@ def failures(make: Make, seed: int = 0, *, make_counted: Make | None = None, rou
             notes.begin(i)
         try:
             check.run(make)
+        except Death as error:
+            yield Failure(check.name, f"{error.what}{REST_LEFT_OUT}{to_reproduce(error.operations)}")
+            return
         except DeadStrategy as error:
             yield Failure(check.name, f"{error}{REST_LEFT_OUT}")
             return

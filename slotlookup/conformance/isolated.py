@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
 from time import monotonic
 from typing import IO, Any, NoReturn
 
@@ -35,6 +36,8 @@ from slotlookup.structure import PATIENCE
 
 REDUCTION_SECONDS = 10.0
 """Time spent on the reduction of one script."""
+MEMORY_BYTES = 4 << 30
+"""Memory that the suite may take in a fork, beside what an interpreter has."""
 _TRIAL_PATIENCE = 0.5
 """Seconds without a call after which a repeated script counts as hanging; the reduced script is confirmed in full."""
 
@@ -237,6 +240,9 @@ def _work(work: Callable[[], Iterator[Failure]], notes: Notes, writing: int, sai
     try:
         end_with_parent()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # A visit that never ends appends answers for ever.
+        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + MEMORY_BYTES,) * 2)
+        os.dup2(said.fileno(), 1)  # what a structure prints must not get into a command's output
         os.dup2(said.fileno(), 2)
         write_to(notes)
         with os.fdopen(writing, "w") as pipe:
@@ -248,6 +254,11 @@ def _work(work: Callable[[], Iterator[Failure]], notes: Notes, writing: int, sai
         sys.stderr.flush()
         os._exit(1)
     os._exit(0)
+
+
+def _address_space() -> int:
+    """Bytes of this process's address space."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * mmap.PAGESIZE
 
 
 def _parsed_reply(text: bytes) -> tuple[list[Failure], bool]:

@@ -102,6 +102,15 @@ class Disagreement(BrokenStrategy):
         super().__init__(f"{message}{to_reproduce(operations)}")
 
 
+class Death(DeadStrategy):
+    """The process of a structure ended in a script. `what` says how, `operations` are those performed."""
+
+    def __init__(self, message: str, operations: Sequence[Operation]) -> None:
+        self.what = message
+        self.operations = tuple(operations)
+        super().__init__(f"{message}{to_reproduce(operations)}")
+
+
 def require(holds: bool, complaint: str) -> None:
     """Raise BrokenStrategy with `complaint` if `holds` is false, also under `python -O`."""
     if not holds:
@@ -189,8 +198,8 @@ class Tandem:
                 self._notes.operation(self, str(operation))
             try:
                 self._step(operation)
-            except DeadStrategy:
-                raise  # reported unchanged, and not repeated for reduction
+            except DeadStrategy as error:
+                raise Death(str(error), self.played) from error  # not repeated for reduction
             except BrokenStrategy as error:
                 raise Disagreement(str(error), self.played) from error
             except FAILURES as error:
