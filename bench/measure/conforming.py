@@ -11,6 +11,8 @@ from functools import partial
 
 from slotlookup.conformance.checks import Failure, run
 from slotlookup.conformance.isolated import Suite, run_isolated
+from slotlookup.conformance.tandem import Make
+from slotlookup.errors import BrokenStrategy
 from slotlookup.registry import describe_available, mentions_a_file
 from slotlookup.structure import Family
 
@@ -47,7 +49,7 @@ def failures_of(
             isolated[text] = Suite(plain, counting, seed, rounds, patience)
         else:
             report(f"verifying {text}", len(found) / len(strategies))
-            found[text] = run(plain, seed, make_counted=counting, rounds=rounds)
+            found[text] = _cannot_start(plain) or run(plain, seed, make_counted=counting, rounds=rounds)
 
     def tell(ended: int) -> None:
         report("verifying", (len(found) + ended) / len(strategies))
@@ -55,3 +57,12 @@ def failures_of(
     tell(0)
     found.update(zip(isolated, run_isolated([*isolated.values()], tell), strict=True))
     return found
+
+
+def _cannot_start(make: Make) -> list[Failure]:
+    """The failure of a structure from a file that cannot be loaded, to which no script leads."""
+    try:
+        len(make())
+    except BrokenStrategy as error:
+        return [Failure("loading", str(error))]
+    return []
