@@ -31,7 +31,7 @@ from slotlookup.errors import InputFileError, RegionError
 from slotlookup.memslots import Memslot, Memslots, SlotChange, make_memslot
 from slotlookup.stream import GfnStream, HvaStream, Timeline, change_table, creation_table
 from slotlookup.vocabulary import Operation
-from slotlookup.writing import replacing
+from slotlookup.writing import Writer, replacing
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -257,6 +257,12 @@ def write_trace(trace: Trace, path: Path | str, compression_level: int = 19) -> 
 
     Raises InputFileError if the file cannot be written.
     """
+    with replacing(path) as file:
+        trace_writer(trace, compression_level)(file)
+
+
+def trace_writer(trace: Trace, compression_level: int = 19) -> Writer:
+    """What writes a trace into an open file."""
     schema = _schema(
         {
             "schema_version": SCHEMA_VERSION,
@@ -266,8 +272,7 @@ def write_trace(trace: Trace, path: Path | str, compression_level: int = 19) -> 
             "slots": [[s.number, s.gpa, s.size, s.userspace_addr, s.flags] for s in trace.start],
         }
     )
-    with replacing(path) as file:
-        _write(file, trace.events, schema, compression_level)
+    return lambda file: _write(file, trace.events, schema, compression_level)
 
 
 def _open(path: Path) -> tuple[pq.ParquetFile, dict[str, Any]]:

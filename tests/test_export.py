@@ -15,7 +15,7 @@ from slotlookup.bench.cli import cli
 from slotlookup.bench.commands.export import command
 from slotlookup.bench.results import export
 from slotlookup.bench.results.model import RunResult, to_json
-from slotlookup.errors import InputFileError, UsageError
+from slotlookup.errors import InputFileError, SlotlookupError, UsageError
 from slotlookup.memslots import make_memslot
 from slotlookup.trace import Trace, gfn_events, write_trace
 
@@ -111,11 +111,11 @@ def test_markup_is_escaped(text: str, escaped: str) -> None:
     [
         ("x.json", "x.json: results are exported as .csv or .md; give a name with one of these endings"),
         ("csv", "exported as .csv or .md"),
-        ("no/dir/x.csv", "no/dir: no such directory"),
+        ("no/dir/x.csv", "no/dir/x.csv: cannot be written: there is no directory"),
     ],
 )
 def test_other_endings_and_folders_are_refused(path: str, words: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(words)):
+    with pytest.raises(SlotlookupError, match=re.escape(words)):
         export.check_export_path(Path(path))
 
 
@@ -130,7 +130,7 @@ def test_run_exports_both_forms_and_refuses_before_it_runs() -> None:
     assert next(csv.DictReader(io.StringIO(Path("x.csv").read_text())))["slots_examined"] == "1.0"
     assert Path("X.MD").read_text().startswith("### one: 1 slots, 3 events\n")
     refused = CliRunner().invoke(cli, [*run, "--export", "x.txt", "--save", "x.json"], standalone_mode=False)
-    assert isinstance(refused.exception, UsageError)
+    assert isinstance(refused.exception, SlotlookupError)
     assert not Path("x.json").exists()
 
 

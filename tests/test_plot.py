@@ -15,7 +15,7 @@ from results import MACHINE
 from sweep_points import MODE, options, point, role
 
 from slotlookup.bench.sweep.plot import check_plot_path, draw, spread
-from slotlookup.errors import UsageError
+from slotlookup.errors import SlotlookupError, UsageError
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("linear", "rbtree", "gfn=rbtree,hva=interval-tree,cache=last-used")
@@ -103,11 +103,11 @@ def test_nothing_to_draw(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("plot.pdf", "end the name in .svg or .png"), ("no/plot.svg", "there is no directory no")]
+    ("name", "words"), [("plot.pdf", "end the name in .svg or .png"), ("no/plot.svg", "there is no directory")]
 )
 def test_where_it_cannot_be_drawn(name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(SlotlookupError, match=words):
         check_plot_path(Path(name))
 
 

@@ -237,7 +237,7 @@ def test_two_address_spaces(tmp_path: Path) -> None:
         (["run", "there/is/no.parquet"], "no such file"),
         (["run", "-s", "rbtre"], "did you mean 'rbtree'?"),
         (["run", "-s", "gfn=rbtree,hva=py-linear"], "take one family"),
-        (["run", "--save", "no/dir/x.json"], "no such directory"),
+        (["run", "--save", "no/dir/x.json"], "there is no directory"),
     ],
 )
 def test_bad_usage_is_one_line(arguments: list[str], words: str) -> None:

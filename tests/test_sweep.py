@@ -355,7 +355,7 @@ def test_the_plot_is_checked_before_anything_is_measured(monkeypatch: pytest.Mon
     planted = Planted(monkeypatch, 99, KeyboardInterrupt)
     for arguments, words in (
         (["--plot", "x.pdf"], "end the name in .svg or .png"),
-        (["--plot", "no/x.svg"], "there is no directory no"),
+        (["--plot", "no/x.svg"], "there is no directory"),
         (["--plot", "x.svg", "--plot-metric", "ns"], "--counts-only measures no times"),
     ):
         assert words in str(call(*BASE, *SLOTS, *arguments, "--save", "s.jsonl").exception)

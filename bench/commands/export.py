@@ -8,9 +8,9 @@ import click
 
 from slotlookup.errors import UsageError
 
-from ..results.export import check_export_path, write_export
+from ..results.export import check_export_path, exported
 from ..results.load import load_result
-from ..results.model import write_text
+from ..results.model import write_texts
 from ..results.side_by_side import to_side_by_side
 
 
@@ -38,9 +38,5 @@ def command(results: tuple[Path, ...], outputs: tuple[Path, ...], side_by_side: 
         if side_by_side and path.suffix.lower() != ".md":
             raise UsageError(f"{path}: --side-by-side writes Markdown; give a name that ends in .md")
     runs = [load_result(path) for path in results]
-    for path in outputs:
-        if side_by_side:
-            write_text(path, to_side_by_side(runs))
-        else:
-            write_export(path, runs)
+    write_texts([(path, to_side_by_side(runs) if side_by_side else exported(path, runs)) for path in outputs])
     return 0

@@ -10,8 +10,8 @@ from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import Memslots
 from slotlookup.recordings.ownership import Chosen
 from slotlookup.recordings.recordings import Summary, import_files
-from slotlookup.trace import SlotOrder, write_trace
-from slotlookup.writing import must_be_writable, replacing
+from slotlookup.trace import SlotOrder, trace_writer
+from slotlookup.writing import Writer, must_be_writable, write_files
 
 from ..options import check_name
 from ..printable import printable
@@ -77,12 +77,13 @@ def command(
             must_be_writable(path)
     name = name or (output.stem if output is not None else None)
     trace, summary = import_files(files, name, Chosen(frozenset(pids), comms))
-    if output is not None:
-        write_trace(trace, output)
+    table = slots_as_csv(summary.final, summary.slot_order)
+    writers: list[tuple[Path, Writer]] = [] if output is None else [(output, trace_writer(trace))]
+    if slots_csv is not None and slots_csv != STDOUT:
+        writers.append((slots_csv, lambda file: file.write(table.encode())))
+    write_files(writers)
     if slots_csv == STDOUT:
-        click.echo(slots_as_csv(summary.final, summary.slot_order), nl=False)
-    elif slots_csv is not None:
-        write_slots(summary.final, summary.slot_order, slots_csv)
+        click.echo(table, nl=False)
     _tell(summary, outputs)
     return 0
 
@@ -95,12 +96,6 @@ def _must_not_be_input(output: Path, files: tuple[Path, ...]) -> None:
             continue  # one of them does not exist or cannot be accessed; reading and writing report that
         if same:
             raise InputFileError(output, None, "the output is one of the recordings; write to another file")
-
-
-def write_slots(slots: Memslots, order: SlotOrder, path: Path) -> None:
-    """Write slots as CSV. Raises InputFileError if the file cannot be written."""
-    with replacing(path) as file:
-        file.write(slots_as_csv(slots, order).encode())
 
 
 def slots_as_csv(slots: Memslots, order: SlotOrder) -> str:

@@ -13,7 +13,7 @@ from slotlookup.writing import must_be_writable
 from ..kernel.figures import read_measurement, to_json
 from ..kernel.measure import DEVICE, EFFORTS, QUICK_SLOTS, measure, recorded_path
 from ..printable import printable, printable_all
-from ..results.model import write_text
+from ..results.model import write_texts
 from ..sweep.plot import check_plot_path
 from ..sweep.points import parse_slots
 
@@ -69,7 +69,6 @@ def command(
         raise UsageError("--recorded and --from exclude each other")
     if plot is not None:
         check_plot_path(plot)
-        must_be_writable(plot)
     if save is not None:
         must_be_writable(save)
     source: str | None = None
@@ -84,7 +83,7 @@ def command(
         with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
             measured = measure(wanted, EFFORTS["quick" if quick else "default"], device, report)
     if save is not None:
-        write_text(save, to_json(measured))
+        write_texts([(save, to_json(measured))])
     if plot is not None:
         from ..kernel.draw import draw
 

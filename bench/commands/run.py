@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from slotlookup.errors import EXIT_FAILED, UsageError
+from slotlookup.errors import EXIT_FAILED, InputFileError
 from slotlookup.vocabulary import Placement
+from slotlookup.writing import must_be_writable
 
 from ..configuration import announce_code, configuration
 from ..measure.run_options import RunOptions
@@ -17,8 +18,8 @@ from ..measure.runner import run
 from ..measure.selection import select
 from ..options import Seconds, choice, processes_option
 from ..printable import printable_all
-from ..results.export import check_export_path, write_export
-from ..results.model import State, to_json, write_text
+from ..results.export import check_export_path, exported
+from ..results.model import State, to_json, write_texts
 
 EFFORT = {"quick": 0.15, "rigorous": 5.0}
 """Shares of the default time for timing."""
@@ -115,14 +116,14 @@ def command(
     config = configuration()
     settings = config.settings
     seed = settings.seed if seed is None else seed
-    if save is not None and not save.parent.is_dir():
-        raise UsageError(f"{save.parent}: no such directory; --save needs an existing one")
+    if save is not None:
+        must_be_writable(save)
     for path in exports:
         check_export_path(path)
     if not strategies:
         announce_code(config.place("strategies"), settings.strategies)
     selection = select(
-        workload or settings.workload,
+        settings.workload if workload is None else workload,
         strategies or settings.strategies,
         seed,
         slots=slots,
@@ -142,14 +143,18 @@ def command(
 
     with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
         result = run(selection.trace, selection.workload, selection.strategies, options, report, selection.left_out)
-    if save is not None:
-        write_text(save, to_json(result))
-    for path in exports:
-        write_export(path, [result])
+    fault: InputFileError | None = None
+    try:
+        saved = [] if save is None else [(save, to_json(result))]
+        write_texts([*saved, *((path, exported(path, [result])) for path in exports)])
+    except InputFileError as error:
+        fault = error  # raised after the tables, so that the work is not lost
     if as_json:
         click.echo(to_json(result), nl=False)
     else:
         from ..results.tables import print_run
 
         print_run(printable_all(result), output())
+    if fault is not None:
+        raise fault
     return EXIT_FAILED if any(one.state is State.VOID for one in result.strategies) else 0

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from slotlookup.errors import EXIT_FAILED, UsageError
+from slotlookup.errors import EXIT_FAILED, InputFileError, UsageError
 from slotlookup.registry import parse_spec
 from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
@@ -152,9 +152,17 @@ def command(
     elif save is not None:
         sweep_file.begin(save, options, counts, machine)
     again = slots if resume is not None else None  # a file started in this call contains its slot counts
-    _measure(options, counts, points, kept_in, jobs, shown=not as_json or sys.stderr.isatty(), again=again)
+    fault: InputFileError | None = None
+    try:
+        _measure(options, counts, points, kept_in, jobs, shown=not as_json or sys.stderr.isatty(), again=again)
+    except InputFileError as error:
+        if not points:
+            raise
+        fault = error  # raised after the tables, so that the measured points are not lost
     points = sweep.chosen(points, counts)
     _present(options, machine, points, as_json)
+    if fault is not None:
+        raise fault
     if plot_file is not None:
         from ..sweep.plot import draw
 
@@ -186,7 +194,7 @@ def _options(
     if not strategies:
         announce_code(config.place("strategies"), settings.strategies)
     return SweepOptions(
-        workload or sweep.DEFAULT_WORKLOAD,
+        sweep.DEFAULT_WORKLOAD if workload is None else workload,
         settings.seed if seed is None else seed,
         _specs(strategies or settings.strategies or native_strategies()),
         effort,

@@ -80,6 +80,8 @@ def require_available(texts: Iterable[str]) -> None:
 
 def load_trace(name: str, slots: int | None, events: int | None, seed: int, memory: int | None = None) -> Trace:
     """The trace of a workload's name or of a file. A name that is a path or ends in .parquet is a file."""
+    if not name.strip():
+        raise UsageError("the name of the workload is empty; `slotlookup workloads` lists them")
     workload = workloads().get(name)
     if isinstance(workload, Scenario):
         return workload.build(slots=slots, events=events, seed=seed, memory=memory)

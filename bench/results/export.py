@@ -17,8 +17,9 @@ from typing import Any
 from slotlookup.errors import UsageError
 from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation, TimingMode
+from slotlookup.writing import must_be_writable
 
-from .model import RoleResult, Row, RunResult, SetupResult, State, Timing, write_text
+from .model import RoleResult, Row, RunResult, SetupResult, State, Timing
 from .statistics import Interval
 from .verdict import closing_sentence, significant, what_rows_are
 
@@ -39,22 +40,17 @@ CSV_COLUMNS = (
 
 
 def check_export_path(path: Path) -> None:
-    """Raises UsageError if `path` does not end in .csv or .md, or its folder does not exist."""
+    """Raises UsageError if `path` does not end in .csv or .md, and InputFileError if it cannot be written."""
     if path.suffix.lower() not in FORMATS:
         raise UsageError(
             f"{path}: results are exported as {' or '.join(FORMATS)}; give a name with one of these endings"
         )
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent}: no such directory; {path.name} needs an existing one")
+    must_be_writable(path)
 
 
-def write_export(path: Path, runs: Sequence[RunResult]) -> None:
-    """Write `runs` to `path` in the format of its ending.
-
-    Raises UsageError like `check_export_path`, or if writing fails.
-    """
-    check_export_path(path)
-    write_text(path, FORMATS[path.suffix.lower()](runs))
+def exported(path: Path, runs: Sequence[RunResult]) -> str:
+    """The text of `runs` in the format of the ending of `path`, which `check_export_path` accepted."""
+    return FORMATS[path.suffix.lower()](runs)
 
 
 def to_csv(runs: Sequence[RunResult]) -> str:

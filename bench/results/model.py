@@ -8,7 +8,7 @@ changes and set-up are the work of both structures, so the rows there name both.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation, TimingMode
-from slotlookup.writing import replacing
+from slotlookup.writing import Writer, write_files
 
 from .statistics import Interval, noise
 
@@ -212,10 +212,13 @@ def _intervals_as_json(intervals: Mapping[str, Mapping[str, Interval]]) -> dict[
     return {role: {mode: interval.as_json() for mode, interval in modes.items()} for role, modes in intervals.items()}
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write the whole file or nothing. Raises InputFileError if that fails."""
-    with replacing(path) as file:
-        file.write(text.encode())
+def write_texts(texts: Sequence[tuple[Path, str]]) -> None:
+    """Write all of the files or none. Raises InputFileError if that fails."""
+    write_files([(path, _writer(text)) for path, text in texts])
+
+
+def _writer(text: str) -> Writer:
+    return lambda file: file.write(text.encode())
 
 
 def to_json(result: RunResult) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from slotlookup.errors import UsageError
 from slotlookup.vocabulary import Operation
-from slotlookup.writing import replacing
+from slotlookup.writing import must_be_writable, replacing
 
 from .curves import Panel, panels
 from .points import Point, SweepOptions
@@ -36,15 +36,14 @@ _DPI = 150
 
 
 def check_plot_path(path: Path) -> None:
-    """Raise UsageError if drawing is not possible: another format, no such folder, no matplotlib."""
+    """Raise UsageError or InputFileError if drawing is not possible: another format, no matplotlib, not writable."""
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"--plot {path}: end the name in .svg or .png")
-    if not path.parent.is_dir():
-        raise UsageError(f"--plot {path}: there is no directory {path.parent}")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         raise UsageError("--plot needs matplotlib; install it: pip install 'slotlookup[plot]'") from None
+    must_be_writable(path)
 
 
 def draw(

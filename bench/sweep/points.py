@@ -252,5 +252,5 @@ def parse_slots(text: str) -> tuple[int, ...]:
 
 
 def chosen(points: Mapping[int, Point], wanted: Iterable[int]) -> dict[int, Point]:
-    """The requested points; a file may contain others."""
-    return {n: points[n] for n in sorted(wanted)}
+    """The requested points that were measured; a file may contain others."""
+    return {n: points[n] for n in sorted(wanted) if n in points}
