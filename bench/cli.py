@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import click
 from slotlookup import __version__
 from slotlookup.errors import EXIT_FAILED, EXIT_USAGE, SlotlookupError
 
+from .interruption import end_as_interrupted, interrupted_code
 from .printable import printable
 
 # name: (module, its line in `--help`)
@@ -94,6 +94,7 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    end_as_interrupted()
     try:
         code = cli.main(prog_name="slotlookup", standalone_mode=False)
         sys.stdout.flush()
@@ -102,9 +103,10 @@ def main() -> None:
         fail(f"{error.format_message()} (see `{where} --help`)", EXIT_USAGE)
     except click.ClickException as error:
         fail(error.format_message(), EXIT_USAGE)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as interrupt:
         print("slotlookup: interrupted", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        # click raises an Abort from a KeyboardInterrupt.
+        sys.exit(interrupted_code(interrupt.__cause__ or interrupt))
     except BrokenPipeError:
         # The reader of stdout has exited, as `head` does; the interpreter must not report that when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -24,9 +24,13 @@ def python_for(code: str) -> list[str]:
     return [sys.executable, "-P", *site, "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"]
 
 
-def end_with_parent() -> None:
-    """Make the kernel kill this process when the thread that started it ends."""
-    parent = os.getppid()
+def end_with_parent(parent: int | None = None) -> None:
+    """Make the kernel kill this process when the thread that started it ends.
+
+    `parent` is the process that started it, if known; without it, its end before this call goes unnoticed.
+    """
+    if parent is None:
+        parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before
         os._exit(1)

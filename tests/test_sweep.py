@@ -18,6 +18,7 @@ from slotlookup.bench.results.load import load_result
 from slotlookup.bench.results.model import SCHEMA_VERSION as RUN_SCHEMA_VERSION
 from slotlookup.bench.sweep import file as sweep_file
 from slotlookup.bench.sweep import points as bench_sweep
+from slotlookup.bench.sweep.parallel import sweep_in_parallel
 from slotlookup.errors import InputFileError
 from slotlookup.memslots import USER_SLOTS
 
@@ -341,13 +342,13 @@ def test_times_are_never_taken_in_parallel() -> None:
     result = call("-s", "linear", "--quick", "--slots", "1,2", "--jobs", "2")
     assert "--jobs: parallel timings disturb each other" in str(result.exception)
     with pytest.raises(ValueError, match="never taken in parallel"):
-        bench_sweep.sweep_in_parallel(options("linear"), [1], {}, lambda n, p: None, lambda what, part: None, 2)
+        sweep_in_parallel(options("linear"), [1], {}, lambda n, p: None, lambda what, part: None, 2)
 
 
 def test_what_fails_in_a_process_is_told() -> None:
     impossible = options("linear", counts_only=True, workload="no-such")
     with pytest.raises(Exception, match="no workload is called 'no-such'") as caught:
-        bench_sweep.sweep_in_parallel(impossible, [1], {}, lambda n, p: None, lambda what, part: None, 2)
+        sweep_in_parallel(impossible, [1], {}, lambda n, p: None, lambda what, part: None, 2)
     assert caught.value.exit_code == 2  # type: ignore[attr-defined]
 
 

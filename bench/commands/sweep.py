@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +16,14 @@ from slotlookup.registry import parse_spec
 from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
 from ..configuration import announce_code, configuration
+from ..interruption import interrupted_code
 from ..measure.machine import describe_machine
 from ..measure.selection import native_strategies, require_available, require_sizable
 from ..options import choice, processes_option
 from ..printable import printable, printable_all
 from ..sweep import file as sweep_file
 from ..sweep import points as sweep
+from ..sweep.parallel import sweep_in_parallel
 from ..sweep.points import Point, SweepOptions
 
 
@@ -241,10 +242,10 @@ def _measure(
     try:
         with progress_bar(shown=shown) as report:
             if jobs > 1:
-                sweep.sweep_in_parallel(options, counts, points, keep, report, jobs, patience)
+                sweep_in_parallel(options, counts, points, keep, report, jobs, patience)
             else:
                 sweep.sweep(options, counts, points, keep, report, patience)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         done = f"{sum(n in points for n in counts)} of {len(counts)} slot counts done"
         if kept_in is None:
             words = f"{done} and lost; add --save FILE to keep them"
@@ -252,7 +253,7 @@ def _measure(
             rest = f" --slots {again}" if again else ""
             words = f"{done}; resume with: slotlookup sweep --resume {shlex.quote(str(kept_in))}{rest}"
         click.echo(printable(f"slotlookup: interrupted: {words}"), err=True)
-        raise SystemExit(128 + signal.SIGINT) from None
+        raise SystemExit(interrupted_code(interrupt)) from None
 
 
 def _present(options: SweepOptions, machine: Mapping[str, Any], points: Mapping[int, Point], as_json: bool) -> None:

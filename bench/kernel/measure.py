@@ -61,7 +61,7 @@ class Client:
         # A forked process would inherit the thread that draws the progress bar.
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, device, cpu), daemon=True)
+        self._process = context.Process(target=serve, args=(theirs, device, cpu, os.getpid()), daemon=True)
         self._process.start()
         theirs.close()
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
 from slotlookup.arrays import Words
+from slotlookup.children import end_with_parent
 from slotlookup.errors import BrokenStrategy, present
 from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import LOG_DIRTY_PAGES
@@ -160,9 +161,10 @@ class Worker:
         return spent
 
 
-def serve(connection: Connection, device: str, cpu: int) -> None:
+def serve(connection: Connection, device: str, cpu: int, parent: int) -> None:
     """Answer requests (name, arguments) with (success, answer or error) until the request to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends this process
+    end_with_parent(parent)
     os.sched_setaffinity(0, {cpu})
     with suppress(PermissionError):  # without root other processes interrupt more often, which the medians must absorb
         os.setpriority(os.PRIO_PROCESS, 0, -20)

@@ -11,13 +11,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn, Self
 
+from slotlookup.children import end_with_parent
 from slotlookup.errors import SlotlookupError
 
 from .passes import Key, Plan, time_pass
@@ -28,22 +29,22 @@ _REPORTED_EVERY = 0.2
 """Seconds: a process that draws the progress more often would disturb the one that times."""
 
 
-class TimingProcesses:
-    """`count` processes; they end with the `with` block."""
+class Processes:
+    """`count` new interpreters that run the module `module`, which calls `serve`; they end with the `with` block."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, module: str) -> None:
         self._connections: list[Connection[Any, Any]] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         for _ in range(count):
             ours, theirs = Pipe()
             # Neither forked, which would leave code and memory where this process has them, nor by `multiprocessing`,
             # which would run the caller's script again. -P: nothing is imported from the current folder.
-            command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
+            command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid())]
             self._processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]))
             theirs.close()
             self._connections.append(ours)
 
-    def __enter__(self) -> TimingProcesses:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -54,6 +55,13 @@ class TimingProcesses:
             process.terminate()
         for process in self._processes:
             process.wait()
+
+
+class TimingProcesses(Processes):
+    """`count` processes that time."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count, __name__)
 
     def time(self, plan: Plan, report: Report) -> list[Mapping[Key, Samples]]:
         """What each process measured. A strategy at fault in one of them is left out of the next.
@@ -91,28 +99,34 @@ def _ask(connection: Connection[Any, Any], plan: Plan, report: Report) -> Mappin
         ) from None
 
 
-def _serve(connection: Connection[Any, Any]) -> None:
-    """Time each plan that comes; ends when the parent closes the connection or is gone."""
+def serve(answer: Callable[[Connection[Any, Any], Any], None]) -> NoReturn:
+    """The process's part: `answer` each message; ends when the parent closes the connection or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its processes
+    descriptor, parent = map(int, sys.argv[1:])
+    end_with_parent(parent)
+    connection: Connection[Any, Any] = Connection(descriptor)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         while True:
-            plan = connection.recv()
+            answer(connection, connection.recv())
+    os._exit(0)  # nothing is left to do, and tearing down thousands of slots takes time
+
+
+def _time(connection: Connection[Any, Any], plan: Plan) -> None:
+    last = monotonic()
+
+    def report(what: str, share: float) -> None:
+        nonlocal last
+        if monotonic() - last > _REPORTED_EVERY:
             last = monotonic()
+            connection.send(("progress", what, share))
 
-            def report(what: str, share: float) -> None:
-                nonlocal last
-                if monotonic() - last > _REPORTED_EVERY:
-                    last = monotonic()
-                    connection.send(("progress", what, share))
-
-            try:
-                measured = time_pass(plan, report, {})
-            except SlotlookupError as error:
-                connection.send(("failed", str(error)))
-            else:
-                connection.send(("measured", measured))
+    try:
+        measured = time_pass(plan, report, {})
+    except SlotlookupError as error:
+        connection.send(("failed", str(error)))
+    else:
+        connection.send(("measured", measured))
 
 
 if __name__ == "__main__":
-    _serve(Connection(int(sys.argv[1])))
-    os._exit(0)  # nothing is left to do, and tearing down thousands of slots takes time
+    serve(_time)

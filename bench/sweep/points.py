@@ -7,16 +7,12 @@ published form of a run, whether it was just measured or read from a file.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from slotlookup.errors import InputFileError, SlotlookupError, UsageError
+from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import USER_SLOTS
 from slotlookup.structure import PATIENCE
 from slotlookup.trace import Trace
@@ -132,61 +128,6 @@ def sweep(
 
             points[slots] = measure(options, slots, tell, patience, processes)
             keep(slots, points[slots])
-
-
-def sweep_in_parallel(
-    options: SweepOptions,
-    wanted: Sequence[int],
-    points: dict[int, Point],
-    keep: Keep,
-    report: Report,
-    jobs: int,
-    patience: float = PATIENCE,
-) -> None:
-    """The same with `jobs` processes at the same time, for counts only, which parallel processes do not disturb.
-
-    Raises SlotlookupError if a point failed or its process was killed; all other points are kept.
-    """
-    if not options.counts_only:
-        raise ValueError("times are never taken in parallel")
-    missing = [n for n in wanted if n not in points]
-    # A forked process would inherit the thread that draws the progress bar.
-    context = multiprocessing.get_context("spawn")
-    before = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts_to_the_parent)
-    whole = False
-    try:
-        # The largest first; otherwise the last process would finish long after the others.
-        futures = {executor.submit(_count, options, n, patience): n for n in sorted(missing, reverse=True)}
-        for done, future in enumerate(as_completed(futures), 1):
-            slots, outcome = futures[future], future.result()
-            if isinstance(outcome, str):
-                raise UsageError(outcome)
-            points[slots] = outcome
-            keep(slots, outcome)
-            report(f"{count_of_slots(slots)}: counted", done / len(missing))
-        whole = True
-    except BrokenProcessPool:
-        raise SlotlookupError(
-            "a process that counted was killed (out of memory?); continue with fewer --jobs"
-        ) from None
-    finally:
-        executor.shutdown(wait=whole, cancel_futures=True)
-        if not whole:
-            for child in set(multiprocessing.active_children()) - before:
-                child.terminate()
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _count(options: SweepOptions, slots: int, patience: float) -> Point | str:
-    """A point, or the error message: exceptions with several arguments cannot be sent through a pipe."""
-    try:
-        return measure(options, slots, lambda what, part: None, patience)
-    except SlotlookupError as error:
-        return str(error)
 
 
 def check_points(options: SweepOptions, points: Mapping[int, Point], source: str) -> None:
