@@ -25,7 +25,6 @@ class SetupTask(Task):
     def __init__(self, questions: Questions, make: MakeStrategy = make_strategy) -> None:
         super().__init__(questions, make)
         self.operations = len(questions.start_slots)
-        self.cuts = (0, self.operations)
         spaces = {slot.as_id: slot for slot in questions.start_slots}
         self._first_questions = [(slot.base_gfn, as_id, slot.userspace_addr) for as_id, slot in spaces.items()]
 

@@ -53,7 +53,7 @@ class Task(ABC):
     """Whether any part of the operations can be timed alone; if not, only parts between `cuts` can."""
     cuts: Sequence[int] = ()
     """Numbers of operations, ascending, after which the slots are the starting ones; 0 and all operations are always in
-    it. Of a sliceable task they are not used."""
+    it. If there are none, all operations are replayed; of a sliceable task they are not used."""
     restarts: bool
     """Whether the operations change the slots, so that each pass needs a new strategy."""
     shortest_block_ns = 200_000

@@ -177,7 +177,7 @@ def _spans(task: Task, wanted: int) -> list[tuple[int, int]]:
     """The operations in parts of about `wanted`, each of which ends with the slots with which it begins."""
     found: list[tuple[int, int]] = []
     begin = 0
-    for cut in task.cuts[1:]:
+    for cut in task.cuts[1:] or (task.operations,):
         if cut - begin >= wanted or cut == task.operations:
             found.append((begin, cut))
             begin = cut
