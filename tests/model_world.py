@@ -254,7 +254,7 @@ class World:
         refs = np.bincount(pages.num[present], minlength=frames.total)
         refs[self.file.pfns[self.file.pfns >= 0]] += 1
         for child in self.host.children:
-            np.add.at(refs, child._pfns, 1)
+            np.add.at(refs, child.pfns, 1)
         refs[bits.ZERO_PFN] = 1
         assert (refs == frames.refs).all(), "references and page tables disagree"
         cached = int(np.count_nonzero((frames.flags & bits.SWAP_CACHE != 0) & (frames.refs == 0)))

@@ -44,6 +44,8 @@ class Radix:
         self._starts: list[Ints] = [np.zeros(0, dtype=np.int64) for _ in range(spaces)]
         self.blocks = 1
         self._block_page = np.zeros(1, dtype=np.int64)
+        self.block = np.zeros(1, dtype=np.uint8)
+        """Flags of each block, for the table's user; block `index >> HUGE_SHIFT` holds `index`."""
         for name, (kind, default) in self._columns.items():
             setattr(self, name, np.full(HUGE_PAGES, default, dtype=kind))
 
@@ -157,4 +159,5 @@ class Radix:
         if blocks > len(self._block_page):
             more = np.zeros(max(blocks, 2 * len(self._block_page)) - len(self._block_page), dtype=np.int64)
             self._block_page = np.concatenate([self._block_page, more])
+            self.block = np.concatenate([self.block, more.astype(np.uint8)])
         self.blocks = blocks

@@ -21,7 +21,16 @@ LAZYFREE = 1 << 9
 GIANT = 1 << 10
 """One of the 262,144 pages of a 1 GiB page of hugetlbfs."""
 
-# The bits of a mapping, stored for each of its pages (uint8).
+GUARD = 1 << 11
+"""A guard marker (MADV_GUARD_INSTALL): nothing is mapped, and an access is not permitted."""
+
+# Flags of a block of 2 MiB, as the page table has them (uint8).
+TABLE = 1 << 0
+"""A page table or a huge page exists: the entry of the page middle directory is not none."""
+LINKED = 1 << 1
+"""The page middle directory of its GiB exists."""
+
+# The bits of a mapping. The first eight are stored for each of its pages (uint8).
 MAPPED = 1 << 0
 VM_READ = 1 << 1
 VM_WRITE = 1 << 2
@@ -30,6 +39,12 @@ VM_UFFD_MISSING = 1 << 4
 VM_UFFD_WP = 1 << 5
 VM_MERGEABLE = 1 << 6
 VM_HUGEPAGE = 1 << 7
+VM_LOCKED = 1 << 8
+VM_DONTCOPY = 1 << 9
+VM_WIPEONFORK = 1 << 10
+VM_NOHUGEPAGE = 1 << 11
+VM_UFFD_ASYNC = 1 << 12
+"""Write protection by userfaultfd is removed by the fault itself (UFFD_FEATURE_WP_ASYNC)."""
 
 # A physical frame (uint8).
 REFERENCED = 1 << 0

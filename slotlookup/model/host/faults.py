@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slotlookup.address import GIANT_PAGES, HUGE_PAGES, PAGE_SHIFT
+from slotlookup.address import GIANT_PAGES, HUGE_PAGES, HUGE_SHIFT, PAGE_SHIFT
 from slotlookup.arrays import Bools, Bytes, Ints
 from slotlookup.errors import present
 from slotlookup.model.host import bits
@@ -69,7 +69,7 @@ def classify(mm: AddressSpace, index: Ints, writes: Bools) -> Bytes:
     if shared.any():
         alone = mm.exclusive(mm.pages.num[index[shared]].astype(np.int64)) | (vma[shared] & bits.VM_SHARED != 0)
         kinds[shared] = np.where(alone, Kind.REUSE, Kind.COPY)
-    kinds[~allowed] = Kind.BAD
+    kinds[~allowed | (pte & bits.GUARD != 0)] = Kind.BAD
     return kinds
 
 
@@ -81,6 +81,7 @@ def resolve(mm: AddressSpace, index: Ints, writes: Bools, kinds: Bytes) -> tuple
     pages, frames, counters = mm.pages, mm.frames, mm.counters
     number = np.bincount(kinds, minlength=Kind.COUNT).tolist()
     if number[Kind.READY] < len(index):
+        mm.has_tables(index)
         listed = kinds >= Kind.SWAP_CACHED
         new = allocates(kinds)
         where = index[new]
@@ -140,11 +141,11 @@ def fix(mm: AddressSpace, page: int, write: bool) -> None:
     pte, vma = int(pages.pte[index]), int(pages.vma[index])
     counters.minor += 1
     if pte == 0 and vma & bits.VM_SHARED:
-        _map_file_page(mm, page, index)
+        _map_file_page(mm, page, index, write)
     elif pte == 0:
-        if not _fill_huge(mm, page, index):
-            one, way = np.array([index]), np.array([True])
-            resolve(mm, one, way, np.array([Kind.ZERO_FILL], dtype=np.uint8))
+        if not _fill_huge(mm, page, index, write):
+            one, way = np.array([index]), np.array([write])
+            resolve(mm, one, way, np.array([Kind.ZERO_FILL if write else Kind.ZERO_PAGE], dtype=np.uint8))
             counters.minor -= 1
     elif pte & bits.SWAP:
         one, way = np.array([index]), np.array([False])
@@ -160,6 +161,11 @@ def fix(mm: AddressSpace, page: int, write: bool) -> None:
             whole = pages.indices(0, page & -span, (page & -span) + span)
         pages.pte[whole] &= ~np.uint16(bits.NUMA)
         counters.numa_hints += 1
+    elif pte & bits.UFFD_WP and _is_async(mm, page):
+        # The fault removes the protection itself, without an announcement; that of a huge page splits it first.
+        if pte & bits.HUGE:
+            mm.split_huge(page)
+        pages.pte[index] &= ~np.uint16(bits.UFFD_WP)
     elif pte & bits.UFFD_WP:
         # The monitor saves the page and removes the write protection (UFFDIO_WRITEPROTECT of one page).
         mm.notifiers.invalidate_pages(np.array([page]))
@@ -188,43 +194,104 @@ def _write_huge(mm: AddressSpace, page: int, index: int) -> None:
     """A write to a huge page that is mapped read-only: made writable if it is not shared, else split."""
     span = GIANT_PAGES if mm.is_giant(page) else HUGE_PAGES
     whole = mm.pages.indices(0, page & -span, (page & -span) + span)
-    if mm.exclusive(mm.pages.num[whole].astype(np.int64)).all():
+    if mm.pages.num[index] == bits.ZERO_PFN and mm.frames.free >= span + mm.frames.total // 32:
+        # The huge zero page is replaced by a huge page of its own (do_huge_zero_wp_pmd).
+        start = (page & -span) << PAGE_SHIFT
+        with mm.invalidating(start, start + (span << PAGE_SHIFT)):
+            mm.pages.pte[whole] = 0
+            _fill_huge(mm, page, index, True, table=True)
+    elif mm.exclusive(mm.pages.num[whole].astype(np.int64)).all():
         mm.pages.pte[whole] |= bits.WRITE
         mm.counters.reused += 1
     else:
         mm.split_huge(page)
 
 
-def _map_file_page(mm: AddressSpace, page: int, index: int) -> None:
+def _is_async(mm: AddressSpace, page: int) -> bool:
+    vma = present(mm.vmas.at(page << PAGE_SHIFT), "the mapping of a faulting page")
+    return bool(vma.bits & bits.VM_UFFD_ASYNC)
+
+
+def touch(mm: AddressSpace, page: int, npages: int, write: bool) -> None:
+    """The process accesses its own pages, in order."""
+    end, window = page + npages, npages
+    while page < end:
+        count = min(end - page, window, mm.make_room())
+        index = mm.pages.find(0, np.arange(page, page + count, dtype=np.int64))
+        ways = np.full(len(index), write, dtype=np.bool_)
+        kinds = classify(mm, index, ways)
+        together = int(np.argmax(np.append(kinds, Kind.BAD) >= Kind.COPY))
+        if together:
+            resolve(mm, index[:together], ways[:together], kinds[:together])
+        else:
+            get_page(mm, page, write)
+        # Pages that must be handled one at a time mostly follow each other.
+        window = max(8, 2 * together)
+        page += max(1, together)
+
+
+_AROUND = 16
+"""Pages of the aligned window that a read fault maps if the page cache has them (fault_around_bytes)."""
+
+
+def _map_file_page(mm: AddressSpace, page: int, index: int, write: bool) -> None:
     vma = present(mm.vmas.at(page << PAGE_SHIFT), "the mapping of a faulting page")
     file = present(vma.file, "the file of a shared mapping")
     at = vma.file_page(page)
     if file.pfns[at] < 0:
         file.pfns[at] = mm.frames.alloc(1)[0]
         mm.counters.zero_fills += 1
-    pfn = int(file.pfns[at])
-    mm.frames.refs[pfn] += 1
-    mm.frames.owner[pfn] = index
-    mm.pages.num[index] = pfn
-    mm.pages.pte[index] = bits.PRESENT | (bits.WRITE if vma.bits & bits.VM_WRITE else 0)
+    first = page & -HUGE_PAGES
+    held = file.pfns[vma.file_page(first) : vma.file_page(first) + HUGE_PAGES] if vma.file_page(first) >= 0 else None
+    empty = not mm.pages.block[index >> HUGE_SHIFT] & bits.TABLE
+    inside = vma.start <= first << PAGE_SHIFT and (first + HUGE_PAGES) << PAGE_SHIFT <= vma.end
+    pages = np.array([page], dtype=np.int64)
+    huge = 0
+    if empty and inside and held is not None and len(held) == HUGE_PAGES and (held >= 0).all():
+        number = mm.frames.folio[held]
+        if number[0] and (number == number[0]).all() and mm.frames.place[held[0]] == 0:
+            pages, huge = np.arange(first, first + HUGE_PAGES, dtype=np.int64), bits.HUGE
+    if not huge and not write:
+        low = max(page & -_AROUND, vma.start >> PAGE_SHIFT)
+        pages = np.arange(low, min((page & -_AROUND) + _AROUND, vma.end >> PAGE_SHIFT), dtype=np.int64)
+        pages = pages[pages - page + at < file.npages]
+        pages = pages[(file.pfns[pages - page + at] >= 0) & (mm.pages.pte[mm.pages.find(0, pages)] == 0)]
+    where = mm.pages.find(0, pages)
+    pfns = file.pfns[pages - page + at]
+    mm.frames.refs[pfns] += 1
+    mm.frames.owner[pfns] = where
+    mm.pages.num[where] = pfns
+    mm.pages.pte[where] = bits.PRESENT | huge | (bits.WRITE if vma.bits & bits.VM_WRITE else 0)
+    mm.has_tables(where)
 
 
-def _fill_huge(mm: AddressSpace, page: int, index: int) -> bool:
-    """Fill the 2 MiB (1 GiB in hugetlbfs) around a page at once, if its mapping covers them and is empty there."""
+def _fill_huge(mm: AddressSpace, page: int, index: int, write: bool, table: bool = False) -> bool:
+    """Fill the 2 MiB (1 GiB in hugetlbfs) around a page at once, if its mapping covers them.
+
+    There must be no page table (`table` permits one), even an empty one. A read maps the huge zero page.
+    """
     vma = present(mm.vmas.at(page << PAGE_SHIFT), "the mapping of a faulting page")
     span = GIANT_PAGES if vma.giant else HUGE_PAGES
     start = (page & -span) << PAGE_SHIFT
     if start < vma.start or start + (span << PAGE_SHIFT) > vma.end:
         return False
     whole = mm.pages.indices(0, page & -span, (page & -span) + span)
-    if mm.pages.pte[whole].any() or (not vma.giant and mm.frames.free < span + mm.frames.total // 32):
+    there = not table and bool(mm.pages.block[index >> HUGE_SHIFT] & bits.TABLE)
+    if there or mm.pages.pte[whole].any() or (not vma.giant and mm.frames.free < span + mm.frames.total // 32):
         return False
+    mm.has_tables(whole)
+    if not write and not vma.giant:
+        mm.pages.num[whole] = bits.ZERO_PFN
+        mm.pages.pte[whole] = bits.PRESENT | bits.HUGE
+        mm.counters.zero_page += span
+        return True
     pfns = mm.frames.alloc(span)
     mm.pages.num[whole] = pfns
     made = bits.PRESENT | bits.DIRTY | bits.SOFT_DIRTY | bits.HUGE | (bits.WRITE if vma.bits & bits.VM_WRITE else 0)
     mm.pages.pte[whole] = made | (bits.GIANT if vma.giant else 0)
     mm.frames.owner[pfns] = whole
     if not vma.giant:
+        mm.frames.make_folio(pfns)
         mm.frames.list_on(pfns, "inactive")
     mm.counters.zero_fills += span
     return True

@@ -70,6 +70,11 @@ class Frames:
         """The swap slot of a frame in the swap cache."""
         self.content = np.zeros(total, dtype=np.int32)
         """The contents that KSM compares: equal numbers for equal contents, 0 for unknown."""
+        self.folio = np.zeros(total, dtype=np.int64)
+        """The large folio that the frame is a part of, by a number that is never used again; 0 for none."""
+        self.place = np.zeros(total, dtype=np.int16)
+        """The frame's place in its large folio."""
+        self._folios = 0
         self._free = np.arange(total - 1, 0, -1, dtype=np.int32)
         self.free = total - 1
         self._stamp = np.zeros(total, dtype=np.int64)
@@ -94,6 +99,12 @@ class Frames:
         self.free -= count
         self.refs[pfns] = 1
         return pfns
+
+    def make_folio(self, pfns: Ints) -> None:
+        """Make frames one large folio, in this order."""
+        self._folios += 1
+        self.folio[pfns] = self._folios
+        self.place[pfns] = np.arange(len(pfns), dtype=np.int16)
 
     def put(self, pfns: Ints, repeated: bool = False) -> None:
         """Drop one reference for each element; frames without references become free.
@@ -125,6 +136,7 @@ class Frames:
         self.owner[pfns] = -1
         self.slot[pfns] = -1
         self.content[pfns] = 0
+        self.folio[pfns] = 0
         self._free[self.free : self.free + len(pfns)] = pfns
         self.free += len(pfns)
 

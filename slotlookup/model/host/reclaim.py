@@ -17,8 +17,9 @@ import numpy as np
 from slotlookup.address import HUGE_PAGES, PAGE_SHIFT
 from slotlookup.arrays import Ints
 from slotlookup.errors import OutOfHostMemory
-from slotlookup.model.host import bits
+from slotlookup.model.host import bits, folios
 from slotlookup.model.host.space import AddressSpace
+from slotlookup.model.host.vmas import File
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ def _shrink_list(mm: AddressSpace, pfns: Ints, force: bool) -> int:
     index = frames.owner[pfns].astype(np.int64)
     hva_pages = pages.page_of(index)
     for page in np.unique(hva_pages[pages.pte[index] & bits.HUGE != 0] & -HUGE_PAGES).tolist():
-        mm.split_huge(page)
+        folios.split(mm, mm.pages.find_one(0, page))
+    frames.folio[pfns] = 0
     young = pages.pte[index] & bits.YOUNG != 0
     counters.aged += len(pfns)
     young = mm.notifiers.age_and_invalidate(hva_pages, young, force) | young
@@ -134,14 +136,52 @@ def unmap(mm: AddressSpace, index: Ints) -> int:
 
 
 def pageout(mm: AddressSpace, hva: int, size: int) -> None:
-    """MADV_PAGEOUT: unmap and write out the pages of a range, used or not, one by one."""
-    index = mm.pages.indices(0, hva >> PAGE_SHIFT, -(-(hva + size) >> PAGE_SHIFT))
-    for page in np.unique(mm.pages.page_of(index[mm.pages.pte[index] & bits.HUGE != 0]) & -HUGE_PAGES).tolist():
-        mm.split_huge(page)
-    index = index[mm.pages.pte[index] & bits.PRESENT != 0]
-    pfns = mm.pages.num[index].astype(np.int64)
-    index = index[mm.exclusive(pfns) & (mm.frames.flags[pfns] & bits.LISTED != 0)]
-    mm.notifiers.invalidate_pages(mm.pages.page_of(index))
-    mm.pages.pte[index] &= ~np.uint16(bits.YOUNG)
-    unmap(mm, index)
+    """MADV_PAGEOUT: unmap and write out the pages of a range, used or not, one by one.
+
+    A huge page is split first, as if swap were a file: its head goes first, then its tails from the last one on. Pages
+    that a child or another mapping has too stay.
+    """
+    mm.frames.drain_batch()
+    for vma in mm.vmas.meeting(hva, hva + size):
+        for start, end in folios.pieces(max(hva, vma.start), min(hva + size, vma.end)):
+            folios.split_partial(mm, start, end)
+            index = mm.pages.indices(0, start >> PAGE_SHIFT, end >> PAGE_SHIFT)
+            index = index[mm.pages.pte[index] & bits.PRESENT != 0]
+            if vma.file is not None:
+                for page in mm.pages.page_of(index).tolist():
+                    _pageout_file_page(mm, vma.file, vma.file_page(page))
+                continue
+            pfns = mm.pages.num[index].astype(np.int64)
+            index = index[mm.exclusive(pfns) & (mm.frames.flags[pfns] & bits.LISTED != 0)]
+            if len(index) and mm.frames.folio[mm.pages.num[index[0]]]:
+                if len(index) < HUGE_PAGES:
+                    continue
+                folios.split(mm, int(index[0]))
+                index = np.concatenate([index[:1], index[:0:-1]])
+            mm.notifiers.invalidate_pages(mm.pages.page_of(index))
+            mm.pages.pte[index] &= ~np.uint16(bits.YOUNG)
+            unmap(mm, index)
     mm.counters.written_out += mm.frames.write_out(mm.frames.counts["cached"])
+
+
+def _pageout_file_page(mm: AddressSpace, file: File, at: int) -> None:
+    """A page that one mapping has is written to swap; its next fault reads it."""
+    pfn = file.pfns[at : at + 1].astype(np.int64)
+    if mm.frames.refs[pfn[0]] == 2 and not mm.frames.folio[pfn[0]]:
+        unmap_file_page(mm, file, at)
+        mm.frames.put(pfn)
+        file.pfns[at] = -1
+        mm.counters.evicted += 1
+
+
+def unmap_file_page(mm: AddressSpace, file: File, at: int) -> None:
+    """try_to_unmap of a page of a file: announced in each mapping in the order of i_mmap, until none has it.
+
+    A mapping is announced before its page tables are looked at, so those without the page are announced too.
+    """
+    pfn = int(file.pfns[at])
+    for _, start, end in mm.vmas.of_file(file, at, 1):
+        if mm.frames.refs[pfn] == 1:
+            return
+        with mm.invalidating(start, end):
+            mm.zap(start, end)

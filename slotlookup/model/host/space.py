@@ -11,14 +11,14 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from slotlookup.address import GIANT_BYTES, HUGE_BYTES, HUGE_PAGES, PAGE_SHIFT, PAGE_SIZE, Hva
+from slotlookup.address import GIANT_BYTES, HUGE_BYTES, HUGE_PAGES, HUGE_SHIFT, PAGE_SHIFT, PAGE_SIZE, Hva
 from slotlookup.arrays import Bools, Ints
 from slotlookup.errors import UsageError
 from slotlookup.model.host import bits
 from slotlookup.model.host.frames import Frames
 from slotlookup.model.host.vmas import File, Vma, VmaList, check_range
 from slotlookup.model.notifier import EVERYTHING, Notifiers
-from slotlookup.model.radix import Radix
+from slotlookup.model.radix import PAGE_LIMIT, Radix
 
 MMAP_TOP = 0x7F00_0000_0000
 PROTECTIONS = {"none": 0, "r": bits.VM_READ, "rw": bits.VM_READ | bits.VM_WRITE}
@@ -69,20 +69,30 @@ class AddressSpace:
             self.munmap(place, size)
         vma_bits = bits.MAPPED | PROTECTIONS[prot] | (bits.VM_SHARED if file else 0)
         vma_bits |= bits.VM_HUGEPAGE if giant else 0
-        self.vmas.insert(Vma(place, place + size, vma_bits, file, offset, giant))
+        first = offset if file is not None else place >> PAGE_SHIFT
+        self.vmas.insert(Vma(place, place + size, vma_bits, file, first, giant))
         self.pages.ensure(0, place >> PAGE_SHIFT, (place + size) >> PAGE_SHIFT)
         self._set_page_bits(place, place + size, vma_bits, 0xFF)
         return Hva(place)
 
     def munmap(self, hva: int, size: int) -> None:
-        """Unmap; mappings that extend beyond the range are split."""
+        """Unmap; mappings that extend beyond the range are split.
+
+        One announcement of the whole range (unmap_vmas), however many mappings it meets and however large the gaps
+        between them; none if nothing is mapped there.
+        """
         check_range(hva, size)
+        if not self.vmas.meeting(hva, hva + size):
+            return
         self._split_at(hva, hva + size)
-        for vma in self.vmas.meeting(hva, hva + size):
-            with self.invalidating(vma.start, vma.end):
+        gone = self.vmas.meeting(hva, hva + size)
+        with self.invalidating(hva, hva + size):
+            for vma in gone:
                 self.zap(vma.start, vma.end)
+        for vma in gone:
             self._set_page_bits(vma.start, vma.end, 0, 0xFF)
             self.vmas.remove(vma)
+        self._free_tables(hva, hva + size)
 
     def mprotect(self, hva: int, size: int, prot: str) -> None:
         """Change protection: "none", "r" or "rw"."""
@@ -95,7 +105,7 @@ class AddressSpace:
             start, end = max(hva, vma.start), min(hva + size, vma.end)
             self._split_at(start, end)
             self._set_page_bits(start, end, wanted, mask)
-            with self.invalidating(start, end):
+            with self.changing_protection(start, end):
                 for _, part in self._slices(start, end):
                     pte = self.pages.pte[part]
                     if wanted & bits.VM_WRITE:
@@ -104,8 +114,11 @@ class AddressSpace:
                         pte &= ~np.uint16(bits.WRITE)
             self.vmas.set_bits(start, end, wanted, mask)
 
-    def mremap(self, hva: int, size: int, new_hva: int) -> None:
-        """Move a mapping with its pages to `new_hva` (MREMAP_MAYMOVE | MREMAP_FIXED)."""
+    def mremap(self, hva: int, size: int, new_hva: int, *, dontunmap: bool = False) -> None:
+        """Move a mapping with its pages to `new_hva` (MREMAP_MAYMOVE | MREMAP_FIXED).
+
+        `dontunmap` leaves the old mapping, without pages (MREMAP_DONTUNMAP).
+        """
         check_range(hva, size)
         check_range(new_hva, size)
         old = self.vmas.at(hva)
@@ -114,21 +127,43 @@ class AddressSpace:
         if hva < new_hva + size and new_hva < hva + size:
             raise UsageError(f"mremap of {hva:#x} to {new_hva:#x}: the ranges overlap")
         self.munmap(new_hva, size)
+        self.note_anon(old)
         vma_bits, offset = old.bits, old.file_page(hva >> PAGE_SHIFT)
-        self.vmas.insert(Vma(new_hva, new_hva + size, vma_bits, old.file, offset))
+        if old.file is None and not old.anon:
+            offset = new_hva >> PAGE_SHIFT
+        # move_page_tables starts at the table's first page if both places have the same distance from it and nothing
+        # is mapped in between, so that it can move the table.
+        lead = hva % HUGE_BYTES
+        realigned = 0 < lead == new_hva % HUGE_BYTES and size > HUGE_BYTES - lead and old.start == hva
+        if realigned and not self.vmas.meeting(hva - lead, hva) and not self.vmas.meeting(new_hva - lead, new_hva):
+            start = hva - lead
+        else:
+            start = hva
+        self.vmas.insert(Vma(new_hva, new_hva + size, vma_bits, old.file, offset, old.giant, old.policy, old.anon))
         self.pages.ensure(0, new_hva >> PAGE_SHIFT, (new_hva + size) >> PAGE_SHIFT)
         self._set_page_bits(new_hva, new_hva + size, vma_bits, 0xFF)
-        with self.invalidating(hva, hva + size):
+        with self.invalidating(start, hva + size):
+            # A huge page moves as one if source and target hold it whole; else its mapping is split.
+            if (hva ^ new_hva) % HUGE_BYTES:
+                for block in range(hva & -HUGE_BYTES, hva + size, HUGE_BYTES):
+                    if self.is_huge(block >> PAGE_SHIFT):
+                        self.split_huge(block >> PAGE_SHIFT)
+            else:
+                self.split_huge_edges(hva, hva + size)
             source = self.pages.indices(0, hva >> PAGE_SHIFT, (hva + size) >> PAGE_SHIFT)
             target = self.pages.indices(0, new_hva >> PAGE_SHIFT, (new_hva + size) >> PAGE_SHIFT)
-            if (hva ^ new_hva) % HUGE_BYTES:
-                self.pages.pte[source] &= ~np.uint16(bits.HUGE)
             self.pages.pte[target], self.pages.num[target] = self.pages.pte[source], self.pages.num[source]
             self.pages.pte[source] = 0
             self.pages.num[source] = 0
-            held = self.pages.pte[target] & bits.PRESENT != 0
-            self.frames.owner[self.pages.num[target][held]] = target[held]
-        self.munmap(hva, size)
+            self.has_tables(target)
+            held = target[self.pages.pte[target] & bits.PRESENT != 0]
+            held = held[self.pages.num[held] != bits.ZERO_PFN]
+            self.frames.owner[self.pages.num[held]] = held
+        if not dontunmap:
+            self.munmap(hva, size)
+        elif (old.start, old.end) == (hva, hva + size):
+            # All of its pages are gone, so its anon_vma is unlinked.
+            old.anon = False
 
     # Advice
 
@@ -138,8 +173,13 @@ class AddressSpace:
         for vma in self.vmas.meeting(hva, hva + size):
             start, end = max(hva, vma.start), min(hva + size, vma.end)
             with self.invalidating(start, end):
-                self._split_huge_edges(start, end)
-                self.zap(start, end)
+                self.split_huge_edges(start, end)
+                self.zap(start, end, keep_guards=True)
+            # A page table that is left empty by one call over all of it is freed (PT_RECLAIM).
+            for block in range(-(-start // HUGE_BYTES) * HUGE_BYTES, end - HUGE_BYTES + 1, HUGE_BYTES):
+                index = self.pages.find_one(0, block >> PAGE_SHIFT)
+                if not self.pages.pte[index : index + HUGE_PAGES].any():
+                    self.pages.block[index >> HUGE_SHIFT] &= ~np.uint8(bits.TABLE)
 
     def dontneed_pages(self, pages: Ints) -> None:
         """MADV_DONTNEED of each single hva page, one call per page. The pages are distinct and mapped."""
@@ -151,28 +191,9 @@ class AddressSpace:
                 self.dontneed(page << PAGE_SHIFT, PAGE_SIZE)
             return
         self.notifiers.invalidate_pages(pages)
-        self._drop(index)
-
-    def free(self, hva: int, size: int) -> None:
-        """MADV_FREE: private pages may be dropped by reclaim unless they are written again."""
-        check_range(hva, size)
-        for vma in self.vmas.meeting(hva, hva + size):
-            if vma.file is not None:
-                raise UsageError("MADV_FREE takes private memory only")
-            start, end = max(hva, vma.start), min(hva + size, vma.end)
-            with self.invalidating(start, end):
-                self._split_huge_edges(start, end)
-                for _, part in self._slices(start, end):
-                    pte, num = self.pages.pte[part], self.pages.num[part]
-                    swapped = pte & bits.SWAP != 0
-                    self.frames.drop_slots(num[swapped].astype(np.int64))
-                    pte[swapped] = 0
-                    clean = ~np.uint16(bits.YOUNG | bits.DIRTY)
-                    present = (pte & bits.PRESENT != 0) & (num != bits.ZERO_PFN)
-                    pte[present] = pte[present] & clean | bits.LAZYFREE
-                    pfns = num[present].astype(np.int64)
-                    self.frames.flags[pfns] &= ~np.uint8(bits.REFERENCED | bits.FRAME_DIRTY)
-                    self.frames.batch_up(pfns)
+        for vma in self.vmas:
+            self.note_anon(vma)
+        self._drop(index[self.pages.pte[index] & bits.GUARD == 0])
 
     def remove(self, hva: int, size: int) -> None:
         """MADV_REMOVE: punch a hole into the mapped file, as a balloon does with shared memory."""
@@ -188,6 +209,12 @@ class AddressSpace:
         self._unmap_file(file, first, npages)
         self._drop_cache(file, first, npages)
 
+    def punch_bytes(self, file: File, offset: int, size: int) -> None:
+        """FALLOC_FL_PUNCH_HOLE of bytes: the pages that it holds whole are unmapped, parts are cleared in place."""
+        first, end = -(-offset // PAGE_SIZE), (offset + size) // PAGE_SIZE
+        if first < end:
+            self.punch_hole(file, first, end - first)
+
     def truncate(self, file: File, npages: int) -> None:
         """ftruncate: a shortened file is unmapped before and after its pages are freed, as faults may intervene."""
         cut = file.npages - npages
@@ -199,22 +226,13 @@ class AddressSpace:
         file.pfns = np.concatenate([file.pfns[:npages], grown])
         file.npages = npages
 
-    def cold(self, hva: int, size: int) -> None:
-        """MADV_COLD: mark the pages as old, without querying the guest's accesses."""
-        check_range(hva, size)
-        index = self.pages.indices(0, hva >> PAGE_SHIFT, (hva + size) >> PAGE_SHIFT)
-        index = index[self.pages.pte[index] & bits.PRESENT != 0]
-        self.pages.pte[index] &= ~np.uint16(bits.YOUNG)
-        pfns = np.unique(self.pages.num[index].astype(np.int64))
-        self.frames.flags[pfns] &= ~np.uint8(bits.REFERENCED)
-        active = pfns[self.frames.flags[pfns] & bits.ACTIVE != 0]
-        self.frames.list_on(active, "inactive")
-
     def advise(self, hva: int, size: int, *, hugepage: bool | None = None, mergeable: bool | None = None) -> None:
         """MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_MERGEABLE (its inverse is slotlookup.model.host.ksm.unmerge)."""
-        for wanted, bit in ((hugepage, bits.VM_HUGEPAGE), (mergeable, bits.VM_MERGEABLE)):
-            if wanted is not None:
-                self.set_vma_bits(hva, size, bit if wanted else 0, bit)
+        if hugepage is not None:
+            wanted = bits.VM_HUGEPAGE if hugepage else bits.VM_NOHUGEPAGE
+            self.set_vma_bits(hva, size, wanted, bits.VM_HUGEPAGE | bits.VM_NOHUGEPAGE)
+        if mergeable is not None:
+            self.set_vma_bits(hva, size, bits.VM_MERGEABLE if mergeable else 0, bits.VM_MERGEABLE)
 
     # Tracking
 
@@ -235,45 +253,104 @@ class AddressSpace:
         check_range(hva, size)
         for vma in self.vmas.meeting(hva, hva + size):
             start, end = max(hva, vma.start), min(hva + size, vma.end)
-            with self.invalidating(start, end):
-                self._split_huge_edges(start, end)
+            with self.changing_protection(start, end):
                 for _, part in self._slices(start, end):
                     pte = self.pages.pte[part]
                     pte[pte & bits.PRESENT != 0] |= bits.NUMA
 
     def fork(self) -> Child:
-        """A child that shares all resident private pages, each of which must be copied before either side writes."""
-        shared: list[Ints] = []
+        """A child that shares all resident private pages, each of which must be copied before either side writes.
+
+        copy_page_range announces each private mapping that has an anon_vma, whole. Mappings of MADV_DONTFORK are not
+        copied; those of MADV_WIPEONFORK are, without their pages. Shared mappings are not announced.
+        """
+        pages: list[Ints] = []
+        pfns: list[Ints] = []
         for vma in list(self.vmas):
-            index = self.pages.indices(0, vma.start >> PAGE_SHIFT, vma.end >> PAGE_SHIFT)
-            if vma.file is not None or not self.pages.pte[index].any():
+            self.note_anon(vma)
+            if vma.file is not None or not vma.anon or vma.bits & (bits.VM_DONTCOPY | bits.VM_WIPEONFORK):
                 continue
+            index = self.pages.indices(0, vma.start >> PAGE_SHIFT, vma.end >> PAGE_SHIFT)
             with self.invalidating(vma.start, vma.end):
                 present = index[self.pages.pte[index] & bits.PRESENT != 0]
                 self.pages.pte[present] &= ~np.uint16(bits.WRITE)
-                pfns = self.pages.num[present].astype(np.int64)
-                pfns = pfns[pfns != bits.ZERO_PFN]
-                np.add.at(self.frames.refs, pfns, 1)
-                self.frames.flags[pfns] |= bits.FORKED
-                shared.append(pfns)
-        child = Child(self, np.concatenate(shared) if shared else np.zeros(0, dtype=np.int64))
+                present = present[self.pages.num[present] != bits.ZERO_PFN]
+                held = self.pages.num[present].astype(np.int64)
+                np.add.at(self.frames.refs, held, 1)
+                self.frames.flags[held] |= bits.FORKED
+                pages.append(self.pages.page_of(present))
+                pfns.append(held)
+        none = np.zeros(0, dtype=np.int64)
+        child = Child(self, np.concatenate([none, *pages]), np.concatenate([none, *pfns]))
         self.children.append(child)
         return child
 
     # Used by the rest of the host
 
-    def zap(self, start: int, end: int) -> None:
+    def zap(self, start: int, end: int, keep_guards: bool = False) -> None:
         """Clear the page tables of bytes [start, end) and drop their pages. The caller has announced it."""
+        for vma in self.vmas.meeting(start, end):
+            self.note_anon(vma, start, end)
         for _, part in self._slices(start, end):
-            self._drop(part)
+            if keep_guards and (self.pages.pte[part] & bits.GUARD).any():
+                index = np.arange(part.start, part.stop, dtype=np.int64)
+                self._drop(index[self.pages.pte[index] & bits.GUARD == 0])
+            else:
+                self._drop(part)
+
+    def note_anon(self, vma: Vma, start: int = 0, end: int = PAGE_LIMIT << PAGE_SHIFT) -> None:
+        """Record that a mapping has an anon_vma if it has a page of its own in [start, end), before these go."""
+        if vma.anon or vma.file is not None:
+            return
+        for _, part in self._slices(max(start, vma.start), min(end, vma.end)):
+            pte, num = self.pages.pte[part], self.pages.num[part]
+            vma.anon |= bool(((pte & bits.SWAP != 0) | (pte & bits.PRESENT != 0) & (num != bits.ZERO_PFN)).any())
+
+    def has_tables(self, index: Ints) -> None:
+        """Page tables exist from now on for these indices, none of which is absent."""
+        self.pages.block[index >> HUGE_SHIFT] = bits.TABLE | bits.LINKED
+
+    @contextmanager
+    def changing_protection(self, start: int, end: int, *, split: bool = False) -> Iterator[None]:
+        """change_protection of [start, end): announced from the first GiB on that has page tables, or not at all.
+
+        A huge page that is within it in part is split; with `split` also whole ones of files.
+        """
+        first = next((low for low, _ in _gibs(start, end) if self._linked(low)), None)
+        if first is None:
+            yield
+            return
+        with self.invalidating(first, end):
+            self.split_huge_edges(first, end)
+            if split:
+                index = self.pages.indices(0, first >> PAGE_SHIFT, end >> PAGE_SHIFT)
+                huge = (self.pages.pte[index] & bits.HUGE != 0) & (self.pages.vma[index] & bits.VM_SHARED != 0)
+                for page in np.unique(self.pages.page_of(index[huge]) & -HUGE_PAGES).tolist():
+                    self.split_huge(page)
+            yield
 
     def set_vma_bits(self, hva: int, size: int, wanted: int, mask: int) -> None:
-        """Set mapping bits on a range, splitting mappings at its ends."""
+        """Set mapping bits on a range. Mappings that have them stay; others are split at its ends."""
         check_range(hva, size)
-        self._split_at(hva, hva + size)
         for vma in self.vmas.meeting(hva, hva + size):
-            self._set_page_bits(vma.start, vma.end, wanted, mask)
-        self.vmas.set_bits(hva, hva + size, wanted, mask)
+            if vma.bits & mask == wanted:
+                continue
+            start, end = max(hva, vma.start), min(hva + size, vma.end)
+            self._split_at(start, end)
+            self._set_page_bits(start, end, wanted, mask)
+            self.vmas.set_bits(start, end, wanted, mask)
+
+    def mbind(self, hva: int, size: int, policy: int) -> None:
+        """Mbind with a policy, known by a number; pages are not moved. A mapping has one policy."""
+        check_range(hva, size)
+        for vma in self.vmas.meeting(hva, hva + size):
+            if vma.policy == policy:
+                continue
+            start, end = max(hva, vma.start), min(hva + size, vma.end)
+            self._split_at(start, end)
+            for part in self.vmas.meeting(start, end):
+                part.policy = policy
+            self.vmas.merge(start, end)
 
     def split_huge(self, page: int) -> None:
         """Split the huge page of an hva page, if there is one, into 4 KiB mappings of the same frames."""
@@ -282,8 +359,13 @@ class AddressSpace:
         with self.invalidating(start, start + HUGE_BYTES):
             part = self.pages.pte[index : index + HUGE_PAGES]
             if part[page & (HUGE_PAGES - 1)] & bits.HUGE:
-                part &= ~np.uint16(bits.HUGE)
                 self.counters.split += 1
+                if self.pages.vma[index] & bits.VM_SHARED:
+                    # A huge mapping of a file is removed; the next access maps it again, page by page.
+                    self._drop(slice(index, index + HUGE_PAGES))
+                    self.pages.block[index >> HUGE_SHIFT] &= ~np.uint8(bits.TABLE)
+                else:
+                    part &= ~np.uint16(bits.HUGE)
 
     def is_giant(self, page: int) -> bool:
         """Whether an hva page belongs to a 1 GiB page."""
@@ -299,6 +381,10 @@ class AddressSpace:
         in_doubt = flags & (bits.BATCHED | bits.FORKED) == bits.BATCHED | bits.FORKED
         alone = (self.frames.refs[pfns] == 1) & (flags & bits.KSM == 0) & ~in_doubt
         return np.asarray(alone & (pfns != bits.ZERO_PFN))
+
+    def make_room(self) -> int:
+        """Reclaim if necessary; the number of frames that can be allocated before the next call."""
+        return self.frames.free
 
     def exit(self) -> None:
         """The process exits: notifiers are released before its memory is freed."""
@@ -321,7 +407,7 @@ class AddressSpace:
     def _set_page_bits(self, start: int, end: int, wanted: int, mask: int) -> None:
         for _, part in self._slices(start, end):
             column = self.pages.vma[part]
-            column[:] = column & ~np.uint8(mask) | np.uint8(wanted)
+            column[:] = column & ~np.uint8(mask & 0xFF) | np.uint8(wanted & 0xFF)
 
     def _restore_write(self, part: slice) -> None:
         """can_change_pte_writable: written, unshared pages become writable again if the mapping permits writes."""
@@ -339,11 +425,34 @@ class AddressSpace:
                 raise UsageError(f"hva {hva:#x}: hugetlbfs cannot be split")
             block = hva & ~(HUGE_BYTES - 1)
             # The kernel calls the split before it tests for a huge page, and announces it in any case.
-            if hva != block and block >= vma.start and block + HUGE_BYTES <= vma.end:
+            # split_huge_pmd_address returns before that where there is no page middle directory.
+            if hva != block and block >= vma.start and block + HUGE_BYTES <= vma.end and self._linked(block):
                 self.split_huge(hva >> PAGE_SHIFT)
+            self.note_anon(vma)
             self.vmas.split(vma, hva)
 
-    def _split_huge_edges(self, start: int, end: int) -> None:
+    def _linked(self, hva: int) -> bool:
+        """Whether the page middle directory of a GiB exists."""
+        low = hva & -GIANT_BYTES
+        for _, part in self._slices(low, low + GIANT_BYTES):
+            if (self.pages.block[part.start >> HUGE_SHIFT : part.stop >> HUGE_SHIFT] & bits.LINKED).any():
+                return True
+        return False
+
+    def _free_tables(self, start: int, end: int) -> None:
+        """free_pgtables: tables without a mapping in the range that they cover are freed."""
+        for low in range(start & -HUGE_BYTES, end, HUGE_BYTES):
+            if (end - low >= HUGE_BYTES and low >= start) or not self.vmas.meeting(low, low + HUGE_BYTES):
+                index = self.pages.find_one(0, low >> PAGE_SHIFT)
+                self.pages.block[index >> HUGE_SHIFT] &= ~np.uint8(bits.TABLE)
+        for low, _ in _gibs(start, end):
+            whole = low & -GIANT_BYTES
+            if not self.vmas.meeting(whole, whole + GIANT_BYTES):
+                for _, part in self._slices(whole, whole + GIANT_BYTES):
+                    self.pages.block[part.start >> HUGE_SHIFT : part.stop >> HUGE_SHIFT] = 0
+
+    def split_huge_edges(self, start: int, end: int) -> None:
+        """Split the huge pages that [start, end) holds in part."""
         for hva in (start, end):
             if hva % GIANT_BYTES and self.is_giant(hva >> PAGE_SHIFT):
                 raise UsageError(f"hva {hva:#x}: hugetlbfs cannot be split")
@@ -351,14 +460,10 @@ class AddressSpace:
                 self.split_huge(hva >> PAGE_SHIFT)
 
     def _unmap_file(self, file: File, first: int, npages: int) -> None:
-        for vma in list(self.vmas):
-            if vma.file is file:
-                origin = vma.start - (vma.offset << PAGE_SHIFT)
-                start = max(vma.start, origin + (first << PAGE_SHIFT))
-                end = min(vma.end, origin + ((first + npages) << PAGE_SHIFT))
-                if start < end:
-                    with self.invalidating(start, end):
-                        self.zap(start, end)
+        for _, start, end in self.vmas.of_file(file, first, npages):
+            with self.invalidating(start, end):
+                self.split_huge_edges(start, end)
+                self.zap(start, end)
 
     def _drop_cache(self, file: File, first: int, npages: int) -> None:
         part = file.pfns[first : first + npages]
@@ -367,16 +472,35 @@ class AddressSpace:
 
 
 class Child:
-    """A forked process that only reads, for a snapshot. Its references make the parent copy pages that it writes."""
+    """A forked process, for a snapshot. Its references make the parent copy pages that it writes."""
 
-    def __init__(self, parent: AddressSpace, pfns: Ints) -> None:
+    def __init__(self, parent: AddressSpace, pages: Ints, pfns: Ints) -> None:
         self._parent = parent
-        self._pfns = pfns
+        self._pages = pages
+        self.pfns = pfns
+        """The frames that it shares with its parent or has of its own."""
         self.alive = True
+
+    def write(self, hva: int, npages: int = 1) -> None:
+        """The child writes pages: it gets copies of its own, and its parent, without sharers, need not copy."""
+        page = hva >> PAGE_SHIFT
+        mine = np.flatnonzero((self._pages >= page) & (self._pages < page + npages))
+        mine = mine[self._parent.frames.refs[self.pfns[mine]] > 1]
+        made = self._parent.frames.alloc(len(mine))
+        self._parent.frames.put(self.pfns[mine], repeated=True)
+        self.pfns[mine] = made
 
     def exit(self) -> None:
         """The child exits and drops its references."""
         if self.alive:
             self.alive = False
             self._parent.children.remove(self)
-            self._parent.frames.put(self._pfns, repeated=True)
+            self._parent.frames.put(self.pfns, repeated=True)
+
+
+def _gibs(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """[start, end) in parts that are each within one GiB."""
+    while start < end:
+        stop = min(end, (start & -GIANT_BYTES) + GIANT_BYTES)
+        yield start, stop
+        start = stop
