@@ -1,4 +1,4 @@
-"""Commands that a signal ends leave no process, semaphore, VM or instance of tracefs behind."""
+"""Commands that a signal ends leave no process or semaphore behind."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slotlookup.bench.record.live import descendants
-from slotlookup.bench.record.tracefs import started
+from slotlookup.bench.record.guard import descendants, started
 
 SLOTLOOKUP = Path(sys.executable).with_name("slotlookup")
 PATIENCE = 60.0

@@ -12,18 +12,18 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from test_endings import await_, has_ended
 from test_import_recordings import DATA, SLOTS, written
 
 from slotlookup.bench.commands import record
-from slotlookup.bench.record import tracefs
+from slotlookup.bench.record import guard, tracefs
 from slotlookup.bench.record.guard import remove_instance
 from slotlookup.bench.record.live import Running
 from slotlookup.bench.record.live_slots import slot_changes, slots_of, with_its_slots
@@ -44,17 +44,26 @@ def mounted() -> Path | None:
     return next((place for place in tracefs.MOUNTS if (place / "instances").is_dir()), None)
 
 
-def why_not_live() -> str:
+@pytest.fixture(scope="module")
+def tracing() -> Iterator[None]:
+    """tracefs and KVM: tracefs is mounted for these tests where it is not, and skipped where that is refused."""
     if sys.platform != "linux" or os.geteuid() != 0:
-        return "needs root on Linux"
-    if mounted() is None:
-        return "needs tracefs mounted"
+        pytest.skip("needs root on Linux")
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "needs /dev/kvm"
-    return ""
+        pytest.skip("needs /dev/kvm")
+    here = mounted() is None
+    if here:
+        done = subprocess.run(
+            ["mount", "-t", "tracefs", "nodev", tracefs.MOUNTS[0]], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"tracefs cannot be mounted: {done.stderr.strip()}")
+    yield
+    if here:
+        subprocess.run(["umount", tracefs.MOUNTS[0]], check=True)
 
 
-live = pytest.mark.skipif(bool(why_not_live()), reason=why_not_live() or "runs")
+live = pytest.mark.usefixtures("tracing")
 
 
 def ours() -> set[str]:
@@ -85,17 +94,10 @@ def started(*args: str | Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [SLOTLOOKUP, "record", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    await_(lambda: any(f"-{process.pid}-" in name for name in ours()))
-    time.sleep(0.5)
+    folder = Path(args[args.index("-o") + 1]).parent
+    # More than the slots, which are reported first.
+    await_(lambda: any(file.stat().st_size > 1 << 16 for file in folder.glob("*.part/events.trace")), "it records")
     return process
-
-
-def await_(condition: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come about in 10 s")
 
 
 @live
@@ -148,15 +150,46 @@ def test_a_signal_ends_the_recording_and_writes_it(
     assert len(read_trace(output).final_slots()) in (16, 17), "at most one slot was being replugged"
 
 
-@live
-def test_a_death_leaves_nothing_in_tracefs(tmp_path: Path) -> None:
-    process = started("--demo", "--seconds", "60", "-o", tmp_path / "t.parquet")
+def dies_by(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """End a recording alone, not its process group; it must leave neither its processes nor its instance."""
     mine = {name for name in ours() if f"-{process.pid}-" in name}
     assert mine
-    os.killpg(process.pid, signal.SIGKILL)
+    children = {pid: guard.started(pid) for pid in guard.descendants(process.pid)}
+    assert len(children) >= 2, "the guard, which ends last, and what is recorded"
+    process.send_signal(number)
     process.communicate()
-    await_(lambda: not mine & ours())
+    await_(lambda: all(has_ended(pid, since) for pid, since in children.items()), "its processes have ended")
+    assert not mine & ours()
+
+
+@live
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT, signal.SIGSEGV])
+def test_a_death_leaves_neither_guest_nor_instance(tmp_path: Path, number: signal.Signals) -> None:
+    process = started("--demo", "--seconds", "60", "-o", tmp_path / "t.parquet")
+    dies_by(process, number)
     assert not (tmp_path / "t.parquet").exists()
+
+
+@live
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_the_command_and_strace_end_with_the_recording(tmp_path: Path) -> None:
+    script = written(tmp_path, "guest.py", GUEST)
+    process = started("-o", tmp_path / "t.parquet", "--", sys.executable, str(script), "60")
+    dies_by(process, signal.SIGKILL)
+
+
+def test_the_guard_kills_what_ignores_its_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "PATIENCE", 0.2)
+    script = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as stubborn:
+        assert stubborn.stdout is not None
+        stubborn.stdout.readline()
+        guard.end_processes({stubborn.pid: 0})  # another process that had the same id: left alone
+        assert stubborn.poll() is None
+        since = guard.started(stubborn.pid)
+        assert since is not None
+        guard.end_processes({stubborn.pid: since})
+        assert stubborn.wait(30) == -signal.SIGKILL
 
 
 @live
@@ -332,7 +365,7 @@ def test_of_two_vms_the_one_asked_for_is_recorded(tmp_path: Path, leaves_nothing
         marks = written(tmp_path, name, "")
         guests.append(subprocess.Popen([sys.executable, written(tmp_path, "g.py", script), "60", marks]))
     try:
-        await_(lambda: all((tmp_path / name).read_text().count("SLOT") >= 17 for name in ("one", "two")))
+        await_(lambda: all((tmp_path / name).read_text().count("SLOT") >= 17 for name in ("one", "two")), "slots")
         rows = [line.split()[1:] for line in (tmp_path / "one").read_text().splitlines()[:17]]
         table = "".join(f"{n},{g[4:]},{s[5:]},{h[4:]},0x0\n" for n, g, s, h in rows)
         slots = written(tmp_path, "slots.csv", "slot,gpa,size,hva,flags\n" + table)

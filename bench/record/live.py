@@ -15,14 +15,13 @@ from types import FrameType
 from slotlookup.errors import UsageError
 from slotlookup.recordings.importing import LARGEST_TEXT
 
-from .tracefs import AT_ONCE, Instance, started
+from .guard import PATIENCE, descendants, listed, started
+from .tracefs import AT_ONCE, Instance
 
 TICK = 0.05
 """Seconds between reads of the recording."""
 RESERVE = 1 << 28
 """Bytes of text that may be in the kernel's buffers when a recording ends because of its length."""
-PATIENCE = 5.0
-"""Seconds that a command may take to end after the signal."""
 
 
 class Stop:
@@ -52,26 +51,9 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def descendants(pid: int) -> list[int]:
-    """The living descendants of a process."""
-    found: list[int] = []
-    for task in _listed(Path(f"/proc/{pid}/task")):
-        with suppress(OSError):
-            for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
-                found += [int(child), *descendants(int(child))]
-    return found
-
-
 def threads(pid: int) -> list[int]:
     """The threads of a process; none if there is no such process."""
-    return [int(name) for name in _listed(Path(f"/proc/{pid}/task"))]
-
-
-def _listed(folder: Path) -> list[str]:
-    try:
-        return [path.name for path in folder.iterdir()]
-    except OSError:
-        return []
+    return [int(name) for name in listed(Path(f"/proc/{pid}/task"))]
 
 
 class Running:
@@ -125,6 +107,14 @@ class Command:
         self.process.wait()
 
 
+def _look(instance: Instance, process: Running | Command) -> bool:
+    """Whether the process still runs. What was started here ends with this process, whatever ends it."""
+    runs = process.look()
+    if isinstance(process, Command):
+        instance.end_with_us(process.pids)
+    return runs
+
+
 def follow(
     instance: Instance, text: Path, start: Callable[[], Running | Command], seconds: float | None, stop: Stop
 ) -> Running | Command:
@@ -139,7 +129,7 @@ def follow(
         process = start()
         try:
             end = None if seconds is None else time.monotonic() + seconds
-            while process.look() and not stop.asked and (end is None or time.monotonic() < end):
+            while _look(instance, process) and not stop.asked and (end is None or time.monotonic() < end):
                 if file.tell() > LARGEST_TEXT - RESERVE:
                     stop.full = True
                     break

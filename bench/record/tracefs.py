@@ -2,7 +2,8 @@
 
 The instance is called `slotlookup-PID-START-SPACE`: the start time of the process, in the kernel's ticks, and the
 namespace of its id, so that a container does not remove the instances of another. The instance is removed at the end of
-the block that uses it; if this process dies, by another process (`guard.py`); and if that fails, by the next recording,
+the block that uses it; if this process dies, by another process (`guard.py`), which also ends
+the processes that the recording started; and if that fails, by the next recording,
 which removes instances whose process has ended.
 """
 
@@ -14,14 +15,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from slotlookup.errors import UsageError
 
-from .guard import remove_instance
+from .guard import remove_instance, started
 
 MOUNTS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
@@ -56,16 +57,6 @@ def find_tracefs() -> Path:
     raise UsageError(f"tracefs is not mounted; mount it: mount -t tracefs nodev {MOUNTS[0]}")
 
 
-def started(pid: int) -> int | None:
-    """The start time of a process in ticks since boot; None if there is no such process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The name, in parentheses, may contain any text; the start is the twentieth field after it.
-    return int(stat.rpartition(")")[2].split()[19])
-
-
 def name_of(pid: int) -> str:
     """The name of the instance of a living process."""
     return f"slotlookup-{pid}-{started(pid)}-{_space()}"
@@ -90,8 +81,10 @@ def remove_stale(tracefs: Path) -> list[str]:
 class Instance:
     """The instance, ready to record. `lacking` are the events that this kernel does not have."""
 
-    def __init__(self, path: Path, buffer_kb: int) -> None:
+    def __init__(self, path: Path, buffer_kb: int, guard: int) -> None:
         self.path = path
+        self._guard = guard
+        self._guarded: set[int] = set()
         self.lacking = [event for event in EVENTS if not (path / "events" / event).is_dir()]
         if not (path / "events" / "kvm").is_dir():
             raise UsageError(
@@ -114,6 +107,16 @@ class Instance:
             (self.path / name).write_text(value)
         except OSError as error:
             raise UsageError(f"tracefs refuses {value} for {name}: {error.strerror or error}; {_why(error)}") from None
+
+    def end_with_us(self, pids: Iterable[int]) -> None:
+        """Have the guard end these processes if this one dies."""
+        for pid in set(pids) - self._guarded:
+            self._guarded.add(pid)
+            since = started(pid)
+            if since is not None:
+                # Without its guard a recording goes on; its regular end does not need one.
+                with suppress(BrokenPipeError):
+                    os.write(self._guard, f"{pid} {since}\n".encode())
 
     def start(self) -> None:
         """Start recording."""
@@ -208,7 +211,7 @@ def instance(buffer_kb: int) -> Iterator[Instance]:
                 f"tracefs refuses to create an instance: {error.strerror or error}; {_why(error)}"
             ) from None
         try:
-            yield Instance(path, buffer_kb)
+            yield Instance(path, buffer_kb, ours)
         finally:
             if not remove_instance(path):
                 raise UsageError(f"{path} cannot be removed; remove it: rmdir {path}")
