@@ -2,6 +2,10 @@
 
 Fork write-protects every page at once: one visit for all of memory. Each first write then costs two lookups with a
 visit of the page between them, since the copy of the page invalidates the fault in progress.
+
+It can happen only to a VMM that lets its children have guest memory. QEMU sets MADV_DONTFORK on all of it, so that fork
+announces nothing there and the child has no pages to save. Shared mappings (memfd, shmem) are not announced either.
+What remains are VMMs that map guest memory privately and set no such advice.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ class Snapshot(Scenario):
     """Fork, accesses, the child's exit, accesses; repeatedly."""
 
     name = "snapshot"
-    summary = "fork for a snapshot: the guest copies each page before it writes"
+    summary = "fork for a snapshot (not in QEMU, which sets MADV_DONTFORK): each page is copied before a write"
     stresses = "visits that find every slot; a visit between the two lookups of a fault"
     slots = 16
 

@@ -380,6 +380,10 @@ class AddressSpace:
         flags = self.frames.flags[pfns]
         in_doubt = flags & (bits.BATCHED | bits.FORKED) == bits.BATCHED | bits.FORKED
         alone = (self.frames.refs[pfns] == 1) & (flags & bits.KSM == 0) & ~in_doubt
+        if self.children and (numbers := self.frames.folio[pfns]).any():
+            # A large folio is reused only if a child maps none of its pages.
+            theirs = np.concatenate([self.frames.folio[child.pfns] for child in self.children])
+            alone &= (numbers == 0) | ~np.isin(numbers, theirs)
         return np.asarray(alone & (pfns != bits.ZERO_PFN))
 
     def make_room(self) -> int:
