@@ -18,6 +18,7 @@ _SOURCE = r"""
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "slotlookup.h"
 

@@ -7,16 +7,19 @@ child, without Python between operations if the structure is native.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import mmap
 import os
 import pickle
+import signal
 import socket
 import struct
 import subprocess
 import tempfile
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -50,7 +53,12 @@ BEAT_AT = 24
 """The word in which Python structures report progress; ForeignWatch in the C++ core defines the words before it."""
 WATCHED_BYTES = BEAT_AT + 8
 
-_CHILD = "from slotlookup.foreign.child import main; main({channel}, {page})"
+LONGEST_REPLY = 1 << 33
+"""Bytes of one message of the child: more than the answers to any stream."""
+SAID_BYTES = 1 << 20
+"""Bytes of the child's stderr that are kept."""
+
+_CHILD = "from slotlookup.foreign.child import main; main({channel}, {page}, {parent})"
 
 
 def include_dir() -> Path:
@@ -99,17 +107,19 @@ class Host:
         self._put_off: list[tuple[str, tuple[Any, ...]]] = []
         self._made = 0
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        fcntl.fcntl(self._said, fcntl.F_SETFL, os.O_APPEND)  # so that it can be cut while the child writes
         page = os.memfd_create("slotlookup")
         os.ftruncate(page, mmap.PAGESIZE)
         self._page = mmap.mmap(page, mmap.PAGESIZE)
         ours, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
-                python_for(_CHILD.format(channel=theirs.fileno(), page=page)),
+                python_for(_CHILD.format(channel=theirs.fileno(), page=page, parent=os.getpid())),
                 pass_fds=(theirs.fileno(), page),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
+                start_new_session=True,  # so that processes that a structure forks can be ended with it
             )
         finally:
             theirs.close()
@@ -176,18 +186,9 @@ class Host:
         return self._receive(self._patience)
 
     def _receive(self, seconds: float) -> Any:
-        seen, since = self._page[:WATCHED_BYTES], monotonic()
         try:
-            while not self._connection.poll(min(0.1, seconds / 4)):
-                now = self._page[:WATCHED_BYTES]
-                if now != seen:
-                    seen, since = now, monotonic()
-                elif monotonic() - since > seconds:
-                    self._die(f"{self._where()[0]} gave no answer for {seconds:g} seconds{self._where()[1]}")
-            reply = json.loads(self._connection.recv_bytes())
-            arrays = [
-                np.frombuffer(self._connection.recv_bytes(), dtype=dtype).copy() for dtype in reply.get("arrays", ())
-            ]
+            reply = json.loads(self._message(seconds))
+            arrays = [np.frombuffer(self._message(seconds), dtype=dtype) for dtype in reply.get("arrays", ())]
             fault, dead = reply.get("fault"), reply.get("dead", False)
             value = reply.get("value")
         except (EOFError, OSError):
@@ -199,6 +200,39 @@ class Host:
         if dead:
             self._die(str(fault))
         raise BrokenStrategy(str(fault))
+
+    def _message(self, seconds: float) -> bytearray:
+        """The next message in the format of `Connection`, whose own reads wait for ever for the rest of a message."""
+        (length,) = struct.unpack("!i", self._read(4, seconds))
+        if length == -1:
+            (length,) = struct.unpack("!Q", self._read(8, seconds))
+        if not 0 <= length <= LONGEST_REPLY:
+            raise ValueError(f"a message of {length} bytes")
+        return self._read(length, seconds)
+
+    def _read(self, count: int, seconds: float) -> bytearray:
+        """`count` bytes from the child. It may take `seconds` without progress. Raises EOFError or OSError."""
+        data = bytearray()
+        seen, since = self._page[:WATCHED_BYTES], monotonic()
+        while len(data) < count:
+            if self._connection.poll(min(0.1, seconds / 4)):
+                piece = os.read(self._connection.fileno(), min(count - len(data), 1 << 20))
+                if not piece:
+                    raise EOFError
+                data += piece
+                since = monotonic()
+                continue
+            if os.fstat(self._said.fileno()).st_size > SAID_BYTES:
+                os.ftruncate(self._said.fileno(), 0)
+            # A process that the structure forked can hold the channel open.
+            if self._process.poll() is not None and not self._connection.poll(0):
+                raise EOFError
+            now = self._page[:WATCHED_BYTES]
+            if now != seen:
+                seen, since = now, monotonic()
+            elif monotonic() - since > seconds:
+                self._die(f"{self._where()[0]} gave no answer for {seconds:g} seconds{self._where()[1]}")
+        return data
 
     def _where(self) -> tuple[str, str]:
         """The file, function and arguments of the current call, as far as they are known."""
@@ -233,7 +267,8 @@ class Host:
 def _end(owner: int, process: subprocess.Popen[bytes], connection: Connection, said: IO[bytes]) -> None:
     if os.getpid() != owner:
         return  # a forked copy of this process must not end the child of the original
-    process.kill()
+    with suppress(ProcessLookupError):  # the group contains what a structure forked, also after the child has ended
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     connection.close()
     said.close()

@@ -1,0 +1,93 @@
+"""The channel to the process of a structure from a file, and the processes that the structure starts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from foreign_sources import compile_c
+from test_endings import await_, has_ended
+
+from slotlookup.address import Gfn
+from slotlookup.bench.record.guard import started
+from slotlookup.errors import DeadStrategy
+from slotlookup.foreign import parent as foreign
+from slotlookup.memslots import make_memslot
+from slotlookup.registry import make_strategy
+from slotlookup.stream import creation_table
+
+START = (make_memslot(0, 0x0, 0x4000, 0x7000_0000_0000), make_memslot(1, 0x10000, 0x20000, 0x6000_0000_0000))
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Specs name files of the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+CHANNEL = """
+  if (l->size > 1) {{
+    for (int fd = 3; fd < 64; fd++) {{
+      int kind; socklen_t n = sizeof kind;
+      if (!getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &n)) {{ {write} }}
+    }}
+    {then}
+  }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        # A length that never ends, one that is negative, one over the limit, and no JSON.
+        (r'write(fd, "\x00\x00\xff\xff" "{{", 5);', "gave no answer for 2 seconds"),
+        (r'write(fd, "\xff\xff\xff\x00", 4);', "corrupted the answers"),
+        (r'write(fd, "\xff\xff\xff\xff\x7f\xff\xff\xff\xff\xff\xff\xff", 12);', "corrupted the answers"),
+        (r'write(fd, "\x00\x00\x00\x04" "????", 8);', "corrupted the answers"),
+        (r'write(fd, "\x00\x00", 2);', "gave no answer for 2 seconds"),
+    ],
+)
+def test_reads_of_the_channel_are_limited(write: str, words: str, tmp_path: Path) -> None:
+    find = CHANNEL.format(write=write.replace("{{", "{"), then="for (;;) pause();")
+    spec = compile_c(tmp_path, "writes", find=find)
+    strategy = make_strategy(spec, patience=2.0)
+    strategy.load_table(creation_table(START))
+    with pytest.raises(DeadStrategy, match=words):
+        strategy.lookup_gfn(Gfn(5))
+
+
+def test_forked_children_neither_hold_the_channel_nor_outlive_the_structure(tmp_path: Path) -> None:
+    told = tmp_path / "child"
+    find = f"""
+      if (l->size > 1) {{
+        pid_t pid = fork();
+        if (!pid) for (;;) pause();
+        FILE *file = fopen("{told}", "w"); fprintf(file, "%d", (int)pid); fclose(file);
+        abort();
+      }}
+    """
+    strategy = make_strategy(compile_c(tmp_path, "forks", find=find))
+    strategy.load_table(creation_table(START))
+    with pytest.raises(DeadStrategy, match=r"crashed with SIGABRT in find\(0x5\)"):
+        strategy.lookup_gfn(Gfn(5))
+    child = int(told.read_text())
+    await_(lambda: has_ended(child, started(child)), "the forked process has ended")
+
+
+def test_an_endless_stderr_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign, "SAID_BYTES", 1 << 12)
+    find = 'if (l->size > 1) for (;;) { fputs("more and more\\n", stderr); usleep(10); }'
+    strategy = make_strategy(compile_c(tmp_path, "talks", find=find), patience=1.0)
+    strategy.load_table(creation_table(START))
+    sizes: list[int] = []
+    real = os.ftruncate
+
+    def cut(descriptor: int, size: int) -> None:
+        sizes.append(os.fstat(descriptor).st_size)
+        real(descriptor, size)
+
+    monkeypatch.setattr(os, "ftruncate", cut)
+    with pytest.raises(DeadStrategy, match="gave no answer for 1 seconds"):
+        strategy.lookup_gfn(Gfn(5))
+    assert len(sizes) > 1, "after a cut it starts at 0 again"
