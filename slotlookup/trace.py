@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -28,7 +29,7 @@ import numpy.typing as npt
 
 from slotlookup.arrays import Words
 from slotlookup.errors import InputFileError, RegionError
-from slotlookup.memslots import Memslot, Memslots, SlotChange, make_memslot
+from slotlookup.memslots import Memslot, Memslots, SlotChange, describe_number, make_memslot
 from slotlookup.stream import GfnStream, HvaStream, Timeline, change_table, creation_table
 from slotlookup.vocabulary import Operation
 from slotlookup.writing import Writer, replacing
@@ -39,8 +40,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from slotlookup.trace_header import TraceHeader
+
 SCHEMA_VERSION = 1
 ROW_GROUP = 1 << 20
+MOST_EVENTS = 1 << 26
+"""The maximum number of events of a trace that is read whole: 2.2 GiB of memory."""
+_AGAIN = "write the trace again with `slotlookup import`"
+_DAMAGED = f"damaged or truncated; {_AGAIN}"
 
 
 class EventKind(IntEnum):
@@ -275,28 +282,34 @@ def trace_writer(trace: Trace, compression_level: int = 19) -> Writer:
     return lambda file: _write(file, trace.events, schema, compression_level)
 
 
-def _open(path: Path) -> tuple[pq.ParquetFile, dict[str, Any]]:
+def _open(path: Path) -> tuple[pq.ParquetFile, TraceHeader]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from slotlookup.trace_header import read_header
+
     try:
         file = pq.ParquetFile(path)
-        raw = (file.schema_arrow.metadata or {}).get(b"slotlookup")
-        metadata = json.loads(raw) if raw is not None else None
+        schema = file.schema_arrow
     except FileNotFoundError:
         raise InputFileError(path, None, "no such file") from None
-    except (OSError, pa.ArrowException, ValueError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputFileError(path, None, f"not a readable Parquet file: {first}") from None
-    if not isinstance(metadata, dict):
-        raise InputFileError(path, None, "not a slotlookup trace; make one with `slotlookup import`")
-    version = metadata.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise InputFileError(path, None, f"trace schema {version}; this slotlookup reads schema {SCHEMA_VERSION}")
-    missing = [name for name in EVENT_DTYPE.names or () if name not in file.schema_arrow.names]
-    if missing:
-        raise InputFileError(path, None, f"the trace lacks the columns {', '.join(missing)}")
-    return file, metadata
+    except OSError as error:
+        reason = error.strerror if error.errno else None
+        raise InputFileError(path, None, f"cannot be read: {reason or _DAMAGED}") from None
+    except (pa.ArrowException, ValueError):
+        raise InputFileError(path, None, f"not a readable Parquet file: {_DAMAGED}") from None
+    header = read_header(path, (schema.metadata or {}).get(b"slotlookup"), SCHEMA_VERSION)
+    for name in EVENT_DTYPE.names or ():
+        found = [column.type for column in schema if column.name == name]
+        if len(found) != 1:
+            many = f"has the column {name} {len(found)} times" if found else f"lacks the column {name}"
+            raise InputFileError(path, None, f"the trace {many}; {_AGAIN}")
+        wanted = pa.from_numpy_dtype(EVENT_DTYPE[name])
+        if found[0] != wanted:
+            raise InputFileError(
+                path, None, f"the column {name} is of type {str(found[0])[:60]!a}, not {wanted}; {_AGAIN}"
+            )
+    return file, header
 
 
 def _read_group(file: pq.ParquetFile, group: int, path: Path) -> Events:
@@ -309,9 +322,9 @@ def _read_group(file: pq.ParquetFile, group: int, path: Path) -> Events:
             column = table.column(name)
             if column.null_count:
                 raise InputFileError(path, None, f"column {name} has nulls in row group {group}")
-            events[name] = column.cast(pa.from_numpy_dtype(EVENT_DTYPE[name])).to_numpy()
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise InputFileError(path, None, f"row group {group} cannot be read: {str(error).splitlines()[0]}") from None
+            events[name] = column.to_numpy()
+    except (OSError, pa.ArrowException, ValueError):
+        raise InputFileError(path, None, f"row group {group} cannot be read: {_DAMAGED}") from None
     _validate(events, path, group)
     return events
 
@@ -339,20 +352,23 @@ def iterate_trace(path: Path | str) -> Iterator[Events]:
 def read_trace(path: Path | str) -> Trace:
     """Read a whole trace. Raises InputFileError if the file is not a trace or is damaged."""
     source = Path(path)
-    _, metadata = _open(source)
+    file, header = _open(source)
+    if file.metadata.num_rows > MOST_EVENTS:
+        raise InputFileError(
+            source,
+            None,
+            f"{file.metadata.num_rows:,} events; the limit is {MOST_EVENTS:,}: import a part of the recording",
+        )
+    # Traces written before the order was kept do not say what it was.
+    order = SlotOrder(header.slot_order or (SlotOrder.UNKNOWN if header.slots else SlotOrder.CREATION))
+    twice = next((number for number, n in Counter(row[0] for row in header.slots).items() if n > 1), None)
+    if twice is not None:
+        raise InputFileError(source, None, f"slot {describe_number(twice)} is listed twice; {_AGAIN}")
     try:
-        start = tuple(make_memslot(*(int(v) for v in row)) for row in metadata["slots"])
+        start = tuple(make_memslot(*row) for row in header.slots)
         Memslots(start)
-        provenance = {str(k): str(v) for k, v in metadata["provenance"].items()}
-        name = str(metadata["name"])
-        # Traces written before the order was kept do not say what it was.
-        order = SlotOrder(metadata.get("slot_order", SlotOrder.UNKNOWN if start else SlotOrder.CREATION))
-        if not name.isprintable():
-            raise ValueError("a name that is not printable")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputFileError(source, None, f"the trace's metadata is damaged: {error!r}") from None
     except RegionError as error:
-        raise InputFileError(source, None, f"the trace's starting slots break KVM's rules: {error}") from None
+        raise InputFileError(source, None, f"the trace's starting slots break KVM's rules: {error}; {_AGAIN}") from None
     groups = list(iterate_trace(source))
     events = np.concatenate(groups) if groups else empty_events(0)
-    return Trace(name, start, events, provenance, order)
+    return Trace(header.name, start, events, header.provenance, order)

@@ -310,10 +310,15 @@ def _keep(part: _Part, main: _Part, chosen: Chosen) -> _Kept:
     return _Kept(part, events, times, summary)
 
 
+def _escaped(name: str) -> str:
+    """A file's name; one with control characters, or bytes that are not UTF-8, is escaped as in Python's source."""
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
 def _provenance(kept: Sequence[_Kept]) -> dict[str, str]:
-    out = {"source": "; ".join(f"{k.summary.path.name} ({k.summary.form})" for k in kept)}
+    out = {"source": "; ".join(f"{_escaped(k.summary.path.name)} ({k.summary.form})" for k in kept)}
     for kind in EventKind:
-        names = [k.summary.path.name for k in kept if bool((k.events["kind"] == kind).any())]
+        names = [_escaped(k.summary.path.name) for k in kept if bool((k.events["kind"] == kind).any())]
         if names:
             out[kind.operation] = f"recorded ({', '.join(names)})"
     return out
@@ -364,7 +369,7 @@ def put_together(
         k.summary.remarks += remarks
     start: tuple[Memslot, ...] = main.recording.table or ()
     order = SlotOrder.CREATION if main.recording.changes else main.recording.slot_order
-    trace = Trace(name or _stem(parts[0].recording.path), start, merged.events, _provenance(files), order)
+    trace = Trace(name or _escaped(_stem(parts[0].recording.path)), start, merged.events, _provenance(files), order)
     outside = _outside(trace, main, kept, merged.origin)
     kinds = np.bincount(merged.events["kind"], minlength=len(EventKind))
     lookups, visits = int(kinds[EventKind.GFN_LOOKUP]), int(kinds[EventKind.HVA_VISIT])
