@@ -67,7 +67,7 @@ static size_t visit(void *s, uint64_t start, uint64_t last, int32_t *out, size_t
   return met;
 }}
 static const char *check(void *s) {{ (void)s; {check} return NULL; }}
-static size_t bytes(void *s) {{ return sizeof(struct list) + 0 * (s != NULL); }}
+static size_t bytes(void *s) {{ {bytes} return sizeof(struct list) + 0 * (s != NULL); }}
 
 const struct slotlookup_structure *{symbol}(void) {{
   static struct slotlookup_structure table = {{SLOTLOOKUP_ABI_VERSION, sizeof table, "list", 3, 0, create, destroy,
@@ -76,7 +76,7 @@ const struct slotlookup_structure *{symbol}(void) {{
   return &table;
 }}
 """
-_PLACES = ("create", "destroy", "insert", "remove", "find", "visit", "visited", "check", "table")
+_PLACES = ("create", "destroy", "insert", "remove", "find", "visit", "visited", "check", "bytes", "table")
 
 
 def compile_c(folder: Path, name: str, **parts: str) -> str:

@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from foreign_sources import compile_c
 from test_endings import await_, has_ended
 
 from slotlookup.address import Gfn
+from slotlookup.bench.cli import cli
 from slotlookup.bench.record.guard import started
-from slotlookup.errors import DeadStrategy
+from slotlookup.errors import EXIT_FAILED, DeadStrategy
 from slotlookup.foreign import parent as foreign
 from slotlookup.memslots import make_memslot
 from slotlookup.registry import make_strategy
@@ -91,3 +93,39 @@ def test_an_endless_stderr_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(DeadStrategy, match="gave no answer for 1 seconds"):
         strategy.lookup_gfn(Gfn(5))
     assert len(sizes) > 1, "after a cut it starts at 0 again"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("*(volatile int *)8 = 1;", "crashed with SIGSEGV in bytes"),
+        ("return (size_t)1 << 50;", "bytes in use, and its process has"),
+    ],
+)
+def test_bytes_are_part_of_what_is_verified(code: str, words: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["verify", compile_c(tmp_path, "memory", bytes=code)], standalone_mode=False)
+    assert result.return_value == EXIT_FAILED
+    assert words in result.stdout
+
+
+@pytest.mark.parametrize("answer", ["float({})", "str({})", "{} == 1 if {} == 1 else {}", "{} if {} < 0 else 1 << 70"])
+def test_a_python_class_answers_integers(answer: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(LINEAR.format(answer=answer.replace("{}", "found")))
+    result = CliRunner().invoke(cli, ["verify", "./mine.py:Mine"], standalone_mode=False)
+    assert result.return_value == EXIT_FAILED
+    assert "which is not an integer" in result.stdout or "which is not the number of a slot" in result.stdout
+
+
+LINEAR = """
+from slotlookup.structure import RangeIndex
+class Mine(RangeIndex):
+    def __init__(self): self.held = []
+    def insert(self, start, last, number): self.held.append((start, last, number))
+    def remove(self, start, last, number): self.held.remove((start, last, number))
+    def find(self, point):
+        found = next((n for s, l, n in self.held if s <= point <= l), -1)
+        return {answer}
+    def visit(self, start, last): return [n for s, l, n in self.held if s <= last and l >= start]
+    def check(self): pass
+    def __len__(self): return len(self.held)
+"""

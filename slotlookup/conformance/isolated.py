@@ -23,11 +23,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, Pipe, wait
-from pathlib import Path
 from time import monotonic
 from typing import IO, Any, NoReturn
 
-from slotlookup.children import end_with_parent, last_words, python_for, words_of_end
+from slotlookup.children import address_space, end_with_parent, last_words, python_for, words_of_end
 from slotlookup.conformance.checks import REST_LEFT_OUT, Failure, all_checks, failures
 from slotlookup.conformance.notes import NOTES_BYTES, Notes, write_to
 from slotlookup.conformance.tandem import Make, Operation, Tandem, reduce_script, to_reproduce
@@ -241,7 +240,7 @@ def _work(work: Callable[[], Iterator[Failure]], notes: Notes, writing: int, sai
         end_with_parent()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         # A visit that never ends appends answers for ever.
-        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + MEMORY_BYTES,) * 2)
+        resource.setrlimit(resource.RLIMIT_AS, (address_space() + MEMORY_BYTES,) * 2)
         os.dup2(said.fileno(), 1)  # what a structure prints must not get into a command's output
         os.dup2(said.fileno(), 2)
         write_to(notes)
@@ -254,11 +253,6 @@ def _work(work: Callable[[], Iterator[Failure]], notes: Notes, writing: int, sai
         sys.stderr.flush()
         os._exit(1)
     os._exit(0)
-
-
-def _address_space() -> int:
-    """Bytes of this process's address space."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * mmap.PAGESIZE
 
 
 def _parsed_reply(text: bytes) -> tuple[list[Failure], bool]:

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE, Gfn, Hva
 from slotlookup.arrays import Bytes, Words
-from slotlookup.children import end_with_parent
+from slotlookup.children import address_space, end_with_parent
 from slotlookup.conformance.tandem import FAILURES
 from slotlookup.errors import BrokenStrategy, SpecError
 from slotlookup.families.native import HOT, Mode, NativeStrategy
@@ -276,12 +276,21 @@ class Child:
     def lookup_gfn(self, made: int, gfn: Gfn, as_id: int, vcpu: int) -> int:
         """One lookup."""
         native.set_foreign_care(True)
-        return int(self._strategy(made).lookup_gfn(gfn, as_id, vcpu))
+        return self._number(self._strategy(made).lookup_gfn(gfn, as_id, vcpu), f"find({gfn:#x})")
 
     def visit_hva(self, made: int, start: Hva, end: Hva) -> list[int]:
         """One visit."""
         native.set_foreign_care(True)
-        return [int(number) for number in self._strategy(made).visit_hva(start, end)]
+        call = f"visit({start:#x}, {end - 1:#x})"
+        return [self._number(number, call) for number in self._strategy(made).visit_hva(start, end)]
+
+    def _number(self, answer: object, call: str) -> int:
+        """A slot number, or -1, as a structure answered it. Nothing is converted: 3.0, "3" and True are wrong."""
+        if isinstance(answer, bool) or not isinstance(answer, int | np.integer):
+            raise BrokenStrategy(f"{self._label} answered {answer!r:.40} to {call}, which is not an integer")
+        if not -1 <= int(answer) < 1 << 31:
+            raise BrokenStrategy(f"{self._label} answered {answer} to {call}, which is not the number of a slot")
+        return int(answer)
 
     def generation(self, made: int, as_id: int) -> int:
         """The generation of an address space."""
@@ -398,7 +407,10 @@ class Child:
         self._strategy(made).reset_counters()
 
     def check(self, made: int) -> None:
-        """The structures' own checks."""
+        """The structures' own checks, and whether the reported bytes are possible."""
+        used, possible = self.bytes(made), address_space()
+        if used is not None and used > possible:
+            raise BrokenStrategy(f"{self._label} reports {used:,} bytes in use, and its process has {possible:,}")
         try:
             self._strategy(made).check()
         except (AssertionError, BrokenStrategy) as error:
