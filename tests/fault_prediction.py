@@ -1,8 +1,9 @@
-"""Runs the recorded guest that touches 16 slots on the model, to predict its number of faults.
+"""Runs the recorded guest that touches 64 slots on the model, to predict its number of faults.
 
 The guest's program is deterministic: rounds of 512 accesses, drawn by xorshift, that end with a store to a hole. So are
 the host's operations on its memory, but not their times. The recorded faults serve as the clock: each host operation is
-placed after the access whose fault was the last one recorded before it. They have no other use.
+placed after the access whose fault was the last one recorded before it, or within that fault if its spte was not yet
+requested. They have no other use.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from slotlookup.model.host import Host
 from slotlookup.model.vm import Vm
 from slotlookup.registry import make_strategy
 
-SLOTS, SLOT_PAGES, ROUND = 16, 1024, 512
+SLOTS, SLOT_PAGES, ROUND = 64, 1024, 512
 PAGES = SLOTS * SLOT_PAGES
 FIRST_GFN, STRIDE = 0x10000, SLOT_PAGES + 16
 CODE, LIST, HOLE_GFN = 0x40, 0x100, 0x3FFFFF
@@ -79,12 +80,12 @@ class Prediction:
     """Host operations whose recorded range was not the one expected."""
 
 
-def predict(prefetch: bool = True) -> Prediction:
-    """Play the recording."""
+def predict(most: int = 20, prefetch: bool = True) -> Prediction:
+    """Play the recording, or its first `most` rounds."""
     lines = read_fault_lines()
     host = Host(1 << 30)
     vm = Vm(make_strategy("kvm-5.17"), host, paging="shadow" if prefetch else "ept")
-    with (DATA / "faults-16-slots.slots.csv").open() as file:
+    with (DATA / "faults-64-slots.slots.csv").open() as file:
         rows = [{key: int(value, 0) for key, value in row.items()} for row in csv.DictReader(file)]
     base = min(row["hva"] for row in rows if row["slot"])
     host.mmap(SLOTS * SLOT_PAGES << 12, base)
@@ -96,6 +97,19 @@ def predict(prefetch: bool = True) -> Prediction:
         vm.set_user_memory_region(row["slot"], row["gpa"], row["size"], row["hva"])
     vm.start()
     guest = next(line.task for line in lines if not line.end)
+    within: list[list[FaultLine]] = []
+
+    def perform(line: FaultLine) -> None:
+        kind, page, count = next(operations)
+        expected = (base + (page << 12), base + ((page + count) << 12))
+        result.misplaced += (line.start, line.end) != expected
+        (host.free if kind == "free" else host.dontneed)(line.start, line.end - line.start)
+
+    def meanwhile() -> None:
+        for line in within.pop(0) if within else []:
+            perform(line)
+
+    vm.meanwhile = meanwhile
     operations = host_operations()
     result = Prediction([], [], 0, 0)
     rounds = guest_rounds()
@@ -106,21 +120,33 @@ def predict(prefetch: bool = True) -> Prediction:
             vm.access(0, gfn)
         before, at = vm.counters.exits, 0
         recorded = 0
-        for line in part:
-            gfn = line.start >> 12
-            if not line.end and FIRST_GFN <= gfn < HOLE_GFN:
+        waiting: int | None = None
+        for line in [*part, None]:
+            gfn = line.start >> 12 if line is not None else 0
+            fault = line is not None and not line.end and not line.done and FIRST_GFN <= gfn < HOLE_GFN
+            if fault:
                 recorded += 1
+            if fault and waiting == gfn:
                 # A second fault at the same place is a retry: the clock stands still.
-                if not (at and gfns[at - 1] == gfn):
-                    later = np.flatnonzero(gfns[at:] == gfn)
-                    if len(later):
-                        vm.access(0, gfns[at : at + int(later[0]) + 1], write)
-                        at += int(later[0]) + 1
-            elif line.end and line.task != guest and base <= line.start < base + (PAGES << 12):
-                kind, page, count = next(operations)
-                expected = (base + (page << 12), base + ((page + count) << 12))
-                result.misplaced += (line.start, line.end) != expected
-                (host.free if kind == "free" else host.dontneed)(line.start, line.end - line.start)
+                within.append([])
+            elif line is not None and line.end:
+                if line.task != guest and base <= line.start < base + (PAGES << 12):
+                    (within[-1].append if waiting is not None else perform)(line)
+            elif waiting is not None:
+                later = np.flatnonzero(gfns[at:] == waiting)
+                if len(later):
+                    inside = within[:]
+                    within.clear()
+                    vm.access(0, gfns[at : at + int(later[0])], write)
+                    at += int(later[0])
+                    within.extend(inside)
+                    vm.access(0, gfns[at : at + 1], write)
+                    at += 1
+                while within:
+                    meanwhile()
+                waiting = None
+            if fault and waiting is None:
+                waiting, within[:] = gfn, [[]]
         if part[-1].start >> 12 != HOLE_GFN:
             break  # the recording ends within a round
         vm.access(0, gfns[at:], write)
@@ -128,6 +154,8 @@ def predict(prefetch: bool = True) -> Prediction:
         result.predicted.append(vm.counters.exits - before)
         result.accesses += ROUND
         vm.access(0, HOLE_GFN, True)
+        if len(result.recorded) == most:
+            break
     return result
 
 
@@ -135,7 +163,7 @@ def _rounds(lines: list[FaultLine]) -> Iterator[list[FaultLine]]:
     part: list[FaultLine] = []
     for line in lines:
         part.append(line)
-        if not line.end and line.start >> 12 == HOLE_GFN:
+        if not line.end and not line.done and line.start >> 12 == HOLE_GFN:
             yield part
             part = []
     if part:

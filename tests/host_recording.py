@@ -63,21 +63,27 @@ def read_operations() -> Recording:
 
 @dataclass(frozen=True)
 class FaultLine:
-    """A fault of the guest at byte address `start`, or an invalidation of [start, end) (`end` is 0 for a fault)."""
+    """A fault of the guest at byte address `start`, or an invalidation of [start, end) (`end` is 0 for a fault).
+
+    `done` marks the end of a fault: its spte is installed next.
+    """
 
     task: str
     start: int
     end: int
+    done: bool = False
 
 
 def read_fault_lines() -> list[FaultLine]:
-    """The guest that touches 16 slots while the host drops pages: what each thread caused, in order."""
+    """The guest that touches 64 slots while the host drops pages: what each thread caused, in order."""
     lines: list[FaultLine] = []
-    with lzma.open(DATA / "faults-16-slots.trace-cmd-report.txt.xz", "rt") as file:
+    with lzma.open(DATA / "faults-64-slots.trace.xz", "rt") as file:
         for text in file:
             task = text.split()[0]
             if walk := re.search(r"kvm_mmu_pagetable_walk: addr ([0-9a-f]+) pferr", text):
                 lines.append(FaultLine(task, int(walk[1], 16), 0))
+            elif asked := re.search(r"kvm_mmu_spte_requested: gfn ([0-9a-f]+)", text):
+                lines.append(FaultLine(task, int(asked[1], 16) << 12, 0, done=True))
             elif found := _RANGE.search(text):
                 lines.append(FaultLine(task, int(found[1], 16), int(found[2], 16)))
     return lines

@@ -14,6 +14,8 @@ from host_operations import Process
 from host_recording import Operation, read_operations
 from source_tree import ROOT
 
+from slotlookup.model.notifier import InvalidateState
+
 PAGE = ROOT / "docs" / "model.md"
 
 
@@ -69,14 +71,18 @@ def prediction() -> Prediction:
 
 
 def test_the_host_is_followed_exactly(prediction: Prediction) -> None:
-    assert prediction.misplaced == 0 and prediction.accesses == 29 * 512
+    assert prediction.misplaced == 0 and prediction.accesses == 20 * 512
 
 
 def test_faults_are_predicted(prediction: Prediction) -> None:
     recorded, predicted = sum(prediction.recorded), sum(prediction.predicted)
     print(f"{predicted} faults predicted, {recorded} recorded: {predicted / recorded - 1:+.1%}")
-    assert abs(predicted - recorded) < 0.03 * recorded
-    # What the model lacks is races: a fault that an invalidation on the other CPU overtook. It makes none up.
-    assert all(p <= r for p, r in zip(prediction.predicted, prediction.recorded, strict=True))
+    assert abs(predicted - recorded) < 0.005 * recorded
     rounds = zip(prediction.predicted, prediction.recorded, strict=True)
-    assert max(abs(p - r) / r for p, r in rounds) < 0.10
+    assert max(abs(p - r) / r for p, r in rounds) < 0.02
+
+
+def test_the_prediction_needs_faults_that_are_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(InvalidateState, "overtaken", lambda self, snapshot, gfn: False)
+    broken = predict(most=3)
+    assert sum(broken.predicted) < 0.98 * sum(broken.recorded)

@@ -11,6 +11,7 @@ their own page are handled together, and a batch ends before any other fault.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
@@ -63,6 +64,8 @@ class Vm:
         self.counters, self.dirty = self.mmu.counters, self.mmu.dirty
         self.notifier = KvmNotifier(strategy, self.slots, self.sptes, self.era, self.recorder)
         host.notifiers.subscribers.append(self.notifier)
+        self.meanwhile: Callable[[], None] | None = None
+        """Called in each fault that is handled alone, before its spte is installed: what another CPU does meanwhile."""
         self._start: tuple[Memslot, ...] = ()
         self._started = False
         self._space_of = np.zeros(vcpus, dtype=np.int64)
@@ -216,6 +219,8 @@ class Vm:
         if got is None:
             counters.bad += 1
             return 1
+        if self.meanwhile is not None:
+            self.meanwhile()
         if self.notifier.state.overtaken(snapshot, int(gfns[0])):
             counters.retries += 1
             counters.faults -= 1
