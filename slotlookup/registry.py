@@ -139,6 +139,8 @@ def _from_file(text: str, structure: str) -> FileStructure:
     if not (colon and name.endswith(".py")):
         name, class_name = structure, ""
     path = Path(name).expanduser()
+    if any("\udc80" <= character <= "\udcff" for character in name):  # bytes that Python could not decode
+        raise SpecError(f"strategy '{text}': the file name is not UTF-8; rename the file")
     if not path.exists():
         raise SpecError(f"strategy '{text}': {name}: there is no such file")
     if not path.is_file():

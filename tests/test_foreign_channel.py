@@ -13,7 +13,7 @@ from test_endings import await_, has_ended
 from slotlookup.address import Gfn
 from slotlookup.bench.cli import cli
 from slotlookup.bench.record.guard import started
-from slotlookup.errors import EXIT_FAILED, DeadStrategy
+from slotlookup.errors import EXIT_FAILED, DeadStrategy, SpecError
 from slotlookup.foreign import parent as foreign
 from slotlookup.memslots import make_memslot
 from slotlookup.registry import make_strategy
@@ -129,3 +129,10 @@ class Mine(RangeIndex):
     def check(self): pass
     def __len__(self): return len(self.held)
 """
+
+
+def test_a_file_name_that_is_not_utf_8_is_refused() -> None:
+    name = os.fsdecode(b"./\xff.so")
+    Path(name).touch()
+    with pytest.raises(SpecError, match="the file name is not UTF-8; rename the file"):
+        make_strategy(name)
