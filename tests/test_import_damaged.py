@@ -14,6 +14,7 @@ from test_import_recordings import CALL, DATA, SLOTS, STRACE, row, written
 
 from slotlookup.errors import InputFileError
 from slotlookup.memslots import Memslots
+from slotlookup.recordings import importing, recordings
 from slotlookup.recordings.importing import Source, open_source
 from slotlookup.recordings.recordings import import_files
 from slotlookup.registry import importers
@@ -277,3 +278,34 @@ def test_a_slot_call_with_a_torn_number_is_no_other_ioctl(tmp_path: Path) -> Non
     with pytest.raises(InputFileError) as torn:
         import_files([path])
     assert torn.value.line == 2
+
+
+def test_blanks_within_a_line_of_a_memory_map_are_limited(tmp_path: Path) -> None:
+    line = "  0000000000000000-0000000000000fff (prio 0, ram): a{}b KVM\n"
+    data = 'FlatView #0\n AS "memory", root: system\n Root memory region: system\n'
+    _, summary = import_files([written(tmp_path, "m", (data + line.format(" " * 64)).encode())])
+    assert len(summary.final) == 1
+    with pytest.raises(InputFileError, match=r"m:4: more than 64 blanks in a row, the limit"):
+        import_files([written(tmp_path, "m", (data + line.format(" " * 2000)).encode())])
+
+
+def test_what_expands_beyond_a_limit_is_refused_with_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "LARGEST", 1 << 20)
+    monkeypatch.setattr(importing, "MOST_LINES", 9000)
+    zeros = lzma.compress(bytes(2 << 20))
+    touches = lzma.compress(b"1 ffff6 r\n" * 200_000)
+    slots = lzma.compress(SLOTS.encode() + b"\n" * (2 << 20))
+    for name, data in (("n.u32le.xz", zeros), ("touch.xz", touches), ("slots.csv.xz", slots)):
+        with pytest.raises(InputFileError, match="more than 1 MiB when decompressed, the limit"):
+            import_files([written(tmp_path, name, data)])
+    with pytest.raises(InputFileError, match="10,000 lines; the limit is 9,000"):
+        import_files([written(tmp_path, "touch", b"1 ffff6 r\n" * 10_000)])
+
+
+def test_a_form_is_looked_for_in_a_limited_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = b"\n" * (1 << 20) + CALL.encode()
+    assert len(import_files([written(tmp_path, "r", late)])[1].final) == 1
+    monkeypatch.setattr(recordings, "SEARCHED", 1 << 19)
+    monkeypatch.setattr(recordings, "LARGEST_PASTE", 1 << 19)
+    with pytest.raises(InputFileError, match="not a recording in a known format"):
+        import_files([written(tmp_path, "r", late)])

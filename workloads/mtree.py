@@ -52,6 +52,9 @@ _MARK = re.compile(
 )
 _SLOT_TYPES = frozenset({"ram", "rom", "romd", "ramd"})
 _MACHINE_SPACES = ("memory", "cpu-memory-0")
+_MOST_BLANKS = 64
+"""The maximum number of blanks in a row within a line; the time to match a line grows with their square."""
+_BLANKS = " " * (_MOST_BLANKS + 1)
 _REMEDY = "save the output of `info mtree -f` again"
 
 
@@ -159,6 +162,10 @@ class _Reader:
             line = text.rstrip(" \t") if text.strip() else text  # a region's name does not end in blanks
             if line != text:
                 self.recording.counted["lines with blanks at their end"] += 1
+            if _BLANKS in line.lstrip(" "):
+                raise self.source.fault(
+                    number, f"more than {_MOST_BLANKS} blanks in a row, the limit within a line; {_REMEDY}"
+                )
             begun = self._begun(view, number, line)
             if begun is not None:
                 view, section = begun, None
@@ -256,6 +263,8 @@ class _Reader:
 
 
 def _whole(line: str) -> bool:
+    if _BLANKS in line.lstrip(" "):
+        return False
     flat = _FLAT.fullmatch(line)
     if flat is not None:
         return _TORN.search(flat[6]) is None

@@ -32,8 +32,10 @@ from slotlookup.trace import Events, SlotOrder, empty_events
 
 HEAD = 1 << 16
 """The number of bytes at the start of a file from which its format is recognised."""
-LARGEST = 1 << 30
+LARGEST = 1 << 28
 """The maximum size in bytes of a decompressed recording that is read whole."""
+MOST_LINES = 1 << 24
+"""The maximum number of lines of such a recording."""
 LARGEST_TEXT = 1 << 32
 """The maximum size in bytes if it is read in blocks: its events take about as much memory as its text."""
 BLOCK = 1 << 22
@@ -80,6 +82,17 @@ class Source:
         """The whole content. Raises InputFileError if it is too large or cannot be read."""
         return b"".join(self._pieces(BLOCK, LARGEST)) if self.more else self.head
 
+    def beginning(self, most: int) -> bytes:
+        """The first `most` bytes of the content. Raises InputFileError if they cannot be read."""
+        if not self.more:
+            return self.head[:most]
+        with _reading(self.path, self.compression) as file:
+            pieces, held = [], 0
+            while held < most and (piece := file.read(min(BLOCK, most - held))):
+                pieces.append(piece)
+                held += len(piece)
+        return b"".join(pieces)
+
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         """The content in blocks of about `size` bytes that end with a line (the last with or without a newline).
 
@@ -105,7 +118,7 @@ class Source:
             while piece := file.read(size):
                 held += len(piece)
                 if held > most:
-                    raise self.fault(None, f"more than {most >> 30} GiB; import a part of it")
+                    raise self.fault(None, _too_large(most))
                 yield piece
 
     @property
@@ -123,6 +136,9 @@ class Source:
         nul = text.find("\0")
         if nul >= 0:
             raise self.fault(text.count("\n", 0, nul) + 1, "not text: it contains a NUL byte; the file is damaged")
+        count = text.count("\n")
+        if count > MOST_LINES:
+            raise self.fault(None, f"{count:,} lines; the limit is {MOST_LINES:,}: import a part of it")
         lines = text.split("\n")
         if lines[-1] == "":
             lines.pop()
@@ -168,6 +184,10 @@ class Source:
         return self.fault(line, f"not a line of {self.form}: {shown}{'; ' if remedy else ''}{remedy}")
 
 
+def _too_large(most: int) -> str:
+    return f"more than {most >> 20:,} MiB when decompressed, the limit for this form; import a part of it"
+
+
 @contextmanager
 def _reading(path: Path, compression: str, held: bytes | None = None) -> Iterator[BinaryIO]:
     """The decompressed content of a file (of `held`, its bytes, if it can be read only once).
@@ -210,7 +230,7 @@ def open_source(path: Path | str) -> Source:
     if not head:
         raise InputFileError(path, None, "empty; nothing was recorded")
     if len(head) > LARGEST:
-        raise InputFileError(path, None, f"more than {LARGEST >> 30} GiB; import a part of it")
+        raise InputFileError(path, None, _too_large(LARGEST))
     for magic, what in _REFUSED.items():
         if head.startswith(magic):
             raise InputFileError(path, None, what)

@@ -25,6 +25,8 @@ from slotlookup.trace import EventKind, Events, SlotOrder, Trace, replay_changes
 _KEPT = {EventKind.GFN_LOOKUP: "gfn lookups", EventKind.HVA_VISIT: "hva visits", EventKind.SLOT_CHANGE: "slot changes"}
 # Finding a member in its class takes 0.1 us, and a recording may have a hundred thousand changes.
 _CREATE, _MOVE = ChangeKind.CREATE, ChangeKind.MOVE
+SEARCHED = 1 << 24
+"""The number of bytes in which a line of a known form is looked for."""
 _JUDGED = 256
 """From this number of lookups on, a format without a mark can be distinguished from arbitrary bytes."""
 
@@ -98,8 +100,10 @@ class Summary:
 def recognise(source: Source, known: Sequence[Importer]) -> Importer:
     """The importer of the file's lines. Raises InputFileError if there is none, or more than one."""
     by_content = [importer for importer in known if importer.recognises(source.head[:HEAD])]
+    beginning = b""
     if not by_content and (source.more or len(source.head) > HEAD):
-        by_content = [importer for importer in known if importer.recognises(source.data)]
+        beginning = source.beginning(SEARCHED)
+        by_content = [importer for importer in known if importer.recognises(beginning)]
     found = by_content or [importer for importer in known if importer.recognises_name(source.name)]
     if len(found) > 1:
         titles = " and ".join(importer.title for importer in found)
@@ -107,7 +111,10 @@ def recognise(source: Source, known: Sequence[Importer]) -> Importer:
         raise MixedForms(source.path, line, f"contains {titles}; put each recording in a file of its own")
     if not found:
         titles = "; ".join(sorted(importer.title for importer in known))
-        raise UnknownForm(source.path, None, f"not a recording in a known format; known formats are: {titles}")
+        searched = f" (its first {SEARCHED >> 20} MiB were searched)" if len(beginning) == SEARCHED else ""
+        raise UnknownForm(
+            source.path, None, f"not a recording in a known format{searched}; known formats are: {titles}"
+        )
     return found[0]
 
 
@@ -136,7 +143,7 @@ def read_recording(path: Path | str) -> Recording:
     except MixedForms:
         raise
     except InputFileError as error:
-        if source.more and len(source.head) + source.path.stat().st_size > LARGEST_PASTE:
+        if source.more and len(source.beginning(LARGEST_PASTE + 1)) > LARGEST_PASTE:
             raise
         return _read_pasted(source, known, error)
 
