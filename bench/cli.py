@@ -29,6 +29,7 @@ COMMANDS = {
     "import": ("import_recordings", "Convert recordings of a real VM to a trace."),
     "kernel": ("kernel", "Measure the cost of slots in the running kernel, and compare it with kvm-5.17."),
     "claims": ("claims", "Settle the claims of the 2008 mail thread: one experiment and one verdict each."),
+    "policies": ("policies", "Compare ageing without accessed bits, as on the EPT of 2008, by the faults it costs."),
     "verify": ("verify", "Run the conformance suite on a strategy."),
 }
 

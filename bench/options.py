@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import click
@@ -35,6 +36,16 @@ processes_option = click.option(
     help="New processes that time, one after another. From 6 on, intervals hold between runs; with 1, this process "
     f"times, and intervals cover its own noise only [default: the configured number, or {PROCESSES}].",
 )
+
+
+def memory_size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """A number of bytes with an optional suffix, as for QEMU's -m."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,18})([KMG]?)", value.strip().upper())
+    if found is None:
+        raise click.BadParameter(f"'{value}' is not a size; write bytes, or 64M, or 4G", ctx, param)
+    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
 
 
 def choice(*words: str) -> click.Choice[str]:

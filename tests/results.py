@@ -114,6 +114,7 @@ def result(
         "seed": 0,
         "fingerprint": "0123456789abcdef",
         "parameters": {"slots": None, "events": None, "memory": None},
+        "outcome": None,
         "origin": {"gfn": "recorded", "hva": "recorded", "update": "recorded"},
     }
     how = {

@@ -24,14 +24,14 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_traces_are_kept(caplog: pytest.LogCaptureFixture) -> None:
     scenario = SCENARIOS["steady"]
     made = scenario.build(events=EVENTS, memory=MEMORY)
-    (kept,) = cache_folder().iterdir()
+    (kept,) = cache_folder().glob("*.parquet")
     assert scenario.build(events=EVENTS, memory=MEMORY).fingerprint == made.fingerprint
     kept.write_bytes(kept.read_bytes()[:1000])
     with caplog.at_level(logging.WARNING):
         assert scenario.build(events=EVENTS, memory=MEMORY).fingerprint == made.fingerprint
     assert "it is generated again" in caplog.text and str(kept) in caplog.text
     assert scenario.build(events=EVENTS, memory=MEMORY, seed=1).fingerprint != made.fingerprint
-    assert len(list(cache_folder().iterdir())) == 2
+    assert len(list(cache_folder().glob("*.parquet"))) == 2
 
 
 def test_a_cache_that_cannot_be_written_is_said(caplog: pytest.LogCaptureFixture) -> None:

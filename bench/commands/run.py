@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -16,23 +15,13 @@ from ..configuration import announce_code, configuration
 from ..measure.run_options import RunOptions
 from ..measure.runner import run
 from ..measure.selection import select
-from ..options import Seconds, choice, processes_option
+from ..options import Seconds, choice, memory_size, processes_option
 from ..printable import printable_all
 from ..results.export import check_export_path, exported
 from ..results.model import State, to_json, write_texts
 
 EFFORT = {"quick": 0.15, "rigorous": 5.0}
 """Shares of the default time for timing."""
-
-
-def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """A number of bytes with an optional suffix, as for QEMU's -m."""
-    if value is None:
-        return None
-    found = re.fullmatch(r"(\d{1,18})([KMG]?)", value.strip().upper())
-    if found is None:
-        raise click.BadParameter(f"'{value}' is not a size; write bytes, or 64M, or 4G", ctx, param)
-    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
 
 
 @click.command()
@@ -53,7 +42,7 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 )
 @click.option(
     "--memory",
-    callback=_memory,
+    callback=memory_size,
     metavar="SIZE",
     help="Guest memory of a modelled workload, such as 64M or 4G (suffixes K, M and G are powers of 1,024).",
 )

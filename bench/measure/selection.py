@@ -12,6 +12,7 @@ from pathlib import Path
 
 from slotlookup.errors import UsageError
 from slotlookup.memslots import Memslot, by_number, follow
+from slotlookup.model.outcome import Outcome
 from slotlookup.model.scenario import Scenario
 from slotlookup.registry import (
     describe,
@@ -42,11 +43,13 @@ class Selection:
     strategies: tuple[str, ...]
     parameters: Mapping[str, int | None]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    """What a modelled workload cost its guest and its host."""
 
     @property
     def workload(self) -> dict[str, object]:
         """The workload as `describe_workload` describes it."""
-        return describe_workload(self.trace, most_slots(self.trace), self.seed, self.parameters)
+        return describe_workload(self.trace, most_slots(self.trace), self.seed, self.parameters, self.outcome)
 
 
 def select(
@@ -63,13 +66,13 @@ def select(
     Raises SpecError, before the trace is built, for a strategy that cannot be made, and UsageError for the workload.
     """
     require_available(asked)
-    trace = load_trace(workload, slots, events, seed, memory)
+    trace, outcome = load_with_outcome(workload, slots, events, seed, memory)
     parameters = {"slots": slots, "events": events, "memory": memory}
     if asked:
-        return Selection(trace, seed, tuple(asked), parameters)
+        return Selection(trace, seed, tuple(asked), parameters, outcome=outcome)
     left_out = unfit(trace)
     fit = tuple(name for name in all_strategies() if name not in left_out)
-    return Selection(trace, seed, fit, parameters, left_out)
+    return Selection(trace, seed, fit, parameters, left_out, outcome)
 
 
 def require_available(texts: Iterable[str]) -> None:
@@ -80,16 +83,23 @@ def require_available(texts: Iterable[str]) -> None:
 
 def load_trace(name: str, slots: int | None, events: int | None, seed: int, memory: int | None = None) -> Trace:
     """The trace of a workload's name or of a file. A name that is a path or ends in .parquet is a file."""
+    return load_with_outcome(name, slots, events, seed, memory)[0]
+
+
+def load_with_outcome(
+    name: str, slots: int | None, events: int | None, seed: int, memory: int | None = None
+) -> tuple[Trace, Outcome | None]:
+    """The trace as from `load_trace`; and of a modelled workload, what it cost its guest and its host."""
     if not name.strip():
         raise UsageError("the name of the workload is empty; `slotlookup workloads` lists them")
     workload = workloads().get(name)
     if isinstance(workload, Scenario):
-        return workload.build(slots=slots, events=events, seed=seed, memory=memory)
+        return workload.build_with_outcome(slots=slots, events=events, seed=seed, memory=memory)
     if memory is not None:
         raise UsageError(f"{name}: only modelled workloads have guest memory; remove --memory")
     if workload is None and (names_a_trace(name) or Path(name).exists()):
-        return _read_trace(name, slots, events)
-    return find_workload(name).build(slots=slots, events=events, seed=seed)
+        return _read_trace(name, slots, events), None
+    return find_workload(name).build(slots=slots, events=events, seed=seed), None
 
 
 def _read_trace(name: str, slots: int | None, events: int | None) -> Trace:
@@ -114,7 +124,9 @@ def require_sizable(name: str) -> None:
         raise UsageError(f"workload '{name}' has {known[name].slots} slots and no other number; {remedy}")
 
 
-def describe_workload(trace: Trace, slots: int, seed: int, parameters: Mapping[str, int | None]) -> dict[str, object]:
+def describe_workload(
+    trace: Trace, slots: int, seed: int, parameters: Mapping[str, int | None], outcome: Outcome | None = None
+) -> dict[str, object]:
     """The description of a workload in a result."""
     return {
         "name": trace.name,
@@ -123,6 +135,7 @@ def describe_workload(trace: Trace, slots: int, seed: int, parameters: Mapping[s
         "seed": seed,
         "fingerprint": trace.fingerprint,
         "parameters": dict(parameters),
+        "outcome": None if outcome is None else outcome.as_json(),
     }
 
 

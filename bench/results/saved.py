@@ -139,6 +139,21 @@ class SavedParameters(_Saved):
     memory: Whole | None
 
 
+class SavedOutcome(_Saved):
+    """What a modelled workload cost its guest and its host: the counters of `slotlookup.model.outcome`."""
+
+    accesses: Whole
+    exits: Whole
+    minor_faults: Whole
+    major_faults: Whole
+    ageing_calls: Whole
+    young: Whole
+    pinned: Whole
+    wrongly_evicted: Whole
+    evicted: Whole
+    forced: Whole
+
+
 class SavedWorkload(_Saved):
     """The workload."""
 
@@ -148,6 +163,7 @@ class SavedWorkload(_Saved):
     seed: Whole
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     parameters: SavedParameters
+    outcome: SavedOutcome | None
     origin: dict[words.Operation, str]
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import TextWrapper, indent
 from typing import Literal
 
@@ -185,6 +185,8 @@ def print_run(run: RunResult, console: Console) -> None:
     console.print(
         f"{machine['cpu']}, Linux {machine['kernel']}, {machine['compiler']}, load {machine['load']}", style="dim"
     )
+    if workload["outcome"] is not None:
+        console.print(Text(outcome_words(workload["outcome"]), style="dim"))
     for role in Operation:
         console.print()
         console.print(Text.assemble((role.plural, "bold"), "  ", (run.workload["origin"][role], "dim")))
@@ -211,6 +213,20 @@ def print_run(run: RunResult, console: Console) -> None:
         apart = ", ".join(f"{Operation(r).plural} {run.noise(Family.NATIVE, r, RANKED):.1%}" for r in run.control)
         console.print(f"[dim]Identical work differed by up to: {apart}. Smaller differences are ties.[/dim]")
     console.print(closing_sentence(run))
+
+
+def outcome_words(outcome: Mapping[str, int]) -> str:
+    """What a modelled workload cost its guest and its host, in a sentence; ageing only where there was any."""
+    words = (
+        f"The guest made {outcome['accesses']:,} accesses with {outcome['exits']:,} exits; the host had "
+        f"{outcome['minor_faults']:,} minor and {outcome['major_faults']:,} major faults"
+    )
+    if outcome["ageing_calls"]:
+        words += (
+            f", evicted {outcome['evicted']:,} pages and asked for the age of {outcome['ageing_calls']:,}: "
+            f"{outcome['pinned']:,} pinned, {outcome['wrongly_evicted']:,} wrongly evicted"
+        )
+    return f"{words}."
 
 
 def _print_what_rows_are(rows: Sequence[_AnyRow], console: Console) -> None:

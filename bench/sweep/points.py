@@ -14,6 +14,7 @@ from typing import Any
 
 from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import USER_SLOTS
+from slotlookup.model.outcome import Outcome
 from slotlookup.structure import PATIENCE
 from slotlookup.trace import Trace
 from slotlookup.vocabulary import Count, TimingMode
@@ -21,7 +22,7 @@ from slotlookup.vocabulary import Count, TimingMode
 from ..measure.processes import TimingProcesses
 from ..measure.run_options import NATIVE_SECONDS, Report, RunOptions
 from ..measure.runner import run
-from ..measure.selection import describe_workload, load_trace
+from ..measure.selection import describe_workload, load_with_outcome
 from ..results.model import State
 from .crossover import count_of_slots
 from .curves import panels
@@ -74,11 +75,14 @@ class SweepOptions:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def make_point_trace(options: SweepOptions, slots: int) -> Trace:
-    """The trace of one point, with fewer events at many slots, so that a linear scan stays affordable."""
+def make_point_trace(options: SweepOptions, slots: int) -> tuple[Trace, Outcome | None]:
+    """The trace of one point, with fewer events at many slots, so that a linear scan stays affordable.
+
+    Of a modelled workload also what it cost its guest and its host.
+    """
     effort = EFFORTS[options.effort]
     events = max(LEAST_EVENTS, min(effort.most_events, effort.scanned // slots))
-    return load_trace(options.workload, slots, events, options.seed)
+    return load_with_outcome(options.workload, slots, events, options.seed)
 
 
 def measure(
@@ -90,7 +94,7 @@ def measure(
 ) -> Point:
     """One point: a run with `slots` slots. `patience` is that of `RunOptions`, `processes` as for `run`."""
     report("building the workload", 0.0)
-    trace = make_point_trace(options, slots)
+    trace, outcome = make_point_trace(options, slots)
     how = RunOptions(
         options.counts_only,
         options.seed,
@@ -102,7 +106,7 @@ def measure(
         options.processes,
     )
     asked = {"slots": slots, "events": len(trace.events), "memory": None}
-    workload = describe_workload(trace, slots, options.seed, asked)
+    workload = describe_workload(trace, slots, options.seed, asked, outcome)
     return run(trace, workload, list(options.strategies), how, report, processes=processes).as_json()
 
 
@@ -133,7 +137,7 @@ def sweep(
 def check_points(options: SweepOptions, points: Mapping[int, Point], source: str) -> None:
     """Raise InputFileError if points in the file `source` do not match `options`."""
     for slots, point in sorted(points.items()):
-        trace = make_point_trace(options, slots)
+        trace, _ = make_point_trace(options, slots)
         if point["workload"]["fingerprint"] != trace.fingerprint:
             raise InputFileError(
                 source,

@@ -1,17 +1,19 @@
 """Scenarios: workloads that run on the model. The same seed gives the same trace with every strategy.
 
-Generated traces are kept in $XDG_CACHE_HOME/slotlookup/traces (~/.cache if that is not set), named by a fingerprint
-of all their inputs: the scenario's name and size, and the source of the model and of the scenario. They may be deleted
-at any time.
+Generated traces, each with its outcome as JSON, are kept in $XDG_CACHE_HOME/slotlookup/traces (~/.cache if that is not
+set), named by a fingerprint of all their inputs: the scenario's name and size, and the source of the model and of the
+scenario. They may be deleted at any time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import logging
 import os
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,10 +24,12 @@ from slotlookup.address import PAGE_SHIFT, PAGE_SIZE
 from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import USER_SLOTS
 from slotlookup.model.mmu.reference import ReferenceStrategy
+from slotlookup.model.outcome import Outcome
 from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
-from slotlookup.trace import Trace, read_trace, write_trace
+from slotlookup.trace import Trace, read_trace, trace_writer
 from slotlookup.workload import Origin, Workload
+from slotlookup.writing import write_files
 
 _log = logging.getLogger("slotlookup")
 
@@ -69,20 +73,36 @@ class Scenario(Workload):
     def build(
         self, *, slots: int | None = None, events: int | None = None, seed: int = 0, memory: int | None = None
     ) -> Trace:
+        return self.build_with_outcome(slots=slots, events=events, seed=seed, memory=memory)[0]
+
+    def build_with_outcome(
+        self, *, slots: int | None = None, events: int | None = None, seed: int = 0, memory: int | None = None
+    ) -> tuple[Trace, Outcome]:
+        """The trace as from `build`, and what the guest and its host paid during it."""
         size = self.size(slots=slots, events=events, seed=seed, memory=memory)
         path = cache_folder() / f"{self.name}-{self._fingerprint(size)}.parquet"
-        if path.exists():
+        beside = path.with_suffix(".json")
+        if path.exists() and beside.exists():
             try:
-                return read_trace(path)
+                return read_trace(path), Outcome.from_text(beside.read_text(encoding="utf-8"))
             except InputFileError as error:
                 _log.warning("%s; it is generated again", error)
-        trace = self.play(ReferenceStrategy(), size).trace(self.name, f"modelled, seed {seed}")
+            except (OSError, ValueError) as error:
+                _log.warning("%s: %s; it is generated again", beside, error)
+        vm = self.play(ReferenceStrategy(), size)
+        trace, outcome = vm.trace(self.name, f"modelled, seed {seed}"), vm.outcome()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_trace(trace, path, _COMPRESSION)
+            told = json.dumps(outcome.as_json()).encode()
+            write_files(
+                [
+                    (path, trace_writer(trace, _COMPRESSION)),
+                    (beside, lambda file: file.write(told)),
+                ]
+            )
         except (OSError, InputFileError) as error:
             _log.warning("the trace is not cached: %s", error)
-        return trace
+        return trace, outcome
 
     def run(
         self,
@@ -128,6 +148,16 @@ class Scenario(Workload):
         own = Path(source).read_bytes() if source is not None else b""
         digest = hashlib.sha256(repr((self.name, size, np.__version__, model_source())).encode() + own)
         return digest.hexdigest()[:16]
+
+
+class PolicyScenario(Scenario):
+    """A scenario that exists once for each answer to ageing requests. `policy` names the answer."""
+
+    policy: str
+
+    @abstractmethod
+    def play_accesses(self, strategy: Strategy, size: Size, accesses: int, progress: Callable[[float], None]) -> Vm:
+        """Run until the guest has made `accesses` since the start, whatever the number of events; none is recorded."""
 
 
 def cache_folder() -> Path:

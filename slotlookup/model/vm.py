@@ -28,6 +28,7 @@ from slotlookup.model.mmu.settings import Era, Paging, find_era, find_paging
 from slotlookup.model.mmu.sptes import MAPS, PRESENT
 from slotlookup.model.mmu.state import Mmu
 from slotlookup.model.mmu.subscriber import KvmNotifier
+from slotlookup.model.outcome import Outcome
 from slotlookup.model.radix import PAGE_LIMIT
 from slotlookup.model.recorder import Recorder
 from slotlookup.strategy import Strategy
@@ -68,6 +69,7 @@ class Vm:
         """Called in each fault that is handled alone, before its spte is installed: what another CPU does meanwhile."""
         self._start: tuple[Memslot, ...] = ()
         self._started = False
+        self._before = self.report()
         self._space_of = np.zeros(vcpus, dtype=np.int64)
 
     # Slots
@@ -102,6 +104,7 @@ class Vm:
         """Make the current slots the starting slots of the trace, and record from now on."""
         self._start = tuple(self.memslots)
         self._started = True
+        self._before = self.report()
         self.recorder.clear()
 
     def get_dirty_log(self, number: int) -> Bools:
@@ -314,6 +317,10 @@ class Vm:
             "notifier": asdict(self.notifier.counters),
             "host": asdict(self.host.counters),
         }
+
+    def outcome(self) -> Outcome:
+        """What the guest and its host have paid since `start`."""
+        return Outcome.between(self._before, self.report())
 
     def digest(self) -> str:
         """The final state as 16 hex digits: slots, sptes with their bits, host page tables, counters."""
