@@ -222,6 +222,17 @@ def test_a_library_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
     assert f"{bad} gave no answer for 4 seconds in find(0x" in str(rows[bad]["reason"])
 
 
+def test_a_library_that_drops_changes_while_it_is_timed_is_void(tmp_path: Path) -> None:
+    # Checking and counting take some tens of inserts.
+    drop = "static int inserts; if (++inserts > 3000) return 0;"
+    forgive = "size_t i = 0; while (i < l->size && l->ranges[i].number != number) i++; if (i == l->size) return 0;"
+    bad = compile_c(tmp_path, "forgetful", insert=drop, remove=forgive)
+    rows, result = run("linear", bad)
+    assert (rows["linear"]["state"], rows[bad]["state"]) == ("verified", "void")
+    assert "after the changes" in str(rows[bad]["reason"])
+    assert result.return_value == EXIT_FAILED
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -14,7 +14,8 @@ from slotlookup.bench.cli import cli
 from slotlookup.bench.measure.passes import Plan, readings
 from slotlookup.bench.measure.processes import TimingProcesses
 from slotlookup.bench.measure.run_options import RunOptions
-from slotlookup.bench.measure.timing import EMPTY, Samples
+from slotlookup.bench.measure.tasks import EMPTY
+from slotlookup.bench.measure.timing import Samples
 from slotlookup.bench.results.statistics import median_interval, ratio_interval
 from slotlookup.errors import SlotlookupError
 from slotlookup.memslots import make_memslot

@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 
 from slotlookup import registry
 from slotlookup.address import HOLE
+from slotlookup.arrays import Words
 from slotlookup.bench.cli import cli
 from slotlookup.bench.measure import passes, runner, timing
-from slotlookup.bench.measure.tasks import GfnTask
+from slotlookup.bench.measure.tasks import GfnTask, UpdateTask
 from slotlookup.bench.measure.timing import time_task
 from slotlookup.families.native import HOT, Mode, NativeStrategy
 from slotlookup.memslots import make_memslot
@@ -172,6 +173,34 @@ def test_a_timed_block_that_answers_otherwise_is_caught() -> None:
     samples = time_task(task, ["linear", "turncoat"], make, 0.0, lambda part: None)
     assert set(samples.ns) == {"linear"}
     assert "in a timed block gave other answers" in samples.faults["turncoat"]
+
+
+@pytest.mark.parametrize("stretch", ["closed", "open"])
+def test_timed_changes_that_are_left_out_are_caught(stretch: str) -> None:
+    # By hand: slot 0 goes and returns, again and again; whoever leaves both out is right afterwards.
+    pair = [(0, 0x0, 0, 0x7000_0000_0000, 0), (0, 0x0, 0x4000, 0x7000_0000_0000, 0)]
+    changes = pair * 20 + ([] if stretch == "closed" else [(7, 0x80000, 0x1000, 0x5000_0000_0000, 0)])
+    task = UpdateTask(questions_of(Trace("t", START, slot_events(changes)), 0), 1000)
+    assert task.restarts == (stretch == "open")
+
+    class Idle(NativeStrategy):
+        """Follows changes when applied, and does nothing when timed."""
+
+        def replay_changes(self, changes: Words, mode: Mode = HOT) -> int:
+            return 10
+
+    def make(text: str) -> NativeStrategy:
+        made = registry.make_strategy("linear")
+        assert isinstance(made, NativeStrategy)
+        if text == "idle":
+            made.__class__ = Idle
+        made.name = text
+        made.apply_table(task.questions.start)
+        return made
+
+    samples = time_task(task, ["linear", "idle"], make, 0.0, lambda part: None)
+    assert set(samples.ns) == {"linear"}
+    assert "after the changes" in samples.faults["idle"]
 
 
 def test_samples_come_in_pairs_and_the_ratio_is_theirs(trace_file: Path) -> None:

@@ -21,8 +21,8 @@ from ..results.statistics import median
 from .run_options import NATIVE_SECONDS, PYTHON_SECONDS, SETUP_SECONDS, Report, RunOptions
 from .selection import REFERENCES
 from .setup import SetupTask
-from .tasks import Task, make_task
-from .timing import CONTROL, EMPTY, LEAST_ROUNDS, ROUNDS, Samples, native_mode, time_task
+from .tasks import EMPTY, Task, make_task
+from .timing import CONTROL, LEAST_ROUNDS, ROUNDS, Samples, native_mode, time_task
 
 SETUP = "setup"
 """Takes the place of a role, and of a timing, where the set-up is timed."""

@@ -23,8 +23,8 @@ from .processes import TimingProcesses
 from .rows import Contender, Group, groups, strategy_results
 from .run_options import Report, RunOptions
 from .selection import REFERENCES
-from .tasks import TASKS, Task, make_task
-from .timing import CONTROL, EMPTY, Samples
+from .tasks import EMPTY, TASKS, Task, make_task
+from .timing import CONTROL, Samples
 
 EXAMINED = 0.3
 """The share of a run in which strategies are checked and counted."""

@@ -7,7 +7,7 @@ that must match the right answers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter_ns
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ import numpy as np
 from slotlookup.address import SlotNumber
 from slotlookup.arrays import Numbers, Words
 from slotlookup.errors import BrokenStrategy
-from slotlookup.families.native import Mode
+from slotlookup.families.native import HOT, Mode
 from slotlookup.memslots import Memslot, by_number, follow
 from slotlookup.oracle import expected_gfns, expected_hvas
 from slotlookup.questions import Questions
@@ -35,6 +35,8 @@ PYTHON_CHANGES = 512
 """Of slot changes fewer: each costs tens of microseconds, and they are always replayed whole."""
 PYTHON_EXAMINED = 5_000_000
 """The maximum of operations times slots: some tenths of a second for a scan of a plain list."""
+EMPTY = "empty"
+"""The native structure that finds nothing: its cost is the loop's own cost."""
 MakeStrategy = Callable[..., Strategy]
 """`make_strategy` with the placement, seed and patience of a command: `(text, *, counted=False)`."""
 _Stream = TypeVar("_Stream", GfnStream, HvaStream)
@@ -75,6 +77,12 @@ class Task(ABC):
 
         `applied` is the number of the timeline's changes that the strategy has followed; it follows the others up to
         `end`. Raises BrokenStrategy if the checksum of the answers is wrong.
+        """
+
+    def verify_timed(self, strategy: Strategy, end: int) -> None:  # noqa: B027 - answers are checked in `time`
+        """Check what timed operations that end at `end` left behind, if they have no answers. Raises BrokenStrategy.
+
+        The strategy is not used after it.
         """
 
     def load(self, text: str, *, counted: bool = False) -> Strategy:
@@ -178,11 +186,50 @@ class HvaTask(Task):
         return ns
 
 
-class UpdateTask(Task):
-    """Slot changes. After them, the edges of slots are looked up, so that a lost slot is detected.
+class _Edges:
+    """Lookups and visits at the edges of `slots`, with their right answers.
 
-    These are all slots, or, if there are many, those created last and an even selection of the others.
+    Of more than `most` slots, those created last and an even selection of the others.
     """
+
+    def __init__(self, slots: Iterable[Memslot], most: int) -> None:
+        every = list(slots)
+        self._held = len(every)
+        half = max(most // 2, 1)
+        older = every[:-half]
+        looked_at = older[:: -(-len(older) // half) or 1] + every[-half:]
+        nothing = np.zeros((0, 6), dtype=np.uint64)
+        edges: list[tuple[int, int]] = []
+        for slot in looked_at:
+            edges += [
+                (slot.as_id, gfn) for gfn in (max(slot.base_gfn - 1, 0), slot.base_gfn, slot.end_gfn - 1, slot.end_gfn)
+            ]
+        edges.sort()
+        self._probes: list[tuple[GfnStream, Numbers]] = []
+        for as_id in sorted({a for a, _ in edges}):
+            gfns = np.array([g for a, g in edges if a == as_id], dtype=np.uint64)
+            stream = GfnStream(gfns, StreamTimeline(one_segment(len(gfns), as_id), nothing))
+            self._probes.append((stream, expected_gfns(every, stream)))
+        starts = np.array([slot.userspace_addr for slot in looked_at], dtype=np.uint64)
+        ends = np.array([slot.userspace_end for slot in looked_at], dtype=np.uint64)
+        self._visits = HvaStream(starts, ends, StreamTimeline(one_segment(len(starts)), nothing))
+        self._met: HvaAnswers = expected_hvas(every, self._visits)
+
+    def look(self, strategy: Strategy) -> None:
+        """Raise BrokenStrategy if `strategy` does not hold the slots, or finds others."""
+        strategy.check()
+        if len(strategy) != self._held:
+            raise BrokenStrategy(f"{strategy.name}: holds {len(strategy)} slots after the changes, not {self._held}")
+        for stream, expected in self._probes:
+            got = strategy.answer_gfns(stream)
+            _first_difference(strategy, "gfn lookup after the changes", got, expected, stream.gfns)
+        met = strategy.answer_hvas(self._visits)
+        if not (np.array_equal(met.counts, self._met.counts) and np.array_equal(met.numbers, self._met.numbers)):
+            raise BrokenStrategy(f"{strategy.name}: hva visits after the changes find wrong slots")
+
+
+class UpdateTask(Task):
+    """Slot changes. After them, and after the timed ones, the edges of slots are looked up: a lost slot is detected."""
 
     role = Operation.UPDATE
     # A change returns no answer for which the next could wait.
@@ -195,50 +242,35 @@ class UpdateTask(Task):
         self.sliceable = False
         held, self.cuts = _follow_to_cuts(questions, self.changes)
         self.restarts = held != by_number(questions.start_slots)
-        slots = list(held.values())
-        self._held = len(slots)
-        half = max(min(EDGES_LOOKED_AT, limit) // 2, 1)
-        older = slots[:-half]
-        looked_at = older[:: -(-len(older) // half) or 1] + slots[-half:]
-        nothing = np.zeros((0, 6), dtype=np.uint64)
-        edges: list[tuple[int, int]] = []
-        for slot in looked_at:
-            edges += [
-                (slot.as_id, gfn) for gfn in (max(slot.base_gfn - 1, 0), slot.base_gfn, slot.end_gfn - 1, slot.end_gfn)
-            ]
-        edges.sort()
-        self._probes: list[tuple[GfnStream, Numbers]] = []
-        for as_id in sorted({a for a, _ in edges}):
-            gfns = np.array([g for a, g in edges if a == as_id], dtype=np.uint64)
-            stream = GfnStream(gfns, StreamTimeline(one_segment(len(gfns), as_id), nothing))
-            self._probes.append((stream, expected_gfns(slots, stream)))
-        starts = np.array([slot.userspace_addr for slot in looked_at], dtype=np.uint64)
-        ends = np.array([slot.userspace_end for slot in looked_at], dtype=np.uint64)
-        self._visits = HvaStream(starts, ends, StreamTimeline(one_segment(len(starts)), nothing))
-        self._met: HvaAnswers = expected_hvas(slots, self._visits)
+        looked_at = min(EDGES_LOOKED_AT, limit)
+        self._after = _Edges(held.values(), looked_at)
+        # Between two cuts, and after changes that end as they began, the slots are the starting ones.
+        self._between = _Edges(questions.start_slots, looked_at) if self.restarts else self._after
+        # Half of a stretch: whoever leaves out a deletion and the creation that follows it is right at every cut.
+        self._half = self.changes[: (self.cuts[1] + 1) // 2 if len(self.cuts) > 1 else 0]
+        self._inside = _Edges(_follow_to_cuts(questions, self._half)[0].values(), looked_at)
 
     def verify(self, strategy: Strategy) -> None:
         strategy.apply_table(self.changes)
-        self._look_at_edges(strategy)
+        self._after.look(strategy)
 
     def count(self, text: str) -> RoleResult:
         strategy = self.load(text, counted=True)
         strategy.reset_counters()
         strategy.apply_table(self.changes)
         result = self._result(strategy)
-        self._look_at_edges(strategy)
+        self._after.look(strategy)
         return result
 
-    def _look_at_edges(self, strategy: Strategy) -> None:
-        strategy.check()
-        if len(strategy) != self._held:
-            raise BrokenStrategy(f"{strategy.name}: holds {len(strategy)} slots after the changes, not {self._held}")
-        for stream, expected in self._probes:
-            got = strategy.answer_gfns(stream)
-            _first_difference(strategy, "gfn lookup after the changes", got, expected, stream.gfns)
-        met = strategy.answer_hvas(self._visits)
-        if not (np.array_equal(met.counts, self._met.counts) and np.array_equal(met.numbers, self._met.numbers)):
-            raise BrokenStrategy(f"{strategy.name}: hva visits after the changes find wrong slots")
+    def verify_timed(self, strategy: Strategy, end: int) -> None:
+        if strategy.name == EMPTY:
+            return
+        if end == self.operations and self.restarts:
+            self._after.look(strategy)
+            return
+        self._between.look(strategy)
+        self.time(strategy, 0, len(self._half), HOT)
+        self._inside.look(strategy)
 
     def time(self, strategy: Strategy, begin: int, end: int, mode: Mode, applied: int = 0) -> int:
         changes = self.changes[begin:end]
@@ -284,7 +316,7 @@ def _time_answers(strategy: Strategy, stream: _Stream, answer: Callable[[_Stream
 
 def _require_checksum(strategy: Strategy, what: str, got: int, expected: int) -> None:
     # The empty strategy measures the loop's own cost; its answers are expected to be holes.
-    if got != (0 if strategy.name == "empty" else expected):
+    if got != (0 if strategy.name == EMPTY else expected):
         raise BrokenStrategy(f"{strategy.name}: {what} in a timed block gave other answers than in the verification")
 
 

@@ -23,8 +23,6 @@ CALIBRATION_OPERATIONS = 4_000
 CALIBRATION_CHANGES = 32
 CONTROL = "(control)"
 """The reference a second time: the deviation of its ratio from 1 is the noise of the machine."""
-EMPTY = "empty"
-"""The native structure that finds nothing: its cost is the loop's own cost."""
 ROUNDS = 21
 """Of a pass that is the only one."""
 LEAST_ROUNDS = 7
@@ -46,6 +44,8 @@ class _Runner:
     applied: int = 0
     """The number of changes of the task's timeline that the strategy has followed."""
     used: bool = False
+    end: int = 0
+    """Where the operations that it replayed last ended."""
 
     def ready(self, begin: int) -> Strategy:
         """The strategy with slots from which it can go on to operation `begin`.
@@ -63,6 +63,7 @@ class _Runner:
         """Nanoseconds for operations [begin, end)."""
         strategy = self.ready(begin)
         self.used = True
+        self.end = end
         ns = self.task.time(strategy, begin, end, mode, self.applied)
         self.applied = self.task.timeline.changes_before(end - 1)
         return ns
@@ -128,6 +129,10 @@ def time_task(
         progress(min(spent / budget, 1.0) if budget else 1.0)
         if round_ + 1 >= least_rounds and spent >= budget:
             break
+    for runner in runners:
+        if runner.fault is None and runner.strategy is not None:
+            with _Guard(runner):
+                task.verify_timed(runner.strategy, runner.end)
     faults.update({r.text: r.fault for r in runners if r.fault})
     notes = {r.text: r.strategy.note for r in runners if r.strategy is not None and r.strategy.note}
     return Samples({text: values for text, values in ns.items() if text not in faults}, faults, notes)
