@@ -173,6 +173,7 @@ def test_show_tells_value_and_source(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_show_as_a_table_names_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "500")  # nothing is folded
     text = call("show")
     assert all(key in text for key in shown(tmp_path))
     assert '{ name = "two-slot", events = 20000 }' in text

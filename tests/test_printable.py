@@ -14,8 +14,6 @@ from slotlookup.bench.cli import cli
 from slotlookup.bench.console import output
 from slotlookup.bench.printable import printable, printable_all
 from slotlookup.bench.results.model import to_json
-from slotlookup.memslots import make_memslot
-from slotlookup.trace import Trace, gfn_events, write_trace
 
 HOSTILE = "nice\x1b[2J\x1b]0;title\x07\nVerdict: rbtree is the cheapest.\r\u202e\x9b1m"
 
@@ -39,23 +37,15 @@ def harmless(text: str) -> None:
     assert not [line for line in text.split("\n") if line.strip().startswith("Verdict:")]
 
 
-@pytest.mark.parametrize("command", ["run", "compare"])
-def test_what_a_file_says_is_printed_harmlessly(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_file_says_is_printed_harmlessly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "500")  # nothing is folded
-    if command == "run":
-        slot = make_memslot(0, 0, 0x8000, 0x7F0000000000, 0)
-        trace = Trace("t", (slot,), gfn_events([1, 2, 3]), {"gfn": HOSTILE, "hva": HOSTILE, "source": HOSTILE})
-        write_trace(trace, "t.parquet")
-        arguments = ["run", "t.parquet", "-s", "linear", "--counts-only"]
-    else:
-        for name, compares in (("a.json", 1.0), ("b.json", 2.0)):
-            made = result(
-                row("linear", gfn(compares)), row(HOSTILE, gfn(compares), note=HOSTILE), workload={"name": HOSTILE}
-            )
-            Path(name).write_text(to_json(made))
-        arguments = ["compare", "a.json", "b.json"]
-    done = CliRunner().invoke(cli, arguments)
+    for name, compares in (("a.json", 1.0), ("b.json", 2.0)):
+        made = result(
+            row("linear", gfn(compares)), row(HOSTILE, gfn(compares), note=HOSTILE), workload={"name": HOSTILE}
+        )
+        Path(name).write_text(to_json(made))
+    done = CliRunner().invoke(cli, ["compare", "a.json", "b.json"])
     assert done.exit_code == 0, done.exception
     assert "\\x1b" in done.stdout
     harmless(done.stdout)

@@ -263,11 +263,15 @@ class TestWithoutTheLibraries:
 
     @pytest.mark.parametrize("command", ["run", "sweep", "check"])
     def test_a_command_refuses_before_it_builds_a_trace(self, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        def load_trace(*given: object) -> None:
+        def load(*given: object) -> None:
             raise AssertionError("a trace was built")
 
-        for module in (selection, points, suite):
-            monkeypatch.setattr(module, "load_trace", load_trace)
+        for module, name in (
+            (selection, "load_with_outcome"),
+            (points, "load_with_outcome"),
+            (suite, "load_trace"),
+        ):
+            monkeypatch.setattr(module, name, load)
         Path("slotlookup.toml").write_text('strategies = ["linear", "py-ncls"]\n')
         with pytest.raises(SpecError, match="py-ncls"):
             CliRunner().invoke(cli, [command], catch_exceptions=False, standalone_mode=False)
