@@ -399,7 +399,8 @@ def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> Non
         raise errors.WrappedRegion(f"gpa {gpa:#x} + size {size:#x} wraps")
     if hva + size >= ADDRESS_LIMIT:
         raise errors.WrappedRegion(f"hva {hva:#x} + size {size:#x} wraps")
-    if size and hva + size > USER_ADDRESS_LIMIT:
+    # Linux checks the hva before it looks at the size, so that of a deletion counts too.
+    if hva + size > USER_ADDRESS_LIMIT:
         raise errors.InaccessibleHva(f"hva {hva:#x} + size {size:#x} is outside user memory")
     if size >> PAGE_SHIFT > MAX_PAGES:
         raise errors.TooManyPages(

@@ -42,6 +42,7 @@ VALUES: list[tuple[Call, type[RegionError], list[str]]] = [
     ((-1, 0, M, HVA, 0), errors.WrappedRegion, ["slot number -0x1"]),
     ((0, 0, M, 1 << 63, 0), errors.InaccessibleHva, ["hva 0x8000000000000000", "size 0x100000"]),
     ((0, 0, M, (1 << 63) - 4096, 0), errors.InaccessibleHva, ["hva 0x7ffffffffffff000"]),
+    ((0, 0, 0, (1 << 63) + 4096, 0), errors.InaccessibleHva, ["hva 0x8000000000001000", "size 0x0"]),
     ((USER_SLOTS, 0, M, HVA, 0), errors.BadSlotId, ["slot id 32764", "32764"]),
     ((SECOND + 0xFFFF, 0, M, HVA, 0), errors.BadSlotId, ["slot id 65535"]),
     ((2 << 16, 0, M, HVA, 0), errors.BadAddressSpace, ["address space 2", "0x20000"]),
@@ -72,6 +73,16 @@ def two_slots() -> Memslots:
     memslots.set_user_memory_region(1, 1 * M, M, HVA, 0)
     memslots.set_user_memory_region(2, 2 * M, M, HVA + M, 0)
     return memslots
+
+
+def test_a_deletion_needs_an_hva_of_user_space() -> None:
+    """As KVM_SET_USER_MEMORY_REGION on Linux 6.18: EINVAL for an hva of the kernel's half, and the slot stays."""
+    memslots = two_slots()
+    with pytest.raises(errors.InaccessibleHva):
+        memslots.set_user_memory_region(1, 0, 0, (1 << 64) - 4096, 0)
+    assert [slot.number for slot in memslots] == [1, 2]
+    change = memslots.set_user_memory_region(1, 0, 0, 4096, 0)
+    assert change is not None and change.kind is ChangeKind.DELETE
 
 
 AGAINST_OTHERS: list[tuple[Call, type[RegionError], list[str], str]] = [
@@ -119,7 +130,7 @@ def test_kinds_of_change() -> None:
     change = set_region(1, 8 * M, M, HVA, 0)
     assert change is not None and change.kind is ChangeKind.MOVE
     assert (change.slot.base_gfn, change.slot.flags) == (8 * M >> 12, 0)
-    change = set_region(1, 0xDEAD000, 0, 0, 0)  # only the number counts where the size is 0
+    change = set_region(1, 0xDEAD000, 0, 0, 0)  # where the size is 0, the other values must be valid and have no effect
     assert change is not None and change.kind is ChangeKind.DELETE
     assert change.slot == Memslot(SlotNumber(1), Gfn(8 * M >> 12), 256, Hva(HVA))
     change = set_region(1, 1 * M, M, HVA + 5 * M, READONLY)
