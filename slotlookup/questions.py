@@ -42,7 +42,10 @@ _ORDER_UNKNOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """All questions of a run. `start` creates the starting slots; `origin` labels the source of each role's stream."""
+    """All questions of a run. `start` creates the starting slots; `origin` labels the source of each role's stream.
+
+    `derived` are the roles of which the trace has no events, so that their streams are substitutes.
+    """
 
     start_slots: tuple[Memslot, ...]
     start: Words
@@ -50,6 +53,7 @@ class Questions:
     hva: HvaStream
     update: Words
     origin: dict[str, str]
+    derived: frozenset[Operation]
 
     @property
     def update_is_closed(self) -> bool:
@@ -63,21 +67,25 @@ class Questions:
 def questions_of(trace: Trace, seed: int) -> Questions:
     """The streams of `trace`; missing ones are derived from `seed`."""
     origin: dict[str, str] = {role: trace.provenance.get(role, "recorded") for role in Operation}
+    derived: set[Operation] = set()
     gfn = trace.gfn_stream()
     if not len(gfn):
+        derived.add(Operation.GFN)
         gfn = _derive_gfns(trace, seed)
         origin[Operation.GFN] = "synthetic: a page drawn at random after each slot change; the trace has no lookups"
     hva = trace.hva_stream()
     if not len(hva):
+        derived.add(Operation.HVA)
         hva = _derive_hvas(trace, gfn)
         origin[Operation.HVA] = "derived: the host pages of the first lookups are invalidated; the trace has no visits"
     update = trace.change_table
     if not len(update):
+        derived.add(Operation.UPDATE)
         update = derive_changes(trace.start, seed)
         origin[Operation.UPDATE] = "derived: random slots are deleted and created again; the trace has no changes"
     if trace.slot_order is not SlotOrder.CREATION:
         origin = {role: f"{source}; {_ORDER_UNKNOWN[trace.slot_order]}" for role, source in origin.items()}
-    return Questions(trace.start, creation_table(trace.start), gfn, hva, update, origin)
+    return Questions(trace.start, creation_table(trace.start), gfn, hva, update, origin, frozenset(derived))
 
 
 def _states(trace: Trace) -> list[tuple[int, list[Memslot]]]:
