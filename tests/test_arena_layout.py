@@ -21,7 +21,11 @@ def test_the_specs_hold_the_two_sets() -> None:
 MOST = {"radix-table": 1000}
 
 
-@pytest.mark.parametrize("spec", [spec for spec in native_specs() if ",unaliased" not in spec])
+# A copy exists during a change only, and a cache has the same bytes whatever the number of slots.
+OF_SLOTS = [s for s in native_specs() if not any(part in s for part in (",unaliased", "cache=", "update=copy"))]
+
+
+@pytest.mark.parametrize("spec", OF_SLOTS)
 def test_bytes_a_slot_of_a_full_vm(spec: str) -> None:
     """At most 400, arrays that have just doubled and the nodes of two sets included, but for what MOST names."""
     parsed = registry.parse_spec(spec)

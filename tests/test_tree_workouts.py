@@ -8,7 +8,7 @@ import pytest
 from native_programs import CORE, needs_compiler, run_program
 from source_tree import ROOT
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.builds]
 
 CASES = [
     ("bplus_tree", "BplusTreeOf", "3,3", ["-DWORKOUT_HVA"]),

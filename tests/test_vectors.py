@@ -76,6 +76,7 @@ def built(directory: Path, vectors: int) -> tuple[int, str]:
     return int(done.stderr), done.stdout
 
 
+@pytest.mark.builds
 def test_vectors_answer_and_count_as_scalar_code_does(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         none, avx2, widest = pool.map(lambda vectors: built(tmp_path, vectors), range(3))
