@@ -230,7 +230,7 @@ def test_an_empty_trace_is_refused(tmp_path: Path) -> None:
 
 def test_one_slot_alone(tmp_path: Path) -> None:
     write_trace(Trace("one", START[:1], gfn_events([0, 3, 4])), tmp_path / "one.parquet")
-    result = call("run", str(tmp_path / "one.parquet"), "--json")
+    result = call("run", str(tmp_path / "one.parquet"), "--all", "--json")
     found = json.loads(result.stdout)
     assert result.return_value == 0
     lacking = {name for name in registry.strategy_names() if registry.missing(name)}

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from slotlookup.errors import EXIT_FAILED, InputFileError
+from slotlookup.errors import EXIT_FAILED, InputFileError, UsageError
 from slotlookup.vocabulary import Placement
 from slotlookup.writing import must_be_writable
 
 from ..configuration import announce_code, configuration
+from ..measure.default_set import RULE
 from ..measure.run_options import RunOptions
 from ..measure.runner import run
 from ..measure.selection import select
@@ -31,8 +32,10 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
     "--strategy",
     "strategies",
     multiple=True,
-    help="Name, spec or file of a strategy; may be repeated [default: the configured strategies, or all].",
+    help="Name, spec or file of a strategy; may be repeated [default: the configured strategies, or the default set: "
+    f"{RULE}].",
 )
+@click.option("--all", "every", is_flag=True, help="Replay every strategy, and show all tables.")
 @click.option("--slots", type=int, help="Number of slots, for workloads of variable size [default: the workload's].")
 @click.option("--events", type=click.IntRange(min=1), help="Number of events [default: the workload's].")
 @click.option(
@@ -83,6 +86,7 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
 def command(
     workload: str | None,
     strategies: tuple[str, ...],
+    every: bool,
     slots: int | None,
     events: int | None,
     seed: int | None,
@@ -109,15 +113,19 @@ def command(
         must_be_writable(save)
     for path in exports:
         check_export_path(path)
-    if not strategies:
+    if every and strategies:
+        raise UsageError("give --all for every strategy, or --strategy for some, but not both")
+    named = () if every else strategies or settings.strategies
+    if named and not strategies:
         announce_code(config.place("strategies"), settings.strategies)
     selection = select(
         settings.workload if workload is None else workload,
-        strategies or settings.strategies,
+        named,
         seed,
         slots=slots,
         events=events,
         memory=memory,
+        every=every,
     )
     options = RunOptions(
         counts_only,

@@ -17,8 +17,9 @@ from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
 from ..configuration import announce_code, configuration
 from ..interruption import interrupted_code
+from ..measure.default_set import default_set
 from ..measure.machine import describe_machine
-from ..measure.selection import native_strategies, require_available, require_sizable
+from ..measure.selection import require_available, require_sizable
 from ..options import choice, processes_option
 from ..printable import printable, printable_all
 from ..sweep import file as sweep_file
@@ -34,7 +35,7 @@ from ..sweep.points import Point, SweepOptions
     "--strategy",
     "strategies",
     multiple=True,
-    help="Name or spec of a strategy; may be repeated [default: the configured strategies, or all native ones].",
+    help="Name or spec of a strategy; may be repeated [default: the configured strategies, or the default set of `run`].",
 )
 @click.option("--slots", metavar="1,2,4,…", help="The slot counts [default: powers of two, and 32,764].")
 @click.option(
@@ -197,7 +198,7 @@ def _options(
     return SweepOptions(
         sweep.DEFAULT_WORKLOAD if workload is None else workload,
         settings.seed if seed is None else seed,
-        _specs(strategies or settings.strategies or native_strategies()),
+        _specs(strategies or settings.strategies or default_set()),
         effort,
         counts_only,
         TimingMode(timing),

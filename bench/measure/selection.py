@@ -27,6 +27,8 @@ from slotlookup.structure import Family
 from slotlookup.trace import Trace, read_trace
 from slotlookup.workload import Origin
 
+from .default_set import default_set
+
 REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
 """The strategy of each family to which the others' times are ratios."""
 
@@ -60,8 +62,11 @@ def select(
     slots: int | None = None,
     events: int | None = None,
     memory: int | None = None,
+    every: bool = False,
 ) -> Selection:
-    """The trace of `workload` and the strategies `asked`; if none are given, all that can hold the trace's slots.
+    """The trace of `workload` and the strategies `asked`; if none are given, those of the default set.
+
+    With `every`, they are instead all in the registry. Those that cannot hold the trace's slots are left out.
 
     Raises SpecError, before the trace is built, for a strategy that cannot be made, and UsageError for the workload.
     """
@@ -70,8 +75,9 @@ def select(
     parameters = {"slots": slots, "events": events, "memory": memory}
     if asked:
         return Selection(trace, seed, tuple(asked), parameters, outcome=outcome)
-    left_out = unfit(trace)
-    fit = tuple(name for name in all_strategies() if name not in left_out)
+    default = all_strategies() if every else default_set()
+    left_out = unfit(trace, default)
+    fit = tuple(name for name in default if name not in left_out)
     return Selection(trace, seed, fit, parameters, left_out, outcome)
 
 
@@ -157,15 +163,15 @@ def all_strategies() -> tuple[str, ...]:
 
 
 def native_strategies() -> tuple[str, ...]:
-    """The native ones of `all_strategies`: the default of a sweep and of a check."""
+    """The native ones of `all_strategies`: the default of a check."""
     return tuple(name for name in all_strategies() if family_of(name) is Family.NATIVE)
 
 
-def unfit(trace: Trace) -> dict[str, str]:
-    """The strategies that cannot replay `trace` on this machine, each with the reason."""
+def unfit(trace: Trace, texts: Iterable[str]) -> dict[str, str]:
+    """Those of the strategies `texts` that cannot replay `trace` on this machine, each with the reason."""
     why: dict[str, str] = {}
     held: list[Memslot] = [*trace.start, *(change.slot for change in trace.changes)]
-    for text in all_strategies():
+    for text in texts:
         described = describe(text)
         if described.missing:
             why[text] = described.missing

@@ -139,13 +139,13 @@ class CheckSettings(Table):
 
 
 class Settings(Table):
-    """Every setting. An empty `strategies` means all strategies in the registry."""
+    """Every setting. An empty `strategies` means the default set."""
 
     model_config = ConfigDict(title="slotlookup configuration")
 
     workload: Text = Field(default="q35-4G-numa64", description="The workload that `run` replays if none is named.")
     strategies: tuple[str, ...] = Field(
-        default=(), description="Names or specs of the strategies to compare; all if empty."
+        default=(), description="Names or specs of the strategies to compare; if empty, the default set of `run`."
     )
     seed: Seed = Field(default=0, description="Seed of all random draws.")
     displaced: Annotated[int, Field(strict=True, ge=0, le=1 << 30)] = Field(
