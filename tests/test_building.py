@@ -81,7 +81,8 @@ def names_there() -> set[str]:
 
 
 def test_a_run_of_all_strategies_asks_each_that_it_builds(watch: Watch) -> None:
-    result = CliRunner().invoke(cli, ["run", "small.parquet", "--all", "--counts-only", "--json"], standalone_mode=False)
+    asked = ("--all", "--counts-only", "--json")
+    result = CliRunner().invoke(cli, ["run", "small.parquet", *asked], standalone_mode=False)
     assert result.return_value == 0
     assert watch.idle() == []
     assert {strategy.name for strategy in watch.built} >= names_there() - {"py-superintervals"}, "whose keys are short"

@@ -35,7 +35,7 @@ from ..sweep.points import Point, SweepOptions
     "--strategy",
     "strategies",
     multiple=True,
-    help="Name or spec of a strategy; may be repeated [default: the configured strategies, or the default set of `run`].",
+    help="Name or spec; may be repeated [default: the configured strategies, or the default set of `run`].",
 )
 @click.option("--slots", metavar="1,2,4,…", help="The slot counts [default: powers of two, and 32,764].")
 @click.option(
