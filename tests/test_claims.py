@@ -16,12 +16,18 @@ from test_command_lines import check_line
 
 from slotlookup.bench.claims import report, rules
 from slotlookup.bench.claims.figures import (
+    Difference,
     Figures,
     Growth,
     Mix,
+    MixedStream,
     OrderedVisit,
+    OtherAlgorithm,
+    Pointers,
     Position,
+    Scan,
     SizeSorted,
+    Trees,
     UnaliasedVisit,
 )
 from slotlookup.bench.claims.lab import Lab, Subject
@@ -68,11 +74,53 @@ def mixed(lookups: int, visits: int) -> Mix:
     return Mix(**at("a"), origin="recorded", lookups=lookups, visits=visits)
 
 
+def apart(ns: float, *, noise: float = 0.1, wide: float = 0.1) -> Difference:
+    """A time against a base of 10 ns."""
+    return Difference("rbtree", "linear", ns, 10.0, ns - 10.0 - wide, ns - 10.0 + wide, noise)
+
+
+OPEN = apart(10.0, noise=8.0)
+
+
+def other(hot: Difference, cold: Difference, examined: float = 2.0) -> OtherAlgorithm:
+    counts = {"examined": examined, "lines": 3.0, "array_examined": 1.4, "array_lines": 3.0}
+    return OtherAlgorithm(**at("two-slot", 2), strategy="rbtree", hot=hot, cold=cold, **counts)
+
+
+def scan(hot: Difference) -> Scan:
+    return Scan(**at("a"), role="gfn", hot=hot, scan_lines=3.0, other_lines=4.0)
+
+
+def trees(hot: Difference, examined: float = 2.0) -> Trees:
+    counts = {"rbtree_examined": 9.0, "rbtree_lines": 30.0, "prio_tree_examined": examined, "prio_tree_lines": 6.0}
+    later = {"interval_tree_examined": 2.0, "interval_tree_lines": 5.0, "later": apart(9.0)}
+    return Trees(**at("a"), hot=hot, **counts, **later)  # type: ignore[arg-type]
+
+
+def pointer(hot: Difference, cold: Difference, slots: int = 8) -> Pointers:
+    return Pointers(**at("a", slots), strategy="rbtree", lines=5.0, array_lines=4.0, hot=hot, cold=cold)
+
+
+def stream(hot: Difference, slots: int = 8, changes: float = 0.1) -> MixedStream:
+    return MixedStream(**at("a", slots), strategy="rbtree", changes=changes, lines=5.0, array_lines=4.0, hot=hot)
+
+
 VERDICTS: Mapping[int, Mapping[Verdict, Sequence[Figures]]] = {
     1: {
         Verdict.HOLDS: [sized(1.9), sized(1.5), sized(7.0, "derived")],
         Verdict.HOLDS_IF: [sized(1.9), sized(2.0)],
         Verdict.DOES_NOT_HOLD: [sized(2.0), sized(29.0), sized(1.0, "derived")],
+    },
+    2: {
+        Verdict.HOLDS: [other(apart(12.0), apart(12.0))],
+        Verdict.HOLDS_IF: [other(apart(12.0), apart(8.0))],
+        Verdict.DOES_NOT_HOLD: [other(apart(12.0), apart(12.0), examined=1.0), other(apart(8.0), apart(10.0))],
+        Verdict.CANNOT_BE_TOLD: [other(OPEN, OPEN)],
+    },
+    3: {
+        Verdict.HOLDS: [scan(apart(9.0)), scan(apart(20.0))],
+        Verdict.DOES_NOT_HOLD: [scan(apart(10.0)), scan(apart(20.0))],
+        Verdict.CANNOT_BE_TOLD: [scan(OPEN), scan(apart(20.0))],
     },
     4: {
         Verdict.HOLDS: [ordered(10.0), ordered(9.1)],
@@ -94,6 +142,24 @@ VERDICTS: Mapping[int, Mapping[Verdict, Sequence[Figures]]] = {
         Verdict.HOLDS: [placed(8.0), placed(9.0)],
         Verdict.HOLDS_IF: [placed(9.0), placed(9.1)],
         Verdict.DOES_NOT_HOLD: [placed(64.0), placed(9.1)],
+    },
+    8: {
+        Verdict.HOLDS: [trees(apart(9.0))],
+        Verdict.HOLDS_IF: [trees(apart(9.0)), trees(apart(20.0))],
+        Verdict.DOES_NOT_HOLD: [trees(apart(20.0)), trees(apart(9.0), examined=10.0)],
+        Verdict.CANNOT_BE_TOLD: [trees(OPEN)],
+    },
+    9: {
+        Verdict.HOLDS: [pointer(apart(16.0), apart(16.0)), pointer(apart(9.0), apart(9.0), slots=64)],
+        Verdict.HOLDS_IF: [pointer(apart(16.0), apart(12.0))],
+        Verdict.DOES_NOT_HOLD: [pointer(apart(12.0), apart(9.0)), pointer(apart(16.0), apart(16.0), slots=64)],
+        Verdict.CANNOT_BE_TOLD: [pointer(OPEN, OPEN)],
+    },
+    10: {
+        Verdict.HOLDS: [stream(apart(12.0)), stream(apart(9.0), slots=64), stream(apart(9.0), changes=0.01)],
+        Verdict.HOLDS_IF: [stream(apart(12.0)), stream(apart(9.0))],
+        Verdict.DOES_NOT_HOLD: [stream(apart(10.0)), stream(apart(12.0), slots=64)],
+        Verdict.CANNOT_BE_TOLD: [stream(OPEN)],
     },
     13: {
         Verdict.HOLDS: [mixed(2, 1), mixed(100, 99)],

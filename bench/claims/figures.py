@@ -106,3 +106,71 @@ class Mix(Figures):
     origin: str
     lookups: int
     visits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherAlgorithm(Figures):
+    """Another structure against an array sorted by size, in gfn lookups.
+
+    `hot` and `cold` are its times over the array's.
+    """
+
+    strategy: str
+    examined: float
+    lines: float
+    array_examined: float
+    array_lines: float
+    hot: Difference
+    cold: Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan(Figures):
+    """The fastest linear search against the fastest other structure in a role.
+
+    `hot` is the time of the scan over that of the other.
+    """
+
+    role: str
+    hot: Difference
+    scan_lines: float
+    other_lines: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trees(Figures):
+    """The trees in hva visits; `hot` is the rbtree's time over the prio_tree's, `later` the interval tree's."""
+
+    rbtree_examined: float
+    rbtree_lines: float
+    prio_tree_examined: float
+    prio_tree_lines: float
+    interval_tree_examined: float
+    interval_tree_lines: float
+    hot: Difference
+    later: Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointers(Figures):
+    """A tree against an unsorted array in gfn lookups; `hot` and `cold` are its times over the array's."""
+
+    strategy: str
+    lines: float
+    array_lines: float
+    hot: Difference
+    cold: Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixedStream(Figures):
+    """A tree against an unsorted array in a stream of lookups and slot changes; `changes` is the share of the latter.
+
+    `hot` is the tree's time per event over the array's, computed from the times of the two kinds.
+    """
+
+    strategy: str
+    changes: float
+    lines: float
+    array_lines: float
+    hot: Difference

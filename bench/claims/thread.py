@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from slotlookup.errors import UsageError
 
-from . import lookups, rules, streams, visits
+from . import lookups, rules, streams, timed, visits
 from .figures import Figures
 from .lab import Lab
 from .rules import Judgement
@@ -57,6 +57,32 @@ CLAIMS = (
         ),
         lookups.size_sorted_array,
         rules.size_sorted_array,
+    ),
+    Claim(
+        2,
+        "Any other algorithm needs more lookups, with a far higher constant.",
+        (KIVITY,),
+        "other structures against an array sorted by size: slots examined, lines, times hot and cold",
+        (
+            "Replay accesses to the thread's two slots, and to 4 to 64 slots, every page equally often.",
+            "Count slots examined and cache lines per lookup, by the array and by six other structures.",
+            "Time the same lookups, hot and cold, in rotation.",
+        ),
+        timed.other_algorithms,
+        rules.other_algorithms,
+    ),
+    Claim(
+        3,
+        "Sometimes linear search is the best algorithm.",
+        (KIVITY,),
+        "the fastest scan against the fastest other structure, by role, pattern and slot count",
+        (
+            "Time lookups, visits and slot changes at 2 to 512 slots, with skewed, uniform and repeated accesses.",
+            "In each place take the faster of two linear searches, in order of creation and of size.",
+            "Compare it with the fastest of the trees and binary searches there.",
+        ),
+        timed.linear_search,
+        rules.linear_search,
     ),
     Claim(
         4,
@@ -108,6 +134,44 @@ CLAIMS = (
         ),
         visits.rbtree_by_start,
         rules.rbtree_by_start,
+    ),
+    Claim(
+        8,
+        "On paper the prio_tree is best for visits; in practice it may be the rbtree.",
+        (ARCANGELI,),
+        "counts against times of the prio_tree, the rbtree and the interval tree that replaced it",
+        (
+            "Replay visits at 2 to 4,096 slots.",
+            "Count slots examined and cache lines per visit.",
+            "Time the same visits, hot, in rotation.",
+        ),
+        timed.paper_and_practice,
+        rules.paper_and_practice,
+    ),
+    Claim(
+        9,
+        "Pointer-based structures are much slower than a list at such small numbers of slots.",
+        (KIVITY,),
+        "three trees against an unsorted array, from 2 to 128 slots, in times hot and cold and in lines",
+        (
+            "Replay lookups at 2 to 128 slots, every slot equally often.",
+            "Count cache lines per lookup by the array and by each tree.",
+            "Time the same lookups, hot and cold, in rotation.",
+        ),
+        timed.pointers,
+        rules.pointers,
+    ),
+    Claim(
+        10,
+        "With frequent modifications and few slots, a tree is slower than a list.",
+        (ARCANGELI,),
+        "a stream of lookups and slot changes, by the share of changes and the slot count",
+        (
+            "Time lookups and slot changes at 2 to 128 slots, for an unsorted array and three trees.",
+            "Add the two at 1 %, 10 % and 50 % of changes. The kinds are timed apart: one does not displace the other.",
+        ),
+        timed.mixed_stream,
+        rules.mixed_stream,
     ),
     Claim(
         13,
