@@ -84,7 +84,7 @@ OPEN = apart(10.0, noise=8.0)
 
 def other(hot: Difference, cold: Difference, examined: float = 2.0) -> OtherAlgorithm:
     counts = {"examined": examined, "lines": 3.0, "array_examined": 1.4, "array_lines": 3.0}
-    return OtherAlgorithm(**at("two-slot", 2), strategy="rbtree", hot=hot, cold=cold, **counts)
+    return OtherAlgorithm(**at("two-slot", 2), strategy="rbtree", hot=hot, cold=cold, **counts)  # type: ignore[arg-type]
 
 
 def scan(hot: Difference) -> Scan:
