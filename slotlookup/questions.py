@@ -14,6 +14,7 @@ more than DERIVED_CHANGES / 2 slots a seeded choice is changed again and again; 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,12 @@ CHANGED_AND_HELD = 1 << 19
 LEAST_CHANGED = 16
 """Strategies that make a new table per change work on every slot held: of many slots fewer are changed, so that slots
 changed times slots held stay below CHANGED_AND_HELD until LEAST_CHANGED."""
+
+ASKED_AND_HELD = 1 << 27
+LEAST_ASKED = 4_096
+"""A structure that scans examines every slot for every question: of many slots fewer lookups and visits are derived, so
+that questions times slots stay below ASKED_AND_HELD until LEAST_ASKED. Means of counts over as many differ little."""
+_GROWTH = {ChangeKind.CREATE: 1, ChangeKind.DELETE: -1}
 
 _ORDER_UNKNOWN = {
     SlotOrder.GPA: "order of creation not recorded, slots in order of gpa: scans and the shapes of trees depend on it",
@@ -88,48 +95,79 @@ def questions_of(trace: Trace, seed: int) -> Questions:
     return Questions(trace.start, creation_table(trace.start), gfn, hva, update, origin, frozenset(derived))
 
 
-def _states(trace: Trace) -> list[tuple[int, list[Memslot]]]:
-    """(changes that precede, current slots) of every moment between changes that has slots."""
-    held = by_number(trace.start)
-    states = [(0, list(held.values()))] if held else []
-    for i, change in enumerate(trace.changes, 1):
-        follow(held, change)
-        if held:
-            states.append((i, list(held.values())))
-    return states
+class _Space:
+    """The slots of one address space, in order: a slot that is changed keeps its place. No change costs a scan."""
+
+    def __init__(self, slots: Iterable[Memslot]) -> None:
+        held = list(slots)
+        self._place = {slot.number: place for place, slot in enumerate(held)}
+        self._npages = np.array([slot.npages for slot in held], dtype=np.uint64)
+        self._base = np.array([slot.base_gfn for slot in held], dtype=np.uint64)
+        self._used = len(held)
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def follow(self, change: SlotChange) -> None:
+        slot = change.slot
+        if change.kind is ChangeKind.DELETE:
+            self._npages[self._place.pop(slot.number)] = 0  # no page of it is drawn
+            return
+        if slot.number not in self._place:
+            if self._used == len(self._npages):
+                self._make_room()
+            self._place[slot.number] = self._used
+            self._used += 1
+        place = self._place[slot.number]
+        self._npages[place], self._base[place] = slot.npages, slot.base_gfn
+
+    def _make_room(self) -> None:
+        """Forget the places of deleted slots, and append as many as are left, and some."""
+        kept = list(self._place.values())
+        room = np.zeros(len(kept) + 64, dtype=np.uint64)
+        self._npages = np.concatenate([self._npages[kept], room])
+        self._base = np.concatenate([self._base[kept], room])
+        self._place = {number: place for place, number in enumerate(self._place)}
+        self._used = len(kept)
+
+    def draw(self, count: int, rng: np.random.Generator) -> Words:
+        """`count` gfns, each a page drawn uniformly from all pages of the slots. uint64[count]."""
+        behind = np.cumsum(self._npages[: self._used])
+        page = rng.integers(0, int(behind[-1]), size=count, dtype=np.uint64)
+        slot = np.searchsorted(behind, page, side="right")
+        return self._base[slot] + (page - (behind[slot] - self._npages[slot]))
+
+
+def _affordable(trace: Trace, most: int) -> int:
+    """How many lookups or visits are derived: `most`, or fewer of many slots."""
+    slots = len(trace.start) + sum(change.kind is ChangeKind.CREATE for change in trace.changes)
+    return min(most, max(ASKED_AND_HELD // max(slots, 1), LEAST_ASKED))
 
 
 def _derive_gfns(trace: Trace, seed: int) -> GfnStream:
-    states = _states(trace)
     rng = np.random.Generator(np.random.PCG64(seed))
-    each = max(DERIVED_LOOKUPS // max(len(states), 1), 1)
+    held = np.cumsum([len(trace.start), *(_GROWTH.get(change.kind, 0) for change in trace.changes)])
+    each = max(_affordable(trace, DERIVED_LOOKUPS) // max(int((held > 0).sum()), 1), 1)
     gfns: list[Words] = [np.zeros(0, dtype=np.uint64)]
     segments: list[tuple[int, int, int]] = []
     asked = 0
-    for precede, slots in states:
-        spaces = sorted({slot.as_id for slot in slots})
-        for as_id in spaces:
-            of_space = [slot for slot in slots if slot.as_id == as_id]
-            count = max(each // len(spaces), 1)
-            gfns.append(pages_by_size(of_space, count, rng))
+    spaces = [_Space(slot for slot in trace.start if slot.as_id == as_id) for as_id in range(ADDRESS_SPACES)]
+    for precede in range(len(trace.changes) + 1):
+        if precede:
+            change = trace.changes[precede - 1]
+            spaces[change.slot.as_id].follow(change)
+        there = [as_id for as_id, space in enumerate(spaces) if len(space)]
+        for as_id in there:
+            count = max(each // len(there), 1)
+            gfns.append(spaces[as_id].draw(count, rng))
             asked += count
             segments.append((asked, as_id, precede))
     table = np.array(segments, dtype=np.uint64).reshape(-1, 3)
     return GfnStream(np.concatenate(gfns), Timeline(table, trace.change_table))
 
 
-def pages_by_size(slots: list[Memslot], count: int, rng: np.random.Generator) -> Words:
-    """`count` gfns, each a page drawn uniformly from all pages of `slots`. uint64[count]."""
-    npages = np.array([slot.npages for slot in slots], dtype=np.uint64)
-    behind = np.cumsum(npages)
-    page = rng.integers(0, int(behind[-1]), size=count, dtype=np.uint64)
-    slot = np.searchsorted(behind, page, side="right")
-    base = np.array([s.base_gfn for s in slots], dtype=np.uint64)
-    return base[slot] + (page - (behind - npages)[slot])
-
-
 def _derive_hvas(trace: Trace, gfn: GfnStream) -> HvaStream:
-    asked = gfn.part(0, DERIVED_VISITS)
+    asked = gfn.part(0, _affordable(trace, DERIVED_VISITS))
     found = expected_gfns(trace.start, asked)
     starts = np.zeros(len(asked), dtype=np.uint64)
     # By slot number: the hva of page 0 of the guest if the slot extended to it. Modular arithmetic, so it is exact.

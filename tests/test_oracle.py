@@ -143,10 +143,19 @@ def test_many_visits_of_very_different_lengths() -> None:
     compare_visits(start, [], [(500, 0, 0)], ranges)
 
 
-def test_more_visits_than_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oracle, "_VISITS_AT_ONCE", 7)
-    asked = RANGES + WIDE
-    compare_visits(START, CHANGES, [(20, 0, 1), (len(asked), 0, 4)], asked)
+def test_many_changes_of_many_slots() -> None:
+    """Each of 4,000 changes moves one of 4,000 slots away and is followed by a question at its old and new place."""
+    count = 4_000
+    start = [slot(n, 2 * n, 1, 2 * n) for n in range(count)]
+    changes = [SlotChange(ChangeKind.MOVE, slot(n, 2 * n + 1, 1, 2 * n)) for n in range(count)]
+    segments = np.array([(2 * n + 2, 0, n + 1) for n in range(count)], dtype=np.uint64)
+    asked = np.arange(2 * count, dtype=np.uint64)
+    line = Timeline(segments, change_table(changes))
+    assert oracle.expected_gfns(start, GfnStream(asked, line)).tolist() == [x for n in range(count) for x in (-1, n)]
+    starts = HVA + asked * np.uint64(4096)
+    answers = oracle.expected_hvas(start, HvaStream(starts, starts + np.uint64(1), line))
+    assert answers.counts.tolist() == [1, 0] * count
+    assert answers.numbers.tolist() == list(range(count))
 
 
 def test_answers_in_order_are_sorted_within_each_question_alone() -> None:
@@ -170,3 +179,41 @@ def test_any_slots(drawn: list[tuple[int, int, int]], gfns: list[int], visits: l
     compare(start, gone, [(half, 0, 0), (len(gfns), 1, 1)], gfns)
     ranges = [(HVA + first, HVA + first + length) for first, length in visits]
     compare_visits(start, gone, [(len(ranges) // 2, 0, 0), (len(ranges), 0, 1)], ranges)
+
+
+@given(st.data())
+@settings(deadline=None, derandomize=True, max_examples=50)
+def test_any_changes(data: st.DataObject) -> None:
+    """Slots of eight numbers in two address spaces come, go, move and change flags between questions of both spaces."""
+    held: dict[int, Memslot] = {}
+    changes: list[SlotChange] = []
+    segments: Segments = []
+    gfns: list[int] = []
+    for _ in range(data.draw(st.integers(1, 12))):
+        for _ in range(data.draw(st.integers(0, 3))):
+            number = data.draw(st.integers(0, 3)) | data.draw(st.sampled_from([0, SECOND]))
+            place = 8 * (number & 7) + data.draw(st.integers(0, 3))
+            new = slot(number, place, data.draw(st.integers(1, 4)), data.draw(st.integers(0, 9)))
+            if number not in held:
+                change = SlotChange(ChangeKind.CREATE, new)
+            else:
+                old = held[number]
+                change = data.draw(
+                    st.sampled_from(
+                        [
+                            SlotChange(ChangeKind.DELETE, old),
+                            SlotChange(
+                                ChangeKind.MOVE, Memslot(old.number, new.base_gfn, old.npages, old.userspace_addr)
+                            ),
+                            SlotChange(ChangeKind.FLAGS_ONLY, old._replace(flags=1 - old.flags)),
+                        ]
+                    )
+                )
+            changes.append(change)
+            held = slots_at([], changes, len(changes))
+        gfns += data.draw(st.lists(st.integers(0, 40), max_size=6))
+        segments.append((len(gfns), data.draw(st.integers(0, 1)), len(changes)))
+    compare([], changes, segments, gfns)
+    lengths = data.draw(st.lists(st.sampled_from([1, 4096, 40960]), min_size=len(gfns), max_size=len(gfns)))
+    ranges = [(HVA + (gfn % 16) * 2048, HVA + (gfn % 16) * 2048 + n) for gfn, n in zip(gfns, lengths, strict=True)]
+    compare_visits([], changes, segments, ranges)

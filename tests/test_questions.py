@@ -11,7 +11,15 @@ import pytest
 
 from slotlookup.address import PAGE_SIZE
 from slotlookup.memslots import Memslot, make_memslot
-from slotlookup.questions import CHANGED_AND_HELD, LEAST_CHANGED, derive_changes, questions_of
+from slotlookup.questions import (
+    ASKED_AND_HELD,
+    CHANGED_AND_HELD,
+    DERIVED_LOOKUPS,
+    LEAST_ASKED,
+    LEAST_CHANGED,
+    derive_changes,
+    questions_of,
+)
 from slotlookup.trace import EventKind, SlotOrder, Trace, gfn_events, read_trace, slot_events, write_trace
 
 LOW = make_memslot(0, 0x0, 0x4000, 0x7000_0000_0000)
@@ -58,6 +66,48 @@ def test_lookups_are_drawn_from_the_slots_of_their_moment() -> None:
         assert {g for s in held[changes] for g in range(s.base_gfn, s.end_gfn)} == set(gfns)
         begin = end
     assert begin == len(asked.gfn)
+
+
+def test_lookups_follow_slots_that_come_and_go() -> None:
+    """More deletions than there are slots, in both address spaces: no page is drawn from a slot that is gone."""
+    held: dict[int, int] = {}
+    calls, states = [], []
+    for turn in range(600):
+        number = turn * 7 % 100 | (turn % 3 == 0) << 16
+        if number in held:
+            del held[number]
+            calls.append((number, 0, 0, 0x7000_0000_0000, 0))
+        else:
+            held[number] = 16 * (number & 0xFFFF) + turn % 4
+            calls.append((number, held[number] << 12, 0x2000, 0x7000_0000_0000, 0))
+        states.append(dict(held))
+    asked = questions_of(trace(slot_events(calls)), seed=0)
+    begin, seen = 0, set()
+    for end, as_id, changes in asked.gfn.timeline.segments.tolist():
+        there = {
+            base + page for number, base in states[changes - 1].items() if number >> 16 == as_id for page in (0, 1)
+        }
+        drawn = set(asked.gfn.gfns[begin:end].tolist())
+        assert drawn and drawn <= there
+        seen.add((changes, as_id))
+        begin = end
+    assert begin == len(asked.gfn)
+    spaces = [{number >> 16 for number in state} for state in states]
+    assert seen == {(n, as_id) for n, there in enumerate(spaces, 1) for as_id in there}
+
+
+def test_of_many_slots_fewer_questions_are_derived() -> None:
+    few, many = (
+        tuple(make_memslot(i, i << 20, 0x1000, 0x7000_0000_0000 + (i << 20)) for i in range(count))
+        for count in (16, 30_000)
+    )
+    flag = slot_events([(0, 0, 0x1000, 0x7000_0000_0000, 1)])
+    assert len(questions_of(trace(flag, start=few), seed=0).gfn) == DERIVED_LOOKUPS
+    asked = questions_of(trace(flag, start=many), seed=0)
+    # Two moments have slots, so an odd number is rounded down.
+    assert len(asked.gfn) == len(asked.hva) == max(ASKED_AND_HELD // 30_000, LEAST_ASKED) // 2 * 2
+    visits = questions_of(trace(gfn_events(np.zeros(10_000)), flag, start=many), seed=0).hva
+    assert len(visits) == max(ASKED_AND_HELD // 30_000, LEAST_ASKED)
 
 
 def test_the_same_seed_asks_the_same() -> None:
