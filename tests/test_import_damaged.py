@@ -15,9 +15,10 @@ from test_import_recordings import CALL, DATA, SLOTS, STRACE, row, written
 from slotlookup.errors import InputFileError
 from slotlookup.memslots import Memslots
 from slotlookup.recordings import importing, recordings
-from slotlookup.recordings.importing import Source, open_source
-from slotlookup.recordings.recordings import import_files
+from slotlookup.recordings.importing import Limits, Source, open_source
+from slotlookup.recordings.recordings import import_files, read_recording
 from slotlookup.registry import importers
+from slotlookup.workloads import kernel_trace
 
 OVER = CALL.replace("Slot#0", "Slot#1")
 TOUCHES = "# comment\n1 ffff6 r\n18 6 w\n33 7 u\n"
@@ -290,17 +291,70 @@ def test_blanks_within_a_line_of_a_memory_map_are_limited(tmp_path: Path) -> Non
         import_files([written(tmp_path, "m", (data + line.format(" " * 2000)).encode())])
 
 
-def test_what_expands_beyond_a_limit_is_refused_with_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "LARGEST", 1 << 20)
-    monkeypatch.setattr(importing, "MOST_LINES", 9000)
-    zeros = lzma.compress(bytes(2 << 20))
-    touches = lzma.compress(b"1 ffff6 r\n" * 200_000)
-    slots = lzma.compress(SLOTS.encode() + b"\n" * (2 << 20))
-    for name, data in (("n.u32le.xz", zeros), ("touch.xz", touches), ("slots.csv.xz", slots)):
-        with pytest.raises(InputFileError, match="more than 1 MiB when decompressed, the limit"):
-            import_files([written(tmp_path, name, data)])
-    with pytest.raises(InputFileError, match="10,000 lines; the limit is 9,000"):
-        import_files([written(tmp_path, "touch", b"1 ffff6 r\n" * 10_000)])
+FAULT_LINE = b"  vm-1 [000] .... 1.000000: kvm_page_fault: vcpu 0 rip 0x1 address 0x1000 error_code 0x1\n"
+HEAD_OF_SLOTS = b"slot,gpa,size,hva,flags\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "unit", "refused"),
+    [
+        (
+            b"",
+            bytes(4096),
+            "n.u32le.xz: more than 1 MiB when decompressed, the limit for this form, from 4 MiB of memory",
+        ),
+        (b"", b"1 ffff6 r\n", "more than 1 MiB"),
+        (HEAD_OF_SLOTS, b"\n", "more than 1 MiB"),
+        (HEAD_OF_A_VIEW.encode(), b"# AS\n", "more than 1 MiB"),
+        (b"", IOCTL_LINE.format(0, 0).encode(), "more than 1 MiB"),
+        (b"", FAULT_LINE, r"more than 32,768 events, the limit, from 4 MiB of memory \(--max-memory\); import a part"),
+        (FAULT_LINE, b"# a comment\n", r"more than 4 MiB when decompressed, the limit \(--max-bytes\); import a part"),
+    ],
+    ids=["u32le", "touches", "slots", "mtree", "strace", "events", "comments"],
+)
+def test_what_expands_without_end_is_refused_with_the_limit(
+    tmp_path: Path, head: bytes, unit: bytes, refused: str
+) -> None:
+    data = lzma.compress(head + unit * ((5 << 20) // len(unit)), preset=0)
+    with pytest.raises(InputFileError, match=refused):
+        import_files([written(tmp_path, "n.u32le.xz", data)], limits=Limits(4 << 20, 4 << 20))
+
+
+def test_lines_and_events_of_what_is_read_whole_are_limited(tmp_path: Path) -> None:
+    small = Limits(memory=1 << 20)
+    touches = written(tmp_path, "touch", b"1 6 r\n" * 8193)
+    with pytest.raises(InputFileError, match="8,193 lines; the limit is 8,192, from 1 MiB of memory"):
+        import_files([touches], limits=small)
+    with pytest.raises(InputFileError, match="more than 8,192 events"):
+        import_files([written(tmp_path, "n.u32le", bytes(4 * 8193))], limits=small)
+    slots = written(tmp_path, "s", SLOTS.encode())
+    assert len(import_files([touches, slots])[0].events) == 8193
+
+
+def test_progress_counts_bytes_and_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "LINES_AT_ONCE", 50_000)
+    told: list[tuple[str, int]] = []
+    shares: list[float] = []
+
+    def progress(path: Path, unit: str, done: int, share: float) -> None:
+        told.append((unit, done))
+        shares.append(share)
+
+    data = FAULT_LINE * 100_000
+    importing_of = Limits(progress=progress)
+    read_recording(written(tmp_path, "t.xz", lzma.compress(data, preset=0)), importing_of)
+    assert [unit for unit, _ in told] == ["bytes"] * 3 and told[-1] == ("bytes", len(data))
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    told.clear()
+    read_recording(written(tmp_path, "touch", b"1 6 r\n" * 100_000), importing_of)
+    assert told == [("bytes", 600_000), ("lines", 50_000), ("lines", 100_000)]
+
+
+def test_names_of_events_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_trace, "_MOST_NAMES", 100)
+    lines = b"".join(FAULT_LINE.replace(b"kvm_page_fault", b"event%d" % n) for n in range(101))
+    with pytest.raises(InputFileError, match="more than 100 names of events; the file is damaged"):
+        read_recording(written(tmp_path, "t", FAULT_LINE + lines))
 
 
 def test_a_form_is_looked_for_in_a_limited_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ class CloudHypervisor(Importer):
         named: dict[tuple[int, int, int], int] = {}
         held: dict[tuple[int, int, int], int] = {}
         made = 0
-        for number, line in enumerate(source.lines, 1):
+        for number, line in source.numbered():
             match = _LINE.fullmatch(line)
             if match is None:
                 if line.strip() and not _OTHER.fullmatch(line) and not line.startswith("#"):

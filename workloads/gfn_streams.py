@@ -11,6 +11,7 @@ Both need the VM's slots from another file.
 from __future__ import annotations
 
 import re
+from array import array
 
 import numpy as np
 
@@ -35,10 +36,9 @@ class FirstTouch(Importer):
     def read(self, source: Source) -> Recording:
         """A lookup for each touch. Raises InputFileError."""
         recording = Recording(source.path, self.title, len(source.lines))
-        gfns: list[int] = []
-        lines: list[int] = []
+        gfns, lines = array("Q"), array("q")
         last = 0
-        for number, line in enumerate(source.lines, 1):
+        for number, line in source.numbered():
             match = _TOUCH.fullmatch(line)
             if match is None:
                 if line.startswith("#") or not line.strip():
@@ -54,8 +54,8 @@ class FirstTouch(Importer):
                 raise source.fault(number, f"gfn {gfn:#x} is not below 2^52")
             gfns.append(gfn)
             lines.append(number)
-        recording.events = gfn_events(np.array(gfns, dtype=np.uint64))
-        recording.event_lines = np.array(lines, dtype=np.int64)
+        recording.events = gfn_events(np.frombuffer(gfns, dtype=np.uint64))
+        recording.event_lines = np.frombuffer(lines, dtype=np.int64)
         recording.remarks.append("a lookup for each touch; reads and writes are not distinguished")
         return recording
 
@@ -80,6 +80,7 @@ class RawGfns(Importer):
             raise source.fault(
                 None, f"{len(source.data):,} bytes are not a whole number of uint32s; the file is truncated"
             )
+        source.check_events(len(source.data) // 4)
         head = source.head[: 1 << 16]
         if b"\0" not in head and len(head) >= 16 and all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
             raise source.fault(None, "text, though its name says raw uint32 gfns; is it misnamed?")

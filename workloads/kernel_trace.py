@@ -64,6 +64,7 @@ _DAMAGED = re.compile(
 )
 _REMEDY = "set tracefs' options to their defaults, or omit the options of perf script (-F) and trace-cmd report"
 _UNTOLD_VCPU = 0xFFFF
+_MOST_NAMES = 1 << 16
 
 
 class _Reader:
@@ -102,6 +103,9 @@ class _Reader:
                 self.cut = True
             if newline:
                 self._block(text.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in text else text)
+                self.source.check_events(len(self.told))
+                if len(self.others) > _MOST_NAMES:
+                    raise self.source.fault(None, f"more than {_MOST_NAMES:,} names of events; the file is damaged")
 
     def _block(self, text: bytes) -> None:
         """Read whole lines, the last without its line end."""

@@ -158,7 +158,7 @@ class _Reader:
     def read(self) -> tuple[list[_View], _Regions]:
         view: _View | None = None
         section: tuple[str, str] | None = None
-        for number, text in enumerate(self.source.lines, 1):
+        for number, text in self.source.numbered():
             line = text.rstrip(" \t") if text.strip() else text  # a region's name does not end in blanks
             if line != text:
                 self.recording.counted["lines with blanks at their end"] += 1

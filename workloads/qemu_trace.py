@@ -54,7 +54,7 @@ class QemuTrace(Importer):
         held: dict[int, int] = {}
         times: list[int] = []
         last = 0
-        for number, line in enumerate(source.lines, 1):
+        for number, line in source.numbered():
             try:
                 call = parse_slot_call(line)
             except BadSlot as error:

@@ -39,7 +39,7 @@ def _rows(
 ) -> Iterator[tuple[int, re.Match[str]]]:
     """The rows below the header. Raises InputFileError for any other line."""
     begun = False
-    for number, line in enumerate(source.lines, 1):
+    for number, line in source.numbered():
         if not line.strip() or line.startswith("#"):
             recording.counted["comment lines" if line.strip() else "blank lines"] += 1
             continue

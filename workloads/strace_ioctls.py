@@ -267,7 +267,7 @@ class Strace(Importer):
     def read(self, source: Source) -> Recording:
         """Every successful call, in order. Raises InputFileError."""
         reader = _Reader(source, Recording(source.path, self.title, len(source.lines), changes=True))
-        for number, text in enumerate(source.lines, 1):
+        for number, text in source.numbered():
             reader.line(number, text)
         return reader.finish()
 

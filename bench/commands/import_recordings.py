@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 
 import click
 
 from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import Memslots
+from slotlookup.recordings.importing import Limits, Progress
 from slotlookup.recordings.ownership import Chosen
 from slotlookup.recordings.recordings import Summary, import_files
 from slotlookup.trace import SlotOrder, trace_writer
 from slotlookup.writing import Writer, must_be_writable, write_files
 
-from ..options import check_name
+from ..measure.run_options import Report
+from ..options import check_name, memory_size
 from ..printable import printable
 
 STDOUT = Path("-")
@@ -47,6 +50,22 @@ SLOTS_HEADER = "slot,gpa,size,hva,flags"
     help="Keep the events of threads of this name only; * and ? are wildcards; may be repeated.",
 )
 @click.option("--name", help="Name of the trace [default: the name of the output file, or of the first recording].")
+@click.option(
+    "--max-bytes",
+    callback=memory_size,
+    metavar="SIZE",
+    default="64G",
+    show_default=True,
+    help="Refuse a file of more bytes when decompressed (suffixes K, M and G are powers of 1,024).",
+)
+@click.option(
+    "--max-memory",
+    callback=memory_size,
+    metavar="SIZE",
+    default="1G",
+    show_default=True,
+    help="Refuse a file that takes more memory: of text, lines or events.",
+)
 def command(
     files: tuple[Path, ...],
     output: Path | None,
@@ -54,6 +73,8 @@ def command(
     pids: tuple[int, ...],
     comms: tuple[str, ...],
     name: str | None,
+    max_bytes: int,
+    max_memory: int,
 ) -> int:
     """Convert FILES, recordings of one real VM, to a trace.
 
@@ -63,6 +84,8 @@ def command(
     must agree. Files with times of one clock are merged; other files are placed one after another, in the order given.
     A summary of the events read, kept and dropped is printed on stderr.
     """
+    from ..console import progress_bar
+
     outputs = [path for path in (output, slots_csv) if path is not None]
     if not outputs:
         raise UsageError("nothing to write; give -o TRACE.parquet, --slots OUT.csv or both")
@@ -76,7 +99,9 @@ def command(
         if path != STDOUT:
             must_be_writable(path)
     name = name or (output.stem if output is not None else None)
-    trace, summary = import_files(files, name, Chosen(frozenset(pids), comms))
+    with progress_bar(shown=True) as report:
+        limits = Limits(max_bytes, max_memory, _rates(report))
+        trace, summary = import_files(files, name, Chosen(frozenset(pids), comms), limits)
     table = slots_as_csv(summary.final, summary.slot_order)
     writers: list[tuple[Path, Writer]] = [] if output is None else [(output, trace_writer(trace))]
     if slots_csv is not None and slots_csv != STDOUT:
@@ -86,6 +111,24 @@ def command(
         click.echo(table, nl=False)
     _tell(summary, outputs)
     return 0
+
+
+def _rates(report: Report) -> Progress:
+    """Reports the file that is read, how much of it, and how fast."""
+    last = perf_counter()
+    begun: dict[tuple[Path, str], float] = {}
+
+    def progress(path: Path, unit: str, done: int, share: float) -> None:
+        nonlocal last
+        since = begun.setdefault((path, unit), last)
+        last = perf_counter()
+        seconds = max(last - since, 1e-9)
+        amount, rate = f"{done >> 20:,} MiB", f"{done / seconds / (1 << 20):,.0f} MiB/s"
+        if unit == "lines":
+            amount, rate = f"{done:,} lines", f"{done / seconds:,.0f} lines/s"
+        report(f"{printable(path.name)}: {amount}, {rate}", share)
+
+    return progress
 
 
 def _must_not_be_input(output: Path, files: tuple[Path, ...]) -> None:

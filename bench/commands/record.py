@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from slotlookup.errors import InputFileError, UsageError, present
-from slotlookup.recordings.importing import LARGEST_TEXT, Recording
+from slotlookup.recordings.importing import Recording
 from slotlookup.recordings.ownership import Chosen
 from slotlookup.recordings.recordings import put_together, read_recording
 from slotlookup.trace import write_trace
@@ -21,7 +21,7 @@ from slotlookup.writing import must_be_writable
 
 from ..options import Seconds, check_name
 from ..printable import printable
-from ..record.live import Command, Running, Stop, follow
+from ..record.live import IMPORTED, LARGEST, Command, Running, Stop, follow
 from ..record.live_slots import slot_changes, slots_of, with_its_slots
 from ..record.qmp import monitor
 from ..record.tracefs import Instance, find_tracefs, instance, monotonic_offset
@@ -112,13 +112,11 @@ def command(
                 process = _demo(recorder, events, seconds or DEMO_SECONDS, stop)
             else:
                 process = _command(recorder, events, vm, seconds, recordings, not slots, stop)
-        recorded = _named(read_recording(events)) if events.stat().st_size else None
+        recorded = _named(read_recording(events, IMPORTED)) if events.stat().st_size else None
         if recorded is None or not len(recorded.events):
             raise UsageError("KVM reported no events during the recording; does the VM run, and does it use KVM?")
         if stop.full:
-            recorded.remarks.append(
-                f"the recording ended at {LARGEST_TEXT >> 30} GiB of text, the maximum that can be imported"
-            )
+            recorded.remarks.append(f"the recording ended at {LARGEST >> 30} GiB of text, the maximum")
         chosen = Chosen(frozenset(process.pids), required=False)
         trace, summary = put_together([recorded, *recordings], name or output.stem, chosen)
         write_trace(trace, output)

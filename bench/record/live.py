@@ -13,13 +13,17 @@ from pathlib import Path
 from types import FrameType
 
 from slotlookup.errors import UsageError
-from slotlookup.recordings.importing import LARGEST_TEXT
+from slotlookup.recordings.importing import Limits
 
 from .guard import PATIENCE, descendants, listed, started
 from .tracefs import AT_ONCE, Instance
 
 TICK = 0.05
 """Seconds between reads of the recording."""
+LARGEST = 1 << 32
+"""Bytes of text at which a recording ends; importing them takes several GiB of memory."""
+IMPORTED = Limits(expanded=LARGEST, memory=1 << 40)
+"""Of a text of at most that length: nothing that was recorded is refused."""
 RESERVE = 1 << 28
 """Bytes of text that may be in the kernel's buffers when a recording ends because of its length."""
 
@@ -120,7 +124,7 @@ def follow(
 ) -> Running | Command:
     """Record into the file `text` until the process of `start` ends, the time is over, or `stop` is set.
 
-    It also ends when the text has the maximum length that can be imported.
+    It also ends when the text has the maximum length.
 
     A process that was already running continues; a command that was started here is ended.
     """
@@ -130,7 +134,7 @@ def follow(
         try:
             end = None if seconds is None else time.monotonic() + seconds
             while _look(instance, process) and not stop.asked and (end is None or time.monotonic() < end):
-                if file.tell() > LARGEST_TEXT - RESERVE:
+                if file.tell() > LARGEST - RESERVE:
                     stop.full = True
                     break
                 if not recorded.copy(file):
@@ -138,6 +142,6 @@ def follow(
         finally:
             process.end()
         instance.stop()
-        while file.tell() < LARGEST_TEXT - AT_ONCE and recorded.copy(file):
+        while file.tell() < LARGEST - AT_ONCE and recorded.copy(file):
             pass
     return process

@@ -11,6 +11,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import re
 import zlib
 from abc import ABC, abstractmethod
@@ -32,17 +33,50 @@ from slotlookup.trace import Events, SlotOrder, empty_events
 
 HEAD = 1 << 16
 """The number of bytes at the start of a file from which its format is recognised."""
-LARGEST = 1 << 28
-"""The maximum size in bytes of a decompressed recording that is read whole."""
-MOST_LINES = 1 << 24
-"""The maximum number of lines of such a recording."""
-LARGEST_TEXT = 1 << 32
-"""The maximum size in bytes if it is read in blocks: its events take about as much memory as its text."""
 BLOCK = 1 << 22
 """Bytes of text that importers read at a time, if they do not need the whole file."""
 LATEST_SECOND = (1 << 63) // 10**9 - 1
 LONGEST_LINE = 1 << 16
 """The maximum length in bytes of a line in a text that is read in blocks; no tracing program writes longer lines."""
+
+LINES_AT_ONCE = 1 << 16
+"""Lines between two reports of progress."""
+
+Progress = Callable[[Path, str, int, float], None]
+"""Receives the file that is read, a unit (`bytes`, decompressed, or `lines`), how many are done, and the share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the import of one file may take: bytes of its decompressed content, and about so many bytes of memory.
+
+    `progress` is called while it is read.
+    """
+
+    expanded: int = 64 << 30
+    memory: int = 1 << 30
+    progress: Progress = lambda path, unit, done, share: None
+
+    @property
+    def whole(self) -> int:
+        """The maximum size in bytes of a decompressed recording that is read whole: it is held as text and as lines."""
+        return min(self.memory // 4, self.expanded)
+
+    @property
+    def lines(self) -> int:
+        """The maximum number of lines of such a recording: a line and what is read from it take about 128 bytes."""
+        return self.memory // 128
+
+    @property
+    def events(self) -> int:
+        """The maximum number of events: one takes up to about 128 bytes while it is read."""
+        return self.memory // 128
+
+
+def in_words(size: int) -> str:
+    """A number of bytes, in MiB if it is a whole number of them."""
+    return f"{size >> 20:,} MiB" if size % (1 << 20) == 0 else f"{size:,} bytes"
+
 
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd"}
 # Who calls one enters it, in a stack that closes it.
@@ -76,17 +110,18 @@ class Source:
     more: bool = False
     numbers: tuple[int, ...] | None = None
     open_end: bool = False
+    limits: Limits = Limits()
 
     @cached_property
     def data(self) -> bytes:
         """The whole content. Raises InputFileError if it is too large or cannot be read."""
-        return b"".join(self._pieces(BLOCK, LARGEST)) if self.more else self.head
+        return b"".join(self._pieces(BLOCK, self.limits.whole)) if self.more else self.head
 
     def beginning(self, most: int) -> bytes:
         """The first `most` bytes of the content. Raises InputFileError if they cannot be read."""
         if not self.more:
             return self.head[:most]
-        with _reading(self.path, self.compression) as file:
+        with _reading(self.path, self.compression) as (file, _):
             pieces, held = [], 0
             while held < most and (piece := file.read(min(BLOCK, most - held))):
                 pieces.append(piece)
@@ -99,7 +134,7 @@ class Source:
         Raises InputFileError if the file is too long or cannot be read, or if a line is longer than LONGEST_LINE.
         """
         lines, rest = 0, b""
-        for piece in self._pieces(size, LARGEST_TEXT) if self.more else (self.head,):
+        for piece in self._pieces(size, self.limits.expanded) if self.more else (self.head,):
             end = piece.rfind(b"\n") + 1
             if end:
                 yield rest + piece[:end]
@@ -114,12 +149,14 @@ class Source:
 
     def _pieces(self, size: int, most: int) -> Iterator[bytes]:
         held = 0
-        with _reading(self.path, self.compression) as file:
+        with _reading(self.path, self.compression) as (file, raw):
+            whole = max(os.fstat(raw.fileno()).st_size, 1)
             while piece := file.read(size):
                 held += len(piece)
                 if held > most:
-                    raise self.fault(None, _too_large(most))
+                    raise self.fault(None, _too_large(most, self.limits))
                 yield piece
+                self.limits.progress(self.path, "bytes", held, min(raw.tell() / whole, 1.0))
 
     @property
     def name(self) -> str:
@@ -137,12 +174,24 @@ class Source:
         if nul >= 0:
             raise self.fault(text.count("\n", 0, nul) + 1, "not text: it contains a NUL byte; the file is damaged")
         count = text.count("\n")
-        if count > MOST_LINES:
-            raise self.fault(None, f"{count:,} lines; the limit is {MOST_LINES:,}: import a part of it")
+        if count > self.limits.lines:
+            raise self.fault(None, f"{count:,} lines; the limit is {self.limits.lines:,}, {_remedy(self.limits)}")
         lines = text.split("\n")
         if lines[-1] == "":
             lines.pop()
         return [line.removesuffix("\r") for line in lines] if "\r" in text else lines
+
+    def numbered(self) -> Iterator[tuple[int, str]]:
+        """The lines with their numbers from 1; progress is reported. Raises InputFileError if the file is not text."""
+        for number, line in enumerate(self.lines, 1):
+            if number % LINES_AT_ONCE == 0:
+                self.limits.progress(self.path, "lines", number, number / len(self.lines))
+            yield number, line
+
+    def check_events(self, count: int) -> None:
+        """Raise InputFileError if so many events are more than fit into memory."""
+        if count > self.limits.events:
+            raise self.fault(None, f"more than {self.limits.events:,} events, the limit, {_remedy(self.limits)}")
 
     @property
     def unterminated(self) -> bool:
@@ -184,27 +233,35 @@ class Source:
         return self.fault(line, f"not a line of {self.form}: {shown}{'; ' if remedy else ''}{remedy}")
 
 
-def _too_large(most: int) -> str:
-    return f"more than {most >> 20:,} MiB when decompressed, the limit for this form; import a part of it"
+def _too_large(most: int, limits: Limits) -> str:
+    if most == limits.expanded:
+        return f"more than {in_words(most)} when decompressed, the limit (--max-bytes); import a part of it"
+    return f"more than {in_words(most)} when decompressed, the limit for this form, {_remedy(limits)}"
+
+
+def _remedy(limits: Limits) -> str:
+    return f"from {in_words(limits.memory)} of memory (--max-memory); import a part of it"
 
 
 @contextmanager
-def _reading(path: Path, compression: str, held: bytes | None = None) -> Iterator[BinaryIO]:
-    """The decompressed content of a file (of `held`, its bytes, if it can be read only once).
+def _reading(path: Path, compression: str, held: bytes | None = None) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """The decompressed content of a file (of `held`, its bytes, if it can be read only once), and the file itself.
 
     Raises InputFileError, also inside the block.
     """
     try:
         with ExitStack() as stack:
-            raw: BinaryIO = stack.enter_context(path.open("rb")) if held is None else io.BytesIO(held)
+            file: BinaryIO = stack.enter_context(path.open("rb")) if held is None else io.BytesIO(held)
+            content = file
             if compression == "zstd":
                 # PyArrow is required anyway, and brings the library.
                 import pyarrow as pa
 
-                raw = cast("BinaryIO", stack.enter_context(pa.CompressedInputStream(pa.PythonFile(raw, "rb"), "zstd")))
+                zstd = pa.CompressedInputStream(pa.PythonFile(file, "rb"), "zstd")
+                content = cast("BinaryIO", stack.enter_context(zstd))
             elif compression:
-                raw = stack.enter_context(_OPEN[compression](raw))
-            yield raw
+                content = stack.enter_context(_OPEN[compression](file))
+            yield content, file
     except FileNotFoundError:
         raise InputFileError(path, None, "no such file") from None
     except IsADirectoryError:
@@ -216,25 +273,25 @@ def _reading(path: Path, compression: str, held: bytes | None = None) -> Iterato
         raise InputFileError(path, None, f"cannot be read: {reason or error}") from None
 
 
-def open_source(path: Path | str) -> Source:
-    """Open a file, with gzip and xz detected by their magic numbers. Raises InputFileError."""
-    path = Path(path)
-    with _reading(path, "") as file:
+def open_source(path: Path | str, limits: Limits | None = None) -> Source:
+    """Open a file, with compression detected by its magic number. Raises InputFileError."""
+    path, limits = Path(path), limits or Limits()
+    with _reading(path, "") as (file, _):
         # A pipe and the like can be read only once.
         once = not path.is_file()
-        raw = file.read(LARGEST + 1) if once else file.read(HEAD)
+        raw = file.read(limits.whole + 1) if once else file.read(HEAD)
     compression = next((name for magic, name in _COMPRESSED.items() if raw.startswith(magic)), "")
-    with _reading(path, compression, raw if once else None) as file:
-        head = file.read(LARGEST + 1 if once else HEAD)
+    with _reading(path, compression, raw if once else None) as (file, _):
+        head = file.read(limits.whole + 1 if once else HEAD)
         more = not once and len(head) == HEAD and bool(file.read(1))
     if not head:
         raise InputFileError(path, None, "empty; nothing was recorded")
-    if len(head) > LARGEST:
-        raise InputFileError(path, None, _too_large(LARGEST))
+    if len(head) > limits.expanded or (once and len(head) > limits.whole):
+        raise InputFileError(path, None, _too_large(limits.whole if once else limits.expanded, limits))
     for magic, what in _REFUSED.items():
         if head.startswith(magic):
             raise InputFileError(path, None, what)
-    return Source(path, head, compression, more=more)
+    return Source(path, head, compression, more=more, limits=limits)
 
 
 class Thread(NamedTuple):

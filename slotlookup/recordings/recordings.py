@@ -15,7 +15,7 @@ from slotlookup.arrays import Ints
 from slotlookup.errors import InputFileError, MixedForms, RegionError, UnknownForm, UnknownSlot, UsageError, present
 from slotlookup.memslots import ChangeKind, Memslot, Memslots
 from slotlookup.oracle import expected_gfns
-from slotlookup.recordings.importing import HEAD, Importer, Recording, Source, open_source
+from slotlookup.recordings.importing import HEAD, Importer, Limits, Recording, Source, open_source
 from slotlookup.recordings.merging import merge
 from slotlookup.recordings.ownership import Chosen, claim
 from slotlookup.recordings.pasted import LARGEST_PASTE, cleaned, decoded, nearest
@@ -130,12 +130,12 @@ def _where_mixed(source: Source, found: Sequence[Importer]) -> int | None:
     return None
 
 
-def read_recording(path: Path | str) -> Recording:
+def read_recording(path: Path | str, limits: Limits | None = None) -> Recording:
     """Read one file with the importer that recognises it, as it is or, failing that, as pasted text.
 
     Raises InputFileError.
     """
-    source = open_source(path)
+    source = open_source(path, limits)
     known = list(importers().values())
     try:
         importer = recognise(source, known)
@@ -332,9 +332,12 @@ def _provenance(kept: Sequence[_Kept]) -> dict[str, str]:
 
 
 def import_files(
-    paths: Iterable[Path | str], name: str | None = None, chosen: Chosen | None = None
+    paths: Iterable[Path | str],
+    name: str | None = None,
+    chosen: Chosen | None = None,
+    limits: Limits | None = None,
 ) -> tuple[Trace, Summary]:
-    """Combine recordings of one VM.
+    """Combine recordings of one VM. `limits` are those of each file.
 
     One recording provides the slots: the first with slot changes, else the first table (tables with recorded host
     addresses before others). All other recordings of slots must end with the same ranges. Recordings with times of one
@@ -342,7 +345,7 @@ def import_files(
     Of recordings of a whole machine the VM's events are kept (module `ownership`), or those selected by `chosen`.
     Raises InputFileError, or UsageError if there are no files.
     """
-    return put_together([read_recording(path) for path in paths], name, chosen)
+    return put_together([read_recording(path, limits) for path in paths], name, chosen)
 
 
 def put_together(
