@@ -230,7 +230,7 @@ def test_asked_to_hold_too_much_it_is_void_and_says_why(high: str) -> None:
 
 @pytest.mark.skipif("py-superintervals" not in THERE, reason="not installed")
 def test_by_default_it_is_absent_where_it_cannot_hold_the_slots(high: str, small: str) -> None:
-    result = call("run", high, "--counts-only")
+    result = call("run", high, "--all", "--counts-only")
     assert result.return_value == 0
     shown = " ".join(result.stdout.split())
     assert "py-superintervals absent cannot hold all slots: the last gfn of slot 1 is" in shown
@@ -277,12 +277,12 @@ class TestWithoutTheLibraries:
             CliRunner().invoke(cli, [command], catch_exceptions=False, standalone_mode=False)
 
     def test_a_run_of_everything_goes_without_and_says_so(self, small: str) -> None:
-        shown = call("run", small, "--counts-only")
+        shown = call("run", small, "--all", "--counts-only")
         assert shown.return_value == 0
         for name in RIVALS:
             row = f"{name} absent not installed: pip install 'slotlookup[rivals]'"
             assert row in " ".join(shown.stdout.split())
-        found = json.loads(call("run", small, "--counts-only", "--json").stdout)
+        found = json.loads(call("run", small, "--all", "--counts-only", "--json").stdout)
         why = {"state": "absent", "reason": "not installed: pip install 'slotlookup[rivals]'"}
         for name in RIVALS:
             assert why.items() <= by_strategy(found)[name].items()
