@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from slotlookup.errors import InputFileError
+from slotlookup.errors import InputFileError, SlotlookupError
 
 _OPEN_FILES = {Path("/dev/fd"), Path("/proc/self/fd")}
 """Folders whose entries are the open files of this process, by their numbers."""
@@ -65,6 +65,21 @@ def must_be_writable(path: Path | str) -> None:
         pipe = _Output(Path(path), stack).keep_pipe()
         if pipe is not None:
             _pipes[Path(path)] = pipe
+
+
+def write_then_show(write: Callable[[], object], show: Callable[[], object]) -> None:
+    """Call `write`, which saves results, and then `show`, which prints them, so that no fault of `write` loses them.
+
+    An error of `write` is raised when they are printed.
+    """
+    fault: SlotlookupError | None = None
+    try:
+        write()
+    except SlotlookupError as error:
+        fault = error
+    show()
+    if fault is not None:
+        raise fault
 
 
 class _Output:

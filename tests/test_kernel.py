@@ -22,7 +22,7 @@ from results import MACHINE
 
 from slotlookup.bench.commands.kernel import command
 from slotlookup.bench.kernel import figures, measure
-from slotlookup.bench.kernel.draw import draw
+from slotlookup.bench.kernel.draw import drawing
 from slotlookup.bench.kernel.layout import (
     BASE_GFN,
     PATTERNS,
@@ -43,6 +43,7 @@ from slotlookup.oracle import expected_gfns, expected_hvas
 from slotlookup.registry import make_strategy
 from slotlookup.stream import GfnStream, HvaStream, Timeline, change_at, one_segment
 from slotlookup.vocabulary import Role
+from slotlookup.writing import write_files
 
 HVA = 0x7F00_0000_0000
 SCHEMA = files("slotlookup.bench") / "schemas" / "kernel.schema.json"
@@ -348,7 +349,7 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
 
 def test_a_plot_has_a_line_for_each_side_of_each_pattern(tmp_path: Path) -> None:
     path = tmp_path / "plot.svg"
-    draw(figures.read_measurement(recorded_path()), path)
+    write_files([(path, drawing(figures.read_measurement(recorded_path()), "svg"))])
     ids = {element.attrib.get("id") for element in ElementTree.parse(path).iter()}
     for title in figures.read_measurement(recorded_path()).lookups():
         assert {f"{title}-{how}" for how in ("kernel", "hot", "called")} <= ids

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import checking
 import pytest
 from click.testing import CliRunner, Result
 
 from slotlookup.bench.cli import cli
+from slotlookup.bench.commands import check as check_command
 from slotlookup.bench.commands import run as run_command
 from slotlookup.bench.sweep import file as sweep_file
 from slotlookup.errors import InputFileError, SlotlookupError
@@ -114,6 +116,41 @@ def test_tables_are_printed_if_writing_fails_after_all(tmp_path: Path) -> None:
     assert "/dev/full: cannot be written: No space left on device" in str(result.exception)
     assert "rbtree" in result.stdout
     assert not list(tmp_path.iterdir()), "both or none"
+
+
+def test_a_measurement_of_the_kernel_is_printed_if_writing_fails_after_all(tmp_path: Path) -> None:
+    result = call("kernel", "--recorded", "--save", "/dev/full", "--plot", tmp_path / "plot.svg")
+    assert "/dev/full: cannot be written: No space left on device" in str(result.exception)
+    assert result.stdout == call("kernel", "--recorded").stdout
+    assert not list(tmp_path.iterdir()), "both or none"
+
+
+def test_a_check_that_cannot_write_its_baseline_prints_its_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checking.settle(monkeypatch, tmp_path)
+    checking.call("--update")
+    held = checking.BASELINE.read_bytes()
+    checking.BASELINE.write_bytes(held.replace(b"}", b" }", 1))
+
+    def fail(baseline: object, path: Path) -> None:
+        raise InputFileError(path, None, "cannot be written: No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(check_command, "write_baseline", fail)
+        result = checking.call("--update", "--format", "json")
+    assert isinstance(result.exception, InputFileError)
+    shown = json.loads(result.stdout)
+    assert not shown["updated"] and any("is unchanged" in note for note in shown["notes"])
+    assert json.loads(checking.call("--update", "--format", "json").stdout)["updated"]
+    assert checking.BASELINE.read_bytes() == held
+
+
+def test_a_baseline_is_tried_before_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checking.settle(monkeypatch, tmp_path)
+    monkeypatch.setattr(check_command, "count", lambda *_: pytest.fail("the check began"))
+    result = checking.call("--update", "--baseline", str(tmp_path / "missing" / "baseline.json"))
+    assert "there is no directory" in str(result.exception)
 
 
 def test_the_points_of_a_sweep_are_printed_if_its_file_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import click
 from slotlookup.config.load import Config
 from slotlookup.config.settings import TimeGate
 from slotlookup.errors import BrokenStrategy, Incomparable
+from slotlookup.writing import must_be_writable, write_then_show
 
 from ..configuration import announce_code, configuration
 from ..gate.baseline import Baseline, line_numbers, read_baseline, to_text, write_baseline
@@ -58,6 +59,8 @@ def command(baseline_file: Path | None, update: bool, form: str, no_verify: bool
     own = config.settings.check.strategies
     key = "strategies" if own is None else "check.strategies"
     announce_code(config.place(key), config.settings.strategies if own is None else own)
+    if update:
+        must_be_writable(path)
     suite = make_suite(config)
     gates = () if no_times else time_gates(config, suite)
     require_matches(config, suite)
@@ -155,17 +158,27 @@ def _update(
         raise_for(outcome, path)
     new = new_baseline(counted, times, suite.placement, held, keep_times=keep_times)
     before = path.read_bytes() if held is not None else b""
-    changed = to_text(new).encode() != before
-    if changed:
-        write_baseline(new, path)
-    groups = sum(1 for _ in new.groups())
-    words = f"written, {groups} groups of figures" if changed else "is up to date"
-    outcome.notes.append(f"{outcome.baseline}: {words}.")
-    show(outcome, form, path, new, update=True)
+    changed, updated = to_text(new).encode() != before, False
+
+    def write() -> None:
+        nonlocal updated
+        if changed:
+            write_baseline(new, path)
+        updated = True
+
+    def show_differences() -> None:
+        groups = sum(1 for _ in new.groups())
+        words = f"written, {groups} groups of figures" if changed else "is up to date"
+        outcome.notes.append(f"{outcome.baseline}: {words}." if updated else f"{outcome.baseline} is unchanged.")
+        show(outcome, form, path, new if updated else held, update=True, updated=updated)
+
+    write_then_show(write, show_differences)
     return 0
 
 
-def show(outcome: Outcome, form: str, path: Path, held: Baseline | None, *, update: bool) -> None:
+def show(
+    outcome: Outcome, form: str, path: Path, held: Baseline | None, *, update: bool, updated: bool = False
+) -> None:
     """Print the outcome: the requested format on stdout, everything else on stderr."""
     from ..console import output
     from ..gate.ci_formats import append_summary, github, junit, within_repository
@@ -175,7 +188,7 @@ def show(outcome: Outcome, form: str, path: Path, held: Baseline | None, *, upda
         print_table(printable_all(outcome), output())
         return
     if form == "json":
-        click.echo(to_json(outcome, updated=update and not outcome.faults), nl=False)
+        click.echo(to_json(outcome, updated=updated), nl=False)
     elif form == "markdown":
         click.echo(markdown(outcome), nl=False)
     elif form == "junit":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -11,9 +14,9 @@ from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import Memslots
 from slotlookup.recordings.importing import Limits, Progress
 from slotlookup.recordings.ownership import Chosen
-from slotlookup.recordings.recordings import Summary, import_files
+from slotlookup.recordings.recordings import import_files
 from slotlookup.trace import SlotOrder, trace_writer
-from slotlookup.writing import Writer, must_be_writable, write_files
+from slotlookup.writing import Writer, must_be_writable, write_files, write_then_show
 
 from ..measure.run_options import Report
 from ..options import check_name, memory_size
@@ -106,10 +109,11 @@ def command(
     writers: list[tuple[Path, Writer]] = [] if output is None else [(output, trace_writer(trace))]
     if slots_csv is not None and slots_csv != STDOUT:
         writers.append((slots_csv, lambda file: file.write(table.encode())))
-    write_files(writers)
     if slots_csv == STDOUT:
-        click.echo(table, nl=False)
-    _tell(summary, outputs)
+        click.echo(table, nl=False)  # first, because it cannot be taken back
+        sys.stdout.flush()
+    write_then_show(partial(write_files, writers), partial(_tell, summary.text()))
+    _tell([f"written: {', '.join(map(str, outputs))}"])
     return 0
 
 
@@ -153,7 +157,6 @@ def slots_as_csv(slots: Memslots, order: SlotOrder) -> str:
     return "\n".join([f"{SLOTS_HEADER},created", *(f"{row},{rank}" for rank, row in enumerate(rows)), ""])
 
 
-def _tell(summary: Summary, outputs: list[Path]) -> None:
-    for line in summary.text():
+def _tell(lines: Iterable[str]) -> None:
+    for line in lines:
         click.echo(printable(line), err=True)
-    click.echo(printable(f"written: {', '.join(map(str, outputs))}"), err=True)

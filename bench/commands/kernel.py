@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from slotlookup.errors import UsageError
-from slotlookup.writing import must_be_writable
+from slotlookup.writing import Writer, must_be_writable, write_files, write_then_show
 
 from ..kernel.figures import read_measurement, to_json
 from ..kernel.measure import DEVICE, EFFORTS, QUICK_SLOTS, measure, recorded_path
 from ..printable import printable, printable_all
-from ..results.model import write_texts
-from ..sweep.plot import check_plot_path
+from ..results.model import writer_of
+from ..sweep.plot import check_plot_path, plot_kind
 from ..sweep.points import parse_slots
 
 
@@ -82,18 +82,24 @@ def command(
         wanted = parse_slots(slots_text) if slots_text is not None else QUICK_SLOTS if quick else ()
         with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
             measured = measure(wanted, EFFORTS["quick" if quick else "default"], device, report)
-    if save is not None:
-        write_texts([(save, to_json(measured))])
-    if plot is not None:
-        from ..kernel.draw import draw
 
-        draw(measured, plot)
-    if as_json:
-        click.echo(to_json(measured), nl=False)
-    else:
-        from ..console import output
-        from ..kernel.tables import print_measurement
+    def write() -> None:
+        writers: list[tuple[Path, Writer]] = [] if save is None else [(save, writer_of(to_json(measured)))]
+        if plot is not None:
+            from ..kernel.draw import drawing
 
-        safe = measured.model_copy(update={"machine": printable_all(measured.machine)})
-        print_measurement(safe, output(), source and printable(source))
+            writers.append((plot, drawing(measured, plot_kind(plot))))
+        write_files(writers)
+
+    def show() -> None:
+        if as_json:
+            click.echo(to_json(measured), nl=False)
+        else:
+            from ..console import output
+            from ..kernel.tables import print_measurement
+
+            safe = measured.model_copy(update={"machine": printable_all(measured.machine)})
+            print_measurement(safe, output(), source and printable(source))
+
+    write_then_show(write, show)
     return 0

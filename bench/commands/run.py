@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from slotlookup.errors import EXIT_FAILED, InputFileError, UsageError
+from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.vocabulary import Placement
-from slotlookup.writing import must_be_writable
+from slotlookup.writing import must_be_writable, write_then_show
 
 from ..configuration import announce_code, configuration
 from ..measure.default_set import RULE
@@ -140,18 +140,18 @@ def command(
 
     with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
         result = run(selection.trace, selection.workload, selection.strategies, options, report, selection.left_out)
-    fault: InputFileError | None = None
-    try:
+
+    def write() -> None:
         saved = [] if save is None else [(save, to_json(result))]
         write_texts([*saved, *((path, exported(path, [result])) for path in exports)])
-    except InputFileError as error:
-        fault = error  # raised after the tables, so that the work is not lost
-    if as_json:
-        click.echo(to_json(result), nl=False)
-    else:
-        from ..results.tables import print_run
 
-        print_run(printable_all(result), output())
-    if fault is not None:
-        raise fault
+    def show() -> None:
+        if as_json:
+            click.echo(to_json(result), nl=False)
+        else:
+            from ..results.tables import print_run
+
+            print_run(printable_all(result), output())
+
+    write_then_show(write, show)
     return EXIT_FAILED if any(one.state is State.VOID for one in result.strategies) else 0

@@ -11,9 +11,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from slotlookup.errors import EXIT_FAILED, InputFileError, UsageError
+from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.registry import parse_spec
 from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
+from slotlookup.writing import write_then_show
 
 from ..configuration import announce_code, configuration
 from ..interruption import interrupted_code
@@ -154,17 +155,16 @@ def command(
     elif save is not None:
         sweep_file.begin(save, options, counts, machine)
     again = slots if resume is not None else None  # a file started in this call contains its slot counts
-    fault: InputFileError | None = None
-    try:
+
+    def measure() -> None:
         _measure(options, counts, points, kept_in, jobs, shown=not as_json or sys.stderr.isatty(), again=again)
-    except InputFileError as error:
-        if not points:
-            raise
-        fault = error  # raised after the tables, so that the measured points are not lost
+
+    def show() -> None:
+        if points:
+            _present(options, machine, sweep.chosen(points, counts), as_json)
+
+    write_then_show(measure, show)
     points = sweep.chosen(points, counts)
-    _present(options, machine, points, as_json)
-    if fault is not None:
-        raise fault
     if plot_file is not None:
         from ..sweep.plot import draw
 

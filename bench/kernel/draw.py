@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from slotlookup.writing import replacing
+from slotlookup.writing import Writer
 
 from ..results.statistics import median_interval
-from ..sweep.plot import COLOURS, LINES, MARKERS, check_plot_path
+from ..sweep.plot import COLOURS, LINES, MARKERS
 from .figures import HOWS, Lookups, Measurement
 
 if TYPE_CHECKING:
@@ -19,16 +18,18 @@ LABELS = {"kernel": "Linux", "hot": "{strategy}, hot", "called": "{strategy}, as
 _DPI = 150
 
 
-def draw(measured: Measurement, path: Path) -> None:
-    """Draw into `path` (.svg or .png). Raises UsageError if that is not possible, InputFileError if writing fails."""
-    check_plot_path(path)
+def drawing(measured: Measurement, kind: str) -> Writer:
+    """Draws into a file of `kind`, svg or png."""
+    return lambda file: _draw(measured, kind, file)
+
+
+def _draw(measured: Measurement, kind: str, file: BinaryIO) -> None:
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     shown = list(measured.lookups().items())
     rows = -(-len(shown) // 2)
-    kind = path.suffix.lower().removeprefix(".")
     with rc_context({"svg.hashsalt": "slotlookup", "font.size": 9, "axes.titlesize": 10.5}):
         height = 1.1 + 2.9 * rows
         figure = Figure(figsize=(9.0, height))
@@ -50,8 +51,7 @@ def draw(measured: Measurement, path: Path) -> None:
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="lower center", ncols=3, frameon=False)
         metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-        with replacing(path) as file:
-            figure.savefig(file, format=kind, dpi=_DPI, metadata=metadata)
+        figure.savefig(file, format=kind, dpi=_DPI, metadata=metadata)
 
 
 def _panel(ax: Axes, title: str, points: list[tuple[int, Lookups]], strategy: str) -> None:

@@ -214,10 +214,11 @@ def _intervals_as_json(intervals: Mapping[str, Mapping[str, Interval]]) -> dict[
 
 def write_texts(texts: Sequence[tuple[Path, str]]) -> None:
     """Write all of the files or none. Raises InputFileError if that fails."""
-    write_files([(path, _writer(text)) for path, text in texts])
+    write_files([(path, writer_of(text)) for path, text in texts])
 
 
-def _writer(text: str) -> Writer:
+def writer_of(text: str) -> Writer:
+    """Writes this text as UTF-8."""
     return lambda file: file.write(text.encode())
 
 

@@ -46,6 +46,11 @@ def check_plot_path(path: Path) -> None:
     must_be_writable(path)
 
 
+def plot_kind(path: Path) -> str:
+    """Svg or png, from the ending of a path that `check_plot_path` accepted."""
+    return path.suffix.lower().removeprefix(".")
+
+
 def draw(
     options: SweepOptions,
     machine: Mapping[str, object],
@@ -67,7 +72,7 @@ def draw(
     # Styles follow the order in the sweep, so that a row has one style in every panel and every plot.
     rows = (row["name"] for operation in Operation for point in points.values() for row in point["roles"][operation])
     styles = {name: i for i, name in enumerate(dict.fromkeys(rows))}
-    kind = path.suffix.lower().removeprefix(".")
+    kind = plot_kind(path)
     with rc_context({"svg.hashsalt": "slotlookup", "font.size": 9.5, "axes.titlesize": 11, "axes.labelsize": 10}):
         figure = _figure(shown, styles, _title(options, machine, points))
         # Metadata that differ between drawings are left out: the date, and the version of matplotlib.
