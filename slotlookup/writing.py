@@ -67,6 +67,18 @@ def must_be_writable(path: Path | str) -> None:
             _pipes[Path(path)] = pipe
 
 
+def must_differ(*paths: Path | None) -> None:
+    """Raise InputFileError if two outputs are one file, of which the first would be lost. None is no output."""
+    found: set[Path] = set()
+    for path in paths:
+        if path is None:
+            continue
+        real = _without_links(path)
+        if real in found and not real.is_char_device():
+            raise InputFileError(path, None, "is given for two outputs; write them to two files")
+        found.add(real)
+
+
 def write_then_show(write: Callable[[], object], show: Callable[[], object]) -> None:
     """Call `write`, which saves results, and then `show`, which prints them, so that no fault of `write` loses them.
 
@@ -172,11 +184,16 @@ def _faults_of(path: Path) -> Iterator[None]:
         raise InputFileError(path, None, f"cannot be written: {error.strerror or error}") from None
 
 
+def _without_links(path: Path) -> Path:
+    """As Path.resolve, which raises RuntimeError for a link to itself."""
+    return Path(os.path.realpath(path))
+
+
 def _destination(target: Path) -> Path:
     """The file to write. Raises InputFileError if it cannot be written."""
     if _open_number(target) is not None:
         return target
-    real = target.parent.resolve() / target.name
+    real = _without_links(target.parent) / target.name
     if target.is_symlink():
         raise InputFileError(target, None, "cannot be written: it is a symbolic link; give the file to which it points")
     if real.is_dir():

@@ -111,7 +111,7 @@ def test_outputs_that_cannot_be(tmp_path: Path) -> None:
         for option in ("-o", "--slots"):
             assert "one of the recordings" in refusal(recording, option, output)
     assert recording.read_text() == CALL
-    assert "cannot be written to one file" in refusal(recording, "-o", tmp_path / "x", "--slots", tmp_path / "x")
+    assert "is given for two outputs" in refusal(recording, "-o", tmp_path / "x", "--slots", tmp_path / "x")
     assert "there is no directory" in refusal(recording, "-o", tmp_path / "none" / "x")
     assert "is a directory" in refusal(recording, "--slots", tmp_path)
 

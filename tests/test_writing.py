@@ -58,6 +58,10 @@ def full_disk(where: Path) -> Iterator[Path]:
 def test_outputs_are_tried_before_the_work(option: str, tmp_path: Path, no_work: None) -> None:
     nowhere = tmp_path / "missing" / "out.md"
     assert isinstance(call(*RUN, option, nowhere).exception, InputFileError)
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert "there is no directory" in str(call(*RUN, option, loop / "out.md").exception)
+    loop.unlink()
     pipe = tmp_path / "pipe.md"
     os.mkfifo(pipe)
     assert "no process reads this pipe" in str(call(*RUN, option, pipe).exception)
@@ -186,6 +190,24 @@ def test_an_import_writes_both_outputs_or_none(tmp_path: Path) -> None:
     result = call("import", tmp_path / "slots.csv", "-o", output, "--slots", "/dev/full")
     assert "/dev/full: cannot be written" in str(result.exception)
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*RUN, "--save", "o.md", "--export", "./o.md"),
+        (*RUN, "--export", "o.csv", "--export", "o.csv"),
+        ("kernel", "--recorded", "--save", "o.svg", "--plot", "o.svg"),
+        ("sweep", "--counts-only", "--save", "o.svg", "--plot", "o.svg"),
+        ("import", "x", "-o", "o.svg", "--slots", "o.svg"),
+    ],
+)
+def test_one_file_for_two_outputs_is_refused(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_work: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "is given for two outputs" in str(call(*arguments).exception)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("command", ["run", "sweep"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slotlookup.errors import UsageError
+from slotlookup.writing import must_differ
 
 from ..results.export import check_export_path, exported
 from ..results.load import load_result
@@ -37,6 +38,7 @@ def command(results: tuple[Path, ...], outputs: tuple[Path, ...], side_by_side: 
         check_export_path(path)
         if side_by_side and path.suffix.lower() != ".md":
             raise UsageError(f"{path}: --side-by-side writes Markdown; give a name that ends in .md")
+    must_differ(*outputs)
     runs = [load_result(path) for path in results]
     write_texts([(path, to_side_by_side(runs) if side_by_side else exported(path, runs)) for path in outputs])
     return 0

@@ -16,7 +16,7 @@ from slotlookup.recordings.importing import Limits, Progress
 from slotlookup.recordings.ownership import Chosen
 from slotlookup.recordings.recordings import import_files
 from slotlookup.trace import SlotOrder, trace_writer
-from slotlookup.writing import Writer, must_be_writable, write_files, write_then_show
+from slotlookup.writing import Writer, must_be_writable, must_differ, write_files, write_then_show
 
 from ..measure.run_options import Report
 from ..options import check_name, memory_size
@@ -94,8 +94,7 @@ def command(
         raise UsageError("nothing to write; give -o TRACE.parquet, --slots OUT.csv or both")
     if output == STDOUT:
         raise UsageError("a trace is binary and cannot go to stdout; give -o a file name")
-    if len(outputs) == 2 and outputs[0].resolve() == outputs[1].resolve():
-        raise UsageError(f"{outputs[0]}: the trace and the slots cannot be written to one file")
+    must_differ(*outputs)
     check_name(name)
     for path in outputs:
         _must_not_be_input(path, files)

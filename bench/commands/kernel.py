@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from slotlookup.errors import UsageError
-from slotlookup.writing import Writer, must_be_writable, write_files, write_then_show
+from slotlookup.writing import Writer, must_be_writable, must_differ, write_files, write_then_show
 
 from ..kernel.figures import read_measurement, to_json
 from ..kernel.measure import DEVICE, EFFORTS, QUICK_SLOTS, measure, recorded_path
@@ -71,6 +71,7 @@ def command(
         check_plot_path(plot)
     if save is not None:
         must_be_writable(save)
+    must_differ(save, plot)
     source: str | None = None
     if recorded or saved is not None:
         path = recorded_path() if saved is None else saved

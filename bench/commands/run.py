@@ -9,7 +9,7 @@ import click
 
 from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.vocabulary import Placement
-from slotlookup.writing import must_be_writable, write_then_show
+from slotlookup.writing import must_be_writable, must_differ, write_then_show
 
 from ..configuration import announce_code, configuration
 from ..measure.default_set import RULE
@@ -113,6 +113,7 @@ def command(
         must_be_writable(save)
     for path in exports:
         check_export_path(path)
+    must_differ(save, *exports)
     if every and strategies:
         raise UsageError("give --all for every strategy, or --strategy for some, but not both")
     named = () if every else strategies or settings.strategies

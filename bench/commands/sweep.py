@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.registry import parse_spec
 from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
-from slotlookup.writing import write_then_show
+from slotlookup.writing import must_differ, write_then_show
 
 from ..configuration import announce_code, configuration
 from ..interruption import interrupted_code
@@ -119,6 +119,7 @@ def command(
         raise UsageError(
             f"--plot-{'role' if plot_role else 'metric'}: nothing is drawn without a file; add --plot FILE.svg"
         )
+    must_differ(save or resume, plot_file)
     require_available(strategies)  # before a file or a workload is read
     wanted = None if slots is None else sweep.parse_slots(slots)
     machine = describe_machine()
