@@ -96,6 +96,8 @@ def test_policies_play_the_same_accesses() -> None:
     assert of["accessed bits"]["pinned"] == of["accessed bits"]["wrongly_evicted"] == 0
     assert of["always young"]["young"] == of["always young"]["ageing_calls"] > 0
     assert of["not young"]["young"] == 0 < of["not young"]["wrongly_evicted"]
+    # Whatever is found in the swap cache is a minor fault of a page that was unmapped and not yet written out.
+    assert all(0 <= one["swap_cache_faults"] <= one["minor_faults"] for one in found["policies"])
     # Whatever is asked for and used again must fault, but nothing else is evicted than with bits.
     assert of["young and unmap"]["exits"] > of["accessed bits"]["exits"]
     assert of["young and unmap"]["major_faults"] == of["accessed bits"]["major_faults"]
@@ -106,12 +108,12 @@ def test_the_sentence_by_hand() -> None:
         return Outcome(1000, exits, 10, major, calls, 0, 0, 0, 5, 0)
 
     found = [
-        PolicyOutcome("accessed bits", "swap", outcome(100, 50, 10)),
-        PolicyOutcome("always young", "a", outcome(110, 60, 490)),
-        PolicyOutcome("not young", "b", outcome(150, 45, 10)),
+        PolicyOutcome("accessed bits", "swap", outcome(100, 50, 10), 1),
+        PolicyOutcome("always young", "a", outcome(110, 60, 490), 1),
+        PolicyOutcome("not young", "b", outcome(150, 45, 10), 1),
     ]
     assert sentence(found) == (
         "Against accessed bits: always young +10% exits, +20% major faults, 49 times the ageing calls; "
         "not young +50% exits, -10% major faults."
     )
-    assert "more --accesses" in sentence([PolicyOutcome("accessed bits", "swap", outcome(0, 0, 0))])
+    assert "more --accesses" in sentence([PolicyOutcome("accessed bits", "swap", outcome(0, 0, 0), 0)])

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from ..results.verdict import significant
+
 EXACT = ConfigDict(extra="forbid")
 
 
@@ -30,6 +32,24 @@ class Difference:
     low: float | None
     high: float | None
     noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A measured figure with the ends of its 95 % interval."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{significant(self.median)} [{significant(self.low)}, {significant(self.high)}]"
+
+    def times(self, factor: float) -> Estimate:
+        """The figure in another unit; `factor` is above 0."""
+        return Estimate(self.median * factor, self.low * factor, self.high * factor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,3 +194,83 @@ class MixedStream(Figures):
     lines: float
     array_lines: float
     hot: Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share(Figures):
+    """The part of an operation of the kernel that is due to the number of slots.
+
+    The kernel was measured with `measured` slots, at least as many as here. There `whole` is the operation's time and
+    `search` what it takes more than with one slot; `share` is the part of `search` in `whole`, in percent. `array` is
+    the time of all searches of the operation in an unsorted array on this machine. Times are nanoseconds per operation.
+    """
+
+    operation: str
+    measured: int
+    whole: float
+    search: float
+    share: Estimate
+    array: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneSlot(Figures):
+    """A layout and one slot over all of it.
+
+    `readonly` slots cannot be parts of a writable one, `spaces` is the number of address spaces, `span` the pages of
+    the one slot, `holes` those of them that no slot had. `lookups` and `visits` are slots examined per operation by an
+    array; `one_lookup` and `one_visit` the same with one slot. `missed` lookups hit no slot before, `found` of them
+    find the one slot. `aliased` slots share host memory, which must then be mapped twice. `hole_bytes` is the memory
+    of the holes' reverse maps under shadow paging, 8 bytes per page.
+    """
+
+    readonly: int
+    spaces: int
+    aliased: int
+    span: int
+    holes: int
+    hole_bytes: int
+    lookups: float
+    one_lookup: float
+    visits: float
+    one_visit: float
+    missed: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ageing(Figures):
+    """An answer to ageing requests without accessed bits, next to what the same accesses cost with them (`bits_...`).
+
+    `answers` are the ageing requests, `pinned` those answered "young" for a page that was not used. `cached` faults
+    found their page in the swap cache; `major` ones read it.
+    """
+
+    policy: str
+    memory: int
+    accesses: int
+    answers: int
+    pinned: int
+    exits: int
+    bits_exits: int
+    cached: int
+    bits_cached: int
+    major: int
+    bits_major: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locking(Figures):
+    """An array of slots in some order, changed by some update discipline.
+
+    `moved` is the mean number of entries of other slots that a change moves. `readers` see the old or the new slots
+    while a change is staged. Lines are per operation; bytes are all of the strategy's, between two changes.
+    """
+
+    order: str
+    update: str
+    moved: float
+    readers: str
+    lookup_lines: float
+    change_lines: float
+    bytes: int

@@ -19,7 +19,7 @@ from ..results.export import escape, markdown_table
 from ..results.saved import SavedMachine
 from ..results.verdict import enumerated, significant
 from .figures import Difference, Figures
-from .rules import Judgement, Verdict
+from .judging import Judgement, Verdict
 from .thread import CLAIMS, Claim
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -193,12 +193,33 @@ def _numbered(figures: Sequence[Figures]) -> dict[str, int]:
     return {command: i for i, command in enumerate(dict.fromkeys(one.command for one in figures), 1)}
 
 
-def _figure_rows(one: Settled) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of a claim's figures; the first column is the number of the command."""
-    commands = _numbered(one.figures)
-    headings = ["command", *(name.replace("_", " ") for name in one.figures[0].cells())]
-    rows = [[str(commands[f.command]), *(_cell(value) for value in f.cells().values())] for f in one.figures]
-    return headings, rows
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """A claim's figures as text. The first column is the number of the command.
+
+    `common` names the figures that are the same in every row; they have no column.
+    """
+
+    headings: list[str]
+    rows: list[list[str]]
+    common: list[str]
+
+    @classmethod
+    def of(cls, one: Settled) -> _Cells:
+        commands = _numbered(one.figures)
+        found = [{name.replace("_", " "): _cell(value) for name, value in f.cells().items()} for f in one.figures]
+        same = [name for name, cell in found[0].items() if len(found) > 1 and all(row[name] == cell for row in found)]
+        varied = [name for name in found[0] if name not in same]
+        rows = [
+            [str(commands[f.command]), *(row[name] for name in varied)]
+            for f, row in zip(one.figures, found, strict=True)
+        ]
+        return cls(["command", *varied], rows, [f"{name} {found[0][name]}" for name in same])
+
+    @property
+    def common_line(self) -> str:
+        """The figures that are the same in every row, in a sentence; "" if there are none."""
+        return f"In every row: {', '.join(self.common)}." if self.common else ""
 
 
 def print_explained(result: Result, console: Console) -> None:
@@ -219,14 +240,18 @@ def _explain(one: Settled, console: Console) -> None:
     console.print()
     console.print(Text(f"Rule: {claim.rule_text}"))
     console.print()
-    headings, rows = _figure_rows(one)
+    cells = _Cells.of(one)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
-    for i, heading in enumerate(headings):
-        is_number = all(row[i][:1].isdigit() for row in rows)
-        table.add_column(heading, justify="right" if is_number else "left")
-    for row in rows:
+    for i, heading in enumerate(cells.headings):
+        is_number = all(row[i].replace(",", "").replace(".", "").isdigit() for row in cells.rows)
+        least = min(max(len(row[i]) for row in cells.rows), 12)
+        justify: Literal["right", "left"] = "right" if is_number else "left"
+        table.add_column(heading, justify=justify, no_wrap=is_number, overflow="fold", min_width=least)
+    for row in cells.rows:
         table.add_row(*map(Text, row))
     console.print(table)
+    if cells.common_line:
+        console.print(Text(cells.common_line))
     console.print(Text("Commands that repeat these figures:"))
     for command, number in _numbered(one.figures).items():
         console.print(Text(f"  {number:>2}  {command}"), soft_wrap=True)
@@ -259,7 +284,7 @@ def to_markdown(result: Result) -> str:
 
 def _section(one: Settled) -> str:
     claim = one.claim
-    headings, rows = _figure_rows(one)
+    cells = _Cells.of(one)
     commands = "".join(f"    {command}\n" for command in _numbered(one.figures))
     return "\n".join(
         [
@@ -267,7 +292,8 @@ def _section(one: Settled) -> str:
             f"Held by {enumerated(claim.held_by)}. **{one.judgement.verdict}**: {escape(one.judgement.text)}.\n",
             f"{' '.join(claim.steps)}\n",
             f"{claim.rule_text}\n",
-            markdown_table(headings, rows, left=2),
+            markdown_table(cells.headings, cells.rows, left=2),
+            *([f"{cells.common_line}\n"] if cells.common_line else []),
             commands,
         ]
     )

@@ -1,4 +1,4 @@
-"""The verdicts: every rule, and every limit that a rule uses.
+"""The verdicts: every rule. The limits that rules use are in `judging.py`.
 
 A rule sees figures only. Its docstring is what `slotlookup claims ID --explain` prints.
 """
@@ -6,152 +6,53 @@ A rule sees figures only. Its docstring is what `slotlookup claims ID --explain`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TypeVar
+from collections.abc import Sequence
 
-from slotlookup.vocabulary import Operation
+from slotlookup.memslots import MAX_PAGES
+from slotlookup.vocabulary import Operation, UpdateDiscipline
 
-from ..results.verdict import TOO_NOISY, enumerated, significant
+from ..results.verdict import enumerated, significant
 from .figures import (
-    Difference,
+    Ageing,
+    Estimate,
     Growth,
+    Locking,
     Mix,
     MixedStream,
+    OneSlot,
     OrderedVisit,
     OtherAlgorithm,
     Pointers,
     Position,
     Scan,
+    Share,
     SizeSorted,
     Trees,
     UnaliasedVisit,
 )
-
-_Figures = TypeVar("_Figures")
-_Key = TypeVar("_Key", bound=Hashable)
-
-
-class Verdict(StrEnum):
-    """The four verdicts."""
-
-    HOLDS = "holds"
-    HOLDS_IF = "holds if"
-    DOES_NOT_HOLD = "does not hold"
-    CANNOT_BE_TOLD = "cannot be told on this machine"
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A verdict, and the figures that it rests on, in a sentence without its full stop."""
-
-    verdict: Verdict
-    text: str
-
-
-TWO_LOOKUPS = 2.0
-"""Slots examined per lookup that the two-slot claim promises to stay below."""
-SAVES = 0.1
-"""A change of order or a flag saves something if at least this share of the slots examined is saved."""
-LOGARITHMIC = 0.25
-"""The largest exponent of n that counts as logarithmic.
-
-From 256 to 1,024 slots, log n grows as n to the 0.16, the square root as n to the 0.5."""
-LEAST_EXCESS = 1.0
-"""Slots examined beyond the answers that count as none."""
-STOPS_AT = 1 + 1e-9
-"""The slot beyond the range's end at which a walk in order of start stops, and what adding up means may differ by."""
-NAMED = 4
-"""The number of places that a sentence names."""
-
-
-FEW = 8
-"""The largest number of slots that counts as few."""
-MUCH = 1.5
-"""Times as much that counts as much more."""
-TIMINGS = ("hot", "cold")
-FREQUENT = 0.1
-"""The share of slot changes from which on they are frequent."""
-
-
-class Order(StrEnum):
-    """A time against another."""
-
-    FASTER = "faster"
-    SLOWER = "slower"
-    TIED = "tied"
-    UNKNOWN = "unknown"
-    """The noise or the interval is too large to say that they are tied."""
-
-
-def order(apart: Difference) -> Order:
-    """How a strategy's time stands against its base: the whole interval must lie beyond the noise.
-
-    A difference larger than the noise is named however large the noise is.
-    """
-    if apart.low is None or apart.high is None:
-        return Order.UNKNOWN
-    if apart.low > apart.noise:
-        return Order.SLOWER
-    if apart.high < -apart.noise:
-        return Order.FASTER
-    resolution = max(apart.noise, apart.high - apart.low)
-    return Order.UNKNOWN if resolution > TOO_NOISY * max(apart.ns, apart.base_ns) else Order.TIED
-
-
-def much_slower(apart: Difference) -> bool:
-    """Whether a strategy takes at least `MUCH` times as long as its base, beyond the noise."""
-    return apart.low is not None and apart.low - apart.noise >= (MUCH - 1) * apart.base_ns > 0
-
-
-def fewer(examined: float, lines: float, than_examined: float, than_lines: float) -> bool:
-    """Whether a structure costs less by counts: not more slots examined, not more lines, and less of one of them."""
-    return examined <= than_examined and lines <= than_lines and (examined, lines) != (than_examined, than_lines)
-
-
-def up_to(slots: Sequence[int], holding: Sequence[bool]) -> int:
-    """The largest slot count up to which something holds without a gap; 0 if it does not hold at the smallest."""
-    last = 0
-    for n, holds in sorted(zip(slots, holding, strict=True)):
-        if not holds:
-            break
-        last = n
-    return last
-
-
-def standing(figures: Sequence[OtherAlgorithm | Pointers | MixedStream], timing: str) -> str:
-    """In words: the structures that are slower than their base at the smallest slot count, and up to which one."""
-    slower, level, unclear = [], [], []
-    base = 0.0
-    for strategy, group in _by(figures, lambda one: one.strategy).items():
-        apart = [getattr(one, timing) for one in group]
-        base = apart[0].base_ns
-        last = up_to([one.slots for one in group], [order(each) is Order.SLOWER for each in apart])
-        if last:
-            slower.append(f"{strategy} up to {last:,} slots")
-        elif order(apart[0]) is Order.UNKNOWN:
-            unclear.append(strategy)
-        else:
-            level.append(f"{strategy} {significant(apart[0].ns)}")
-    fewest = min(one.slots for one in figures)
-    parts = [f"slower {enumerated(slower)}"] if slower else []
-    parts += [f"not slower {enumerated(level)} against {significant(base)} ns at {fewest} slots"] if level else []
-    parts += [f"open at {fewest} slots {enumerated(unclear)}"] if unclear else []
-    return ", ".join(parts)
-
-
-def among(holding: Sequence[object], failing: Sequence[object]) -> Verdict:
-    """The verdict of a claim that was tried in several places."""
-    if not failing:
-        return Verdict.HOLDS
-    return Verdict.HOLDS_IF if holding else Verdict.DOES_NOT_HOLD
-
-
-def some(places: Sequence[str]) -> str:
-    """The first places, and how many others there are."""
-    more = len(places) - NAMED
-    return enumerated(places if more <= 1 else [*places[:NAMED], f"{more} others"])
+from .judging import (
+    FEW,
+    FREQUENT,
+    LEAST_EXCESS,
+    LOGARITHMIC,
+    MATTERS,
+    MUCH,
+    STOPS_AT,
+    TIMINGS,
+    TWO_LOOKUPS,
+    Judgement,
+    Order,
+    Verdict,
+    among,
+    by,
+    fewer,
+    much_slower,
+    ns_of,
+    order,
+    some,
+    standing,
+    up_to,
+)
 
 
 def size_sorted_array(figures: Sequence[SizeSorted]) -> Judgement:
@@ -178,7 +79,7 @@ def sorted_by_size(figures: Sequence[OrderedVisit]) -> Judgement:
     Sorting helps where it saves at least 10 %. Holds if it helps nowhere; holds if it helps on some layouts only; does
     not hold if it helps on all.
     """
-    helps = [one for one in figures if one.size_sorted <= (1 - SAVES) * one.linear]
+    helps = [one for one in figures if one.size_sorted <= (1 - MATTERS) * one.linear]
     useless = [one for one in figures if one not in helps]
     most = max(1 - one.size_sorted / one.linear for one in figures)
     text = f"sorting saves {most:.0%} of the slots examined at most, over {len(figures)} layouts"
@@ -193,7 +94,7 @@ def unaliased_flag(figures: Sequence[UnaliasedVisit]) -> Judgement:
     The flag helps where it saves at least 10 %. Holds if it helps on every layout, also with aliases; holds if it helps
     on some; does not hold if it helps on none.
     """
-    helps = [one for one in figures if one.flagged <= (1 - SAVES) * one.without]
+    helps = [one for one in figures if one.flagged <= (1 - MATTERS) * one.without]
     useless = [one for one in figures if one not in helps]
 
     def words(one: UnaliasedVisit) -> str:
@@ -213,7 +114,7 @@ def prio_tree(figures: Sequence[Growth]) -> Judgement:
     workload; holds if on some; does not hold if on none.
     """
     found: dict[str, tuple[float, str]] = {}
-    for name, group in _by(figures, lambda one: one.workload).items():
+    for name, group in by(figures, lambda one: one.workload).items():
         points = sorted(group, key=lambda one: one.slots)
         excess = [max(one.examined - one.answers, 0.0) for one in points]
         growth = 0.0
@@ -286,7 +187,7 @@ def linear_search(figures: Sequence[Scan]) -> Judgement:
         return some(
             [
                 f"{Operation(role).plural} of {workload} ({', '.join(str(one.slots) for one in group)} slots)"
-                for (role, workload), group in _by(places, lambda one: (one.role, one.workload)).items()
+                for (role, workload), group in by(places, lambda one: (one.role, one.workload)).items()
             ]
         )
 
@@ -319,7 +220,7 @@ def paper_and_practice(figures: Sequence[Trees]) -> Judgement:
     last = figures[-1]
     text = (
         f"by counts the prio_tree wins at {words(paper)} slots; there the rbtree is faster at {words(rbtree)} "
-        f"({_ns(last.hot)} at {last.slots:,}); the interval tree is faster than the prio_tree at {words(later)} slots"
+        f"({ns_of(last.hot)} at {last.slots:,}); the interval tree is faster than the prio_tree at {words(later)} slots"
     )
     if paper and len(open_) == len(paper):
         verdict = Verdict.CANNOT_BE_TOLD
@@ -345,7 +246,7 @@ def pointers(figures: Sequence[Pointers]) -> Judgement:
     parts += [f"{timing}: {standing(figures, timing)}" for timing in TIMINGS]
     lines = [
         f"{strategy} up to {up_to([one.slots for one in group], [one.lines > one.array_lines for one in group])} slots"
-        for strategy, group in _by(figures, lambda one: one.strategy).items()
+        for strategy, group in by(figures, lambda one: one.strategy).items()
     ]
     parts.append(f"more lines: {enumerated(lines)}")
     verdict = Verdict.CANNOT_BE_TOLD if 2 * len(open_) > len(apart) else among(holding, failing)
@@ -366,23 +267,138 @@ def mixed_stream(figures: Sequence[MixedStream]) -> Judgement:
     parts[0] += f", open in {len(open_)}" if open_ else ""
     parts += [
         f"at {share:.0%} changes: {standing(group, 'hot')}"
-        for share, group in _by(figures, lambda one: one.changes).items()
+        for share, group in by(figures, lambda one: one.changes).items()
         if share >= FREQUENT
     ]
     verdict = Verdict.CANNOT_BE_TOLD if 2 * len(open_) > len(small) else among(holding, failing)
     return Judgement(verdict, "; ".join(parts))
 
 
-def _by(figures: Iterable[_Figures], key: Callable[[_Figures], _Key]) -> dict[_Key, list[_Figures]]:
-    """Figures by a key, in their order."""
-    found: dict[_Key, list[_Figures]] = {}
+def enough_slots(figures: Sequence[Share]) -> Judgement:
+    """Times decide: what the number of slots adds to a page fault and to an invalidation.
+
+    It does not matter in a place if the upper ends of two intervals are below 10 % of the operation: that of the
+    kernel's search beyond its search of one slot, and that of the search in an unsorted array. It matters if one lower
+    end is at or above 10 %. Holds if it matters nowhere, on recorded layouts and up to the kernel's limit; holds if it
+    matters in some places; does not hold if in all; cannot be told if no place is decided.
+    """
+
+    def array(one: Share) -> Estimate:
+        return one.array.times(100 / one.whole)
+
+    limit = 100 * MATTERS
+    small = [one for one in figures if max(one.share.high, array(one).high) < limit]
+    large = [one for one in figures if max(one.share.low, array(one).low) >= limit]
+    parts = []
+    for operation, group in by(figures, lambda one: one.operation).items():
+        points = sorted(group, key=lambda one: one.slots)
+        last = points[-1]
+        parts.append(
+            f"{operation}: the search of an array matters {_from([one for one in points if array(one).low >= limit])}, "
+            f"that of the kernel's trees {_from([one for one in points if one.share.low >= limit])}; "
+            f"it is {last.share} % at {last.slots:,}"
+        )
+    verdict = among(small, large) if small or large else Verdict.CANNOT_BE_TOLD
+    return Judgement(verdict, "; ".join(parts))
+
+
+def _from(places: Sequence[Share]) -> str:
+    return f"from {places[0].slots:,} slots on" if places else "nowhere"
+
+
+def one_slot(figures: Sequence[OneSlot]) -> Judgement:
+    """Counts decide: whether one slot can replace the slots of a recorded layout.
+
+    It cannot if a slot is read-only, if there are two address spaces, or if it would have more pages than KVM allows.
+    Holds if it can on every layout; holds if on some; does not hold if on none.
+    """
+    enough = [one for one in figures if not one.readonly and one.spaces == 1 and one.span <= MAX_PAGES]
+    not_enough = [one for one in figures if one not in enough]
+
+    def words(one: OneSlot) -> str:
+        shared = f", {one.aliased} slots share host memory" if one.aliased else ""
+        return (
+            f"{one.workload} ({significant(one.lookups)} to {significant(one.one_lookup)} slots examined per lookup, "
+            f"{one.holes / one.span:.0%} of the pages are holes{shared})"
+        )
+
+    def why(one: OneSlot) -> str:
+        reasons = [f"{one.readonly} of {one.slots} read-only"] if one.readonly else []
+        reasons += [f"{one.spaces} address spaces"] if one.spaces > 1 else []
+        reasons += [f"{one.span:,} pages"] if one.span > MAX_PAGES else []
+        return f"{one.workload} ({', '.join(reasons)})"
+
+    parts = [f"enough on {some([words(one) for one in enough])}"] if enough else []
+    parts += [f"not on {some([why(one) for one in not_enough])}"] if not_enough else []
+    missed = sum(one.missed for one in figures)
+    found = f"{sum(one.found for one in figures):,} of {missed:,} lookups outside all slots find the one slot"
+    parts.append(found if missed else "no lookup of these workloads is outside all slots")
+    return Judgement(among(enough, not_enough), "; ".join(parts))
+
+
+def no_accessed_bit(figures: Sequence[Ageing]) -> Judgement:
+    """Counts decide: each of the three answers under memory pressure, against accessed bits under the same accesses.
+
+    "Always young" pins if at least 10 % of its answers are for pages that were not used. "Young and unmap" costs exits,
+    "not young" minor faults from the swap cache, if there are at least 10 % more than with accessed bits. Holds if all
+    three are so everywhere; holds if some are; does not hold if none is.
+    """
+    costs: list[tuple[str, float]] = []
     for one in figures:
-        found.setdefault(key(one), []).append(one)
-    return found
+        if one.policy == "always young":
+            pinned = one.pinned / one.answers if one.answers else 0.0
+            costs.append((f"always young pins in {pinned:.0%} of its answers", pinned))
+        elif one.policy == "young and unmap":
+            costs.append(_more("young and unmap", "exits", one.exits, one.bits_exits))
+        else:
+            costs.append(_more("not young", "faults from the swap cache", one.cached, one.bits_cached))
+    yes = [words for words, share in costs if share >= MATTERS]
+    no = [words for words, share in costs if share < MATTERS]
+    parts = [some(yes)] if yes else []
+    parts += [f"below {MATTERS:.0%}: {some(no)}"] if no else []
+    return Judgement(among(yes, no), "; ".join(parts))
 
 
-def _ns(apart: Difference) -> str:
-    return f"{significant(apart.ns)} against {significant(apart.base_ns)} ns"
+def _more(policy: str, what: str, count: int, bits: int) -> tuple[str, float]:
+    """In words how many more there are than with accessed bits, and the share."""
+    share = count / bits - 1 if bits else float(count > 0)
+    return f"{policy} {share:+.0%} {what}", share
+
+
+def better_locking(figures: Sequence[Locking]) -> Judgement:
+    """Counts decide, those of the update disciplines: no readers were run during changes.
+
+    Sorting needs more than an array by slot id if a change moves entries of other slots, which by id none does: a
+    reader that walks the array may then pass a slot that did not change. RCU suffices if readers see the old slots
+    until a change is published, and a lookup touches at most 10 % more lines than with changes in place. Holds if both
+    are so on every layout; holds if on some; does not hold if on none.
+    """
+    holding: list[str] = []
+    failing: list[str] = []
+    moved, lookups, changes = [], [], []
+    for workload, group in by(figures, lambda one: one.workload).items():
+        in_place = {one.order: one for one in group if one.update == UpdateDiscipline.IN_PLACE}
+        by_id, by_size = in_place["id"], in_place["size"]
+        (copy,) = [one for one in group if one.order == "size" and one.update == UpdateDiscipline.COPY]
+        moved.append(by_size.moved)
+        lookups.append(copy.lookup_lines / by_size.lookup_lines)
+        changes.append(copy.change_lines / by_size.change_lines)
+        needed = by_size.moved > 0 == by_id.moved
+        suffices = copy.readers == "old" and lookups[-1] <= 1 + MATTERS
+        reasons = [] if needed else ["it needs no more than by id"]
+        reasons += [] if suffices else ["copies do not suffice"]
+        (holding if not reasons else failing).append(f"{workload} ({' and '.join(reasons)})" if reasons else workload)
+    parts = [
+        f"by size a change moves {_range(moved)} entries of other slots, by id none",
+        f"with copies lookups touch {_range(lookups)} times and changes {_range(changes)} times the lines of in place",
+    ]
+    parts += [f"not on {some(failing)}"] if failing else []
+    return Judgement(among(holding, failing), "; ".join(parts))
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = significant(min(values)), significant(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def common_case(figures: Sequence[Mix]) -> Judgement:

@@ -9,10 +9,10 @@ from typing import Any, get_args, get_type_hints
 
 from slotlookup.errors import UsageError
 
-from . import lookups, rules, streams, timed, visits
+from . import host, layouts, lookups, rules, streams, timed, visits
 from .figures import Figures
+from .judging import Judgement
 from .lab import Lab
-from .rules import Judgement
 
 ARCANGELI, KIVITY = "Andrea Arcangeli", "Avi Kivity"
 
@@ -174,6 +174,34 @@ CLAIMS = (
         rules.mixed_stream,
     ),
     Claim(
+        11,
+        "There are not enough slots for the structure to matter.",
+        (ARCANGELI,),
+        "the search's share of a page fault and of an invalidation, on recorded layouts and up to KVM's limit",
+        (
+            "Take the shipped measurements of Linux: a search among N slots beyond one, a page fault, an invalidation.",
+            "For each recorded layout take the measured slot count at or above its own; add larger counts.",
+            "Time an unsorted array there, hot: one lookup per fault, two visits per invalidation.",
+            "Divide both by the time of the operation. The invalidation unmaps nothing, which is the cheapest one.",
+        ),
+        host.enough_slots,
+        rules.enough_slots,
+    ),
+    Claim(
+        12,
+        "With the guest's physical space in one contiguous region, one slot is enough.",
+        (KIVITY,),
+        "every recorded layout against one slot over all of it: what forbids it, what it saves, the holes",
+        (
+            "Take the slots of every recorded layout at its end, and one slot from the lowest gfn to the highest.",
+            "Count read-only slots, address spaces, slots that share host memory, and pages in no slot.",
+            "Replay the same lookups and the visits of their host pages; count the slots that an array examines.",
+            "Count the lookups outside all slots, which the guest uses for MMIO, that find the one slot.",
+        ),
+        layouts.one_slot_for_all,
+        rules.one_slot,
+    ),
+    Claim(
         13,
         "A lookup by gfn is the common case, a visit by hva the rare one.",
         (KIVITY,),
@@ -184,6 +212,33 @@ CLAIMS = (
         ),
         streams.common_case,
         rules.common_case,
+    ),
+    Claim(
+        14,
+        "Without an accessed bit: young pins pages, young and unmap costs exits, not young costs minor faults.",
+        (KIVITY, ARCANGELI),
+        "the three answers to ageing requests under memory pressure, against accessed bits",
+        (
+            "Model a guest of 32 MiB on a host of 20 MiB, on hardware without accessed bits and on hardware with them.",
+            "Make the same accesses under each answer.",
+            "Count answers for unused pages, exits, faults from the swap cache and faults that read from swap.",
+        ),
+        host.without_accessed_bits,
+        rules.no_accessed_bit,
+    ),
+    Claim(
+        15,
+        "Sorting the slots needs better locking, likely RCU.",
+        (KIVITY,),
+        "what a change moves in an array by slot id and by size; what readers see and pay by update discipline",
+        (
+            "Make recorded and derived slot changes to an array by slot id and to an array by size.",
+            "Count the entries of other slots that each change moves.",
+            "Stage each change and look up a gfn whose slot it changes; then publish it.",
+            "Count lines per lookup and per change, by update discipline. No readers were run during the changes.",
+        ),
+        layouts.locking,
+        rules.better_locking,
     ),
 )
 

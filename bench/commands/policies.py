@@ -58,11 +58,21 @@ def command(slots: int, memory: int | None, accesses: int, seed: int, as_json: b
     console.print(f"{slots:,} slots, {host}, {made:,} accesses, seed {seed}")
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("policy")
-    for heading in ("exits", "minor\nfaults", "major\nfaults", "ageing\ncalls", "pinned", "wrongly\nevicted"):
+    headings = (
+        "exits",
+        "minor\nfaults",
+        "from swap\ncache",
+        "major\nfaults",
+        "ageing\ncalls",
+        "pinned",
+        "wrongly\nevicted",
+    )
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for one in found:
         o = one.outcome
-        figures = (o.exits, o.minor_faults, o.major_faults, o.ageing_calls, o.pinned, o.wrongly_evicted)
+        faults = (o.minor_faults, one.swap_cache_faults, o.major_faults)
+        figures = (o.exits, *faults, o.ageing_calls, o.pinned, o.wrongly_evicted)
         table.add_row(one.policy, *(f"{figure:,}" for figure in figures))
     console.print(table)
     console.print(sentence(found))
@@ -93,5 +103,13 @@ def _as_json(found: list[PolicyOutcome], size: Size) -> dict[str, object]:
         "slots": size.slots,
         "memory": size.memory,
         "seed": size.seed,
-        "policies": [{"policy": one.policy, "workload": one.workload, **one.outcome.as_json()} for one in found],
+        "policies": [
+            {
+                "policy": one.policy,
+                "workload": one.workload,
+                **one.outcome.as_json(),
+                "swap_cache_faults": one.swap_cache_faults,
+            }
+            for one in found
+        ],
     }

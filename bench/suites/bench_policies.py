@@ -21,8 +21,10 @@ EXPECTED = {
 @pytest.mark.short
 def test_the_policies_cost_what_the_documentation_says() -> None:
     size = policy_scenarios()[0].size(slots=SLOTS, memory=MEMORY, events=None, seed=0)
-    found = {one.policy: one.outcome for one in compare_policies(size, 200_704, lambda what, share: None)}
+    compared = compare_policies(size, 200_704, lambda what, share: None)
+    found = {one.policy: one.outcome for one in compared}
     assert {policy: (one.exits, one.major_faults) for policy, one in found.items()} == EXPECTED
     assert {one.accesses for one in found.values()} == {200_704}
+    assert [one.swap_cache_faults for one in compared] == [1_120, 1_769, 1_120, 1_558]
     assert found["not young"].wrongly_evicted == 27_473
     assert round(found["always young"].ageing_calls / found["accessed bits"].ageing_calls) == 49
