@@ -175,7 +175,7 @@ $(RUN): pyproject.toml CMakeLists.txt $(NATIVE) | $(MADE)
 	@command -v ninja >/dev/null 2>&1 || echo ninja >>$(VENV)/.requirements
 	@$(PIP) install -r $(VENV)/.requirements
 	@# What the build does not need is installed while it runs.
-	@$(requirements) "project dependencies" >$(VENV)/.requirements
+	@$(requirements) "project dependencies" "project optional-dependencies plot" >$(VENV)/.requirements
 	@$(PIP) install -r $(VENV)/.requirements & beside=$$!; \
 	  PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps --editable .; built=$$?; \
 	  wait $$beside && exit $$built

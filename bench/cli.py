@@ -12,6 +12,7 @@ import click
 from slotlookup import __version__
 from slotlookup.errors import EXIT_FAILED, EXIT_USAGE, SlotlookupError
 
+from .helpful import HelpfulGroup
 from .interruption import end_as_interrupted, interrupted_code
 from .printable import printable
 
@@ -31,10 +32,12 @@ COMMANDS = {
     "claims": ("claims", "Settle the claims of the 2008 mail thread: one experiment and one verdict each."),
     "policies": ("policies", "Compare ageing without accessed bits, as on the EPT of 2008, by the faults it costs."),
     "verify": ("verify", "Run the conformance suite on a strategy."),
+    "cache": ("cache", "Show or prune the folder of generated traces."),
+    "help": ("help", "Explain a command, or how strategies are written (help specs)."),
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(HelpfulGroup):
     """A group that lists its commands without importing them, and imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -83,7 +86,8 @@ def _print_include_dir(ctx: click.Context, _: click.Parameter, wanted: bool) -> 
 def cli() -> None:
     """Measure which data structure should find a virtual machine's memory slot.
 
-    Start with `slotlookup run`.
+    Start with `slotlookup run`. `slotlookup strategies` and `slotlookup workloads` list the names that commands take,
+    and explain one: `slotlookup strategies kvm-5.17`.
     """
 
 

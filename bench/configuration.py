@@ -10,7 +10,15 @@ import click
 from slotlookup.config.load import DEFAULT, Config, load_config
 from slotlookup.config.settings import Settings
 from slotlookup.errors import UsageError
-from slotlookup.registry import find_workload, mentions_a_file, names_a_file, names_a_trace, parse_spec
+from slotlookup.registry import (
+    find_workload,
+    left_out_strategies,
+    left_out_workloads,
+    mentions_a_file,
+    names_a_file,
+    names_a_trace,
+    parse_spec,
+)
 
 from .printable import printable
 
@@ -35,6 +43,12 @@ def configuration(directory: Path | None = None, environment: Mapping[str, str] 
             except UsageError as error:
                 raise config.error(key, str(error)) from None
     return config
+
+
+def announce_left_out() -> None:
+    """Name on stderr what could not be loaded, so that nobody takes the rest for everything."""
+    for name, reason in {**left_out_strategies(), **left_out_workloads()}.items():
+        click.echo(printable(f"slotlookup: left out: {name}: {reason}"), err=True)
 
 
 def announce_code(place: str, strategies: Iterable[str]) -> None:

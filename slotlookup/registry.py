@@ -1,23 +1,20 @@
 """The one table of names: strategies, workloads and importers, found by folder and by entry point.
 
-A module of `slotlookup.strategies` or `slotlookup.workloads` (or of another package's entry point in the groups of the
-same names) is imported, and its module-level declarations are collected. Nothing else lists them.
+The declarations of the modules of `slotlookup.strategies` and `slotlookup.workloads`, and of other packages' entry
+points in the groups of the same names, are collected. Nothing else lists them.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
-from typing import TypeVar
 
 from slotlookup.address import ADDRESS_LIMIT
+from slotlookup.discovery import Found, declared
 from slotlookup.errors import SpecError, UsageError
 from slotlookup.families import native, python
 from slotlookup.families.python import CACHES as PYTHON_CACHES
@@ -38,78 +35,134 @@ from slotlookup.structure import (
 from slotlookup.vocabulary import CachePolicy, Placement, Role, UpdateDiscipline
 from slotlookup.workload import Workload
 
-T = TypeVar("T")
-
 _KEYS = (*Role, "cache", "update", "unaliased")
 
 
-def _modules(group: str) -> Iterator[ModuleType]:
-    """The modules of a folder package, then those of other packages' entry points, in name order."""
-    package = importlib.import_module(group)
-    for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
-        if not found.ispkg and not found.name.startswith("_"):
-            yield importlib.import_module(f"{group}.{found.name}")
-    for entry in sorted(entry_points(group=group), key=lambda e: e.name):
-        loaded = entry.load()
-        if not isinstance(loaded, ModuleType):
-            raise UsageError(f"entry point {entry.name} of {group} is not a module; point it at one that declares")
-        yield loaded
+@cache
+def _strategies() -> Found[Structure | Preset]:
+    """The structures and presets, which share one space of names."""
+    return declared("slotlookup.strategies", (NativeStructure, PythonStructure, Preset))
 
 
-def _declared(group: str, kinds: tuple[type[T], ...]) -> dict[str, T]:
-    """Module-level instances of `kinds` by name. Two of one name are refused."""
-    found: dict[str, T] = {}
-    origin: dict[str, str] = {}
-    for module in _modules(group):
-        for value in vars(module).values():
-            for item in value if isinstance(value, tuple | list) else (value,):
-                if not isinstance(item, kinds) or found.get(item.name) is item:  # type: ignore[attr-defined]
-                    continue
-                name: str = item.name  # type: ignore[attr-defined]
-                if name in found:
-                    raise UsageError(f"{module.__name__} declares '{name}', which {origin[name]} has declared already")
-                found[name] = item
-                origin[name] = module.__name__
-    return found
+@cache
+def _workloads() -> Found[Workload]:
+    return declared("slotlookup.workloads", (Workload,))
 
 
 @cache
 def structures() -> dict[str, Structure]:
     """Every structure, by name."""
-    return _declared("slotlookup.strategies", (NativeStructure, PythonStructure))
+    found = {name: item for name, item in _strategies().items.items() if not isinstance(item, Preset)}
+    return {name: item for name, item in found.items() if not _partner_fault(item, found)}
 
 
 @cache
 def presets() -> dict[str, Preset]:
     """Every preset, by name."""
-    return _declared("slotlookup.strategies", (Preset,))
+    found = {name: item for name, item in _strategies().items.items() if isinstance(item, Preset)}
+    return {name: item for name, item in found.items() if not _preset_fault(item)}
 
 
-@cache
-def workloads() -> dict[str, Workload]:
+def _partner_fault(item: Structure, known: Mapping[str, Structure]) -> str:
+    """Why a structure cannot be combined with its partner; "" if it can, or needs none."""
+    partner = known.get(item.partner)
+    lacking = set(Role) - set(item.roles)
+    if not lacking or (partner is not None and lacking <= set(partner.roles)):
+        return ""
+    return f"its partner '{item.partner}' is no structure that serves {' and '.join(lacking)}"
+
+
+def _preset_fault(item: Preset) -> str:
+    """Why a preset's spec has no meaning; "" if it has one."""
+    try:
+        _parse(item.spec, {})
+    except SpecError as error:
+        return str(error)
+    return ""
+
+
+def workloads() -> Mapping[str, Workload]:
     """Every workload, by name."""
-    return _declared("slotlookup.workloads", (Workload,))
+    return _workloads().items
 
 
 @cache
-def importers() -> dict[str, Importer]:
+def importers() -> Mapping[str, Importer]:
     """Every importer of recordings, by name."""
-    return _declared("slotlookup.workloads", (Importer,))
+    return declared("slotlookup.workloads", (Importer,)).items
 
 
-def unknown(what: str, name: str, known: Iterator[str] | list[str] | tuple[str, ...]) -> str:
-    """The words for a name that does not exist: the nearest one, or all."""
+def left_out_strategies() -> Mapping[str, str]:
+    """The modules and declarations of strategies that could not be loaded, each with the reason."""
+    found = _strategies()
+    known = {name: item for name, item in found.items.items() if not isinstance(item, Preset)}
+    faults = {
+        name: _preset_fault(item) if isinstance(item, Preset) else _partner_fault(item, known)
+        for name, item in found.items.items()
+    }
+    return {**found.left_out, **{name: fault for name, fault in faults.items() if fault}}
+
+
+def left_out_workloads() -> Mapping[str, str]:
+    """The same of workloads."""
+    return _workloads().left_out
+
+
+def page_of(name: str) -> str:
+    """The docstring of the module that declares a structure, preset or workload of that name; "" if it has none."""
+    module = _strategies().modules.get(name) or _workloads().modules[name]
+    return (module.__doc__ or "").strip()
+
+
+def in_known_case(name: str, known: Collection[str]) -> str:
+    """The one of `known` that equals `name` but for upper and lower case; `name` itself if there is none."""
+    if name in known:
+        return name
+    return next((one for one in known if one.casefold() == name.casefold()), name)
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """The words for a name that does not exist: those that begin with it, the nearest one, or all."""
     names = sorted(known)
-    near = get_close_matches(name, names, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
+    same = in_known_case(name, names)
+    begin = [one for one in names if name and one.startswith(f"{name}-")]
+    near = [same] if same in names else get_close_matches(name, names, n=1)
+    if len(begin) > 1:
+        hint = f"there are: {', '.join(begin)}"
+    else:
+        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
     return f"no {what} is called '{name}'; {hint}"
+
+
+def _unknown_strategy(item: str, names: Iterable[str]) -> str:
+    if same := _same_kvm(item, names):
+        return f"no preset is called '{item}': this Linux finds slots as since {same[4:]}; use {same}"
+    return unknown("strategy", item, names)
+
+
+def _same_kvm(name: str, names: Iterable[str]) -> str:
+    """The preset that a later version of Linux still equals, of `kvm-6.1`; "" if the name is none, or too early."""
+    wanted = _linux_version(name)
+    versions = {version: one for one in names if (version := _linux_version(one))}
+    earlier = [version for version in versions if wanted and version < wanted]
+    return versions[max(earlier)] if earlier else ""
+
+
+def _linux_version(preset: str) -> tuple[int, ...]:
+    """The version in `kvm-6.1`, but not in `kvm-5.71`: no later series than 2.6 went beyond its release 20."""
+    found = re.fullmatch(r"kvm-v?(\d+)\.(\d+)((?:\.\d+)*)", preset.casefold())
+    if found is None or int(found[2]) > 20:
+        return ()
+    return (int(found[1]), int(found[2]), *(int(part) for part in found[3].split(".") if part))
 
 
 def find_workload(name: str) -> Workload:
     """The workload of that name. Raises UsageError."""
     found = workloads().get(name)
     if found is None:
-        raise UsageError(unknown("workload", name, list(workloads())))
+        if name in left_out_workloads():
+            raise UsageError(f"workload '{name}' is left out: {left_out_workloads()[name]}")
+        raise UsageError(unknown("workload", name, workloads()))
     return found
 
 
@@ -163,10 +216,21 @@ def family_of(text: str) -> Family:
 
 def parse_spec(text: str) -> StrategySpec:
     """Take a spec apart and check every part of it. Raises SpecError."""
-    items = [item.strip() for item in text.split(",")]
+    try:
+        return _parse(text, presets())
+    except SpecError:
+        left_out = left_out_strategies()
+        for item in map(str.strip, text.split(",")):
+            if item in left_out:
+                raise SpecError(f"strategy '{text}': '{item}' is left out: {left_out[item]}") from None
+        raise
+
+
+def _parse(text: str, known_presets: Mapping[str, Preset]) -> StrategySpec:
+    items = items_given = [item.strip() for item in text.split(",")]
     spec: StrategySpec | None = None
-    if items[0] in presets():
-        spec = parse_spec(presets()[items[0]].spec)
+    if items[0] in known_presets:
+        spec = _parse(known_presets[items[0]].spec, {})
         items = items[1:]
     elif items[0] in structures():
         spec = _alone(structures()[items[0]])
@@ -180,7 +244,9 @@ def parse_spec(text: str) -> StrategySpec:
         if key not in _KEYS:
             if equals:
                 raise SpecError(f"strategy '{text}': {unknown('key', key, _KEYS)}")
-            raise SpecError(f"strategy '{text}': {unknown('strategy', item, strategy_names())}")
+            if spec is not None and (item in structures() or item in known_presets or names_a_file(item)):
+                raise SpecError(f"strategy '{text}': several strategies; give each by itself: {_separate(items_given)}")
+            raise SpecError(f"strategy '{text}': {_unknown_strategy(item, [*structures(), *known_presets])}")
         if (key == "unaliased") == bool(equals):
             raise SpecError(f"strategy '{text}': '{key}' {'takes no value' if equals else 'needs a value'}")
         if key in given:
@@ -199,6 +265,27 @@ def parse_spec(text: str) -> StrategySpec:
         spec = spec.with_item(key, value)
     _check_combination(text, spec)
     return spec
+
+
+def _separate(items: Iterable[str]) -> str:
+    """The options for several strategies that were written as one: each begins with a name or a file."""
+    parts: list[str] = []
+    for item in items:
+        if item in strategy_names() or names_a_file(item):
+            parts.append(f"-s {item}")
+        else:
+            parts[-1] += f",{item}"
+    return " ".join(parts)
+
+
+def in_known_cases(text: str) -> str:
+    """A spec with the names of strategies, structures, caches and disciplines in the case in which they are known."""
+    items = []
+    for item in text.split(","):
+        key, equals, value = item.partition("=")
+        known = _known(key) if equals else strategy_names()
+        items.append(f"{key}{equals}{in_known_case(value, known)}" if equals else in_known_case(item, known))
+    return ",".join(items)
 
 
 def _known(key: str) -> list[str]:

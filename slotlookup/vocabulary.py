@@ -107,20 +107,32 @@ class Placement(StrEnum):
     SLAB = "slab"
 
 
-class CachePolicy(StrEnum):
+class _Described(StrEnum):
+    """Names with a summary, which `slotlookup help specs` prints."""
+
+    summary: str
+
+    def __new__(cls, value: str, summary: str = "") -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.summary = summary
+        return member
+
+
+class CachePolicy(_Described):
     """The caches before gfn lookups; slotlookup/native/cache.hpp defines each."""
 
-    NONE = "none"
-    LAST_USED = "last-used"
-    PER_VCPU = "per-vcpu"
-    DIRECT_MAPPED = "direct-mapped"
-    MRU_SECTION = "mru-section"
+    NONE = "none", "no cache"
+    LAST_USED = "last-used", "the slot found last, one for the whole VM (Linux 3.19 and later)"
+    PER_VCPU = "per-vcpu", "the slot found last by each vCPU, until the slots change (Linux 5.15 and later)"
+    DIRECT_MAPPED = "direct-mapped", "eight slots, chosen by gpa bits 20 to 22, until the slots change (VirtualBox)"
+    MRU_SECTION = "mru-section", "the slot found last, one for the whole VM, until the slots change (QEMU)"
 
 
-class UpdateDiscipline(StrEnum):
+class UpdateDiscipline(_Described):
     """How slots are changed while others read; slotlookup/native/strategy.hpp defines what readers see."""
 
-    IN_PLACE = "in-place"
-    TWO_SETS = "two-sets"
-    COPY = "copy"
-    REBUILD = "rebuild"
+    IN_PLACE = "in-place", "one slot set, which is edited; readers see a change at once"
+    TWO_SETS = "two-sets", "the inactive set is edited and swapped in, then the other is updated (Linux 5.17 and later)"
+    COPY = "copy", "a copy of the set is edited and swapped in (Linux 2.6.34 to 5.16)"
+    REBUILD = "rebuild", "a new set is built from all slots and swapped in"

@@ -227,7 +227,7 @@ def test_the_command_takes_a_guest_s_memory(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("steady", "--memory", "many"), "'many' is not a size; write bytes, or 64M, or 4G"),
+        (("steady", "--memory", "many"), "'many' is not a size; write bytes, or 64K, 1.5G, 64MiB"),
         (("steady", "--memory", "-4096"), "'-4096' is not a size"),
         (("steady", "--memory", "17G"), "--memory must be whole pages, at most 17,179,869,184 bytes"),
         (("steady", "--memory", "4095"), "must be whole pages"),

@@ -8,13 +8,13 @@ import pytest
 from specs import every_spec
 
 from slotlookup import registry
-from slotlookup.errors import EXIT_USAGE, SpecError, UsageError
+from slotlookup.errors import EXIT_USAGE, SpecError
 from slotlookup.families.native import NativeStrategy
 from slotlookup.families.python import PythonStrategy
 from slotlookup.memslots import make_memslot
 from slotlookup.registry import make_strategy, parse_spec
 from slotlookup.spec import StrategySpec
-from slotlookup.structure import Costs, Family, Preset, PythonStructure
+from slotlookup.structure import Costs, Family, PythonStructure
 from slotlookup.vocabulary import CachePolicy, UpdateDiscipline
 
 
@@ -78,7 +78,13 @@ def test_the_canonical_text_means_the_same(text: str) -> None:
         ("xyzzy", "no strategy is called 'xyzzy'; there are: "),
         ("", "no strategy is called ''; there are: "),
         ("linear,", "no strategy is called ''"),
-        ("linear,linear", "no strategy is called 'linear'"),
+        ("linear,linear", "several strategies; give each by itself: -s linear -s linear"),
+        ("linear,rbtree,cache=last-used", "give each by itself: -s linear -s rbtree,cache=last-used"),
+        ("kvm", "there are: kvm-2.6.27, kvm-3.19, kvm-3.3, kvm-5.15, kvm-5.17, kvm-5.17-vcpu"),
+        ("kvm-6.1", "this Linux finds slots as since 5.17; use kvm-5.17"),
+        ("kvm-3.10", "this Linux finds slots as since 3.3; use kvm-3.3"),
+        ("kvm-2.6.26", "no strategy is called 'kvm-2.6.26'; did you mean"),
+        ("RBTree", "no strategy is called 'RBTree'; did you mean 'rbtree'?"),
         ("linear,cash=none", "no key is called 'cash'; did you mean 'cache'?"),
         ("linear,cache=last-use", "no cache is called 'last-use'; did you mean 'last-used'?"),
         ("linear,cache=", "no cache is called ''; there are: direct-mapped, last-used, mru-section, none, per-vcpu"),
@@ -199,23 +205,3 @@ def test_which_trees_ran_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         assert make_strategy("gfn=py-bintrees,hva=py-linear").note == words
     assert make_strategy("py-linear").note == ""
     assert make_strategy("rbtree").note == ""
-
-
-def test_a_name_is_declared_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    import types
-
-    first, second = types.ModuleType("one_module"), types.ModuleType("another_module")
-    preset = Preset("mine", "linear", "a preset", "here")
-    first.PRESET = preset  # type: ignore[attr-defined]
-    first.AGAIN = preset  # type: ignore[attr-defined]
-    monkeypatch.setattr(registry, "_modules", lambda group: iter([first]))
-    registry.presets.cache_clear()
-    try:
-        assert registry.presets() == {"mine": preset}
-        second.OTHER = [Preset("mine", "rbtree", "another", "there")]  # type: ignore[attr-defined]
-        monkeypatch.setattr(registry, "_modules", lambda group: iter([first, second]))
-        registry.presets.cache_clear()
-        with pytest.raises(UsageError, match="another_module declares 'mine', which one_module has declared already"):
-            registry.presets()
-    finally:
-        registry.presets.cache_clear()

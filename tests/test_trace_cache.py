@@ -1,14 +1,19 @@
-"""Generated traces are cached, and generated again if damaged."""
+"""Generated traces are cached within a limit, and generated again if damaged."""
 
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from slotlookup.bench.cli import cli
 from slotlookup.errors import UsageError
-from slotlookup.model.scenario import Scenario, cache_folder
+from slotlookup.model import scenario as scenarios
+from slotlookup.model.scenario import Scenario
+from slotlookup.model.trace_cache import cache_folder
 from slotlookup.registry import workloads
 
 SCENARIOS = {name: workload for name, workload in workloads().items() if isinstance(workload, Scenario)}
@@ -48,3 +53,49 @@ def test_a_cache_that_cannot_be_written_is_said(caplog: pytest.LogCaptureFixture
 def test_sizes_that_cannot_be_met(asked: dict[str, int], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         SCENARIOS["steady"].build(**asked)
+
+
+def fill(*sizes: int) -> list[Path]:
+    """Files of these sizes in KiB as traces, the first used the longest time ago; and a file that is no trace."""
+    folder = cache_folder()
+    folder.mkdir(parents=True)
+    (folder / "notes.parquet").write_bytes(bytes(1 << 20))
+    made = [folder / f"old-{number:016x}.parquet" for number in range(len(sizes))]
+    for number, (path, size) in enumerate(zip(made, sizes, strict=True)):
+        for file in (path, path.with_suffix(".json")):
+            file.write_bytes(bytes(size << 9))
+            os.utime(file, (1_000 + number, 1_000 + number))
+    return made
+
+
+def test_a_new_trace_pushes_out_those_used_the_longest_time_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = fill(100, 100, 100)
+    SCENARIOS["steady"].build(events=EVENTS, memory=MEMORY)
+    (made,) = set(cache_folder().glob("steady-*.parquet"))
+    size = sum(file.stat().st_size for file in cache_folder().glob("steady-*"))
+    monkeypatch.setattr(scenarios, "LIMIT", (200 << 10) + 3 * size)
+    os.utime(made, (1, 1))
+    os.utime(made.with_suffix(".json"), (1, 1))
+    SCENARIOS["steady"].build(events=EVENTS, memory=MEMORY)  # used again, so not the oldest any more
+    SCENARIOS["steady"].build(events=EVENTS, memory=MEMORY, seed=1)
+    assert not first.exists() and not first.with_suffix(".json").exists()
+    assert second.exists() and third.exists() and made.exists()
+    monkeypatch.setattr(scenarios, "LIMIT", 0)
+    SCENARIOS["steady"].build(events=EVENTS, memory=MEMORY, seed=2)  # larger than the limit, and kept
+    assert len(list(cache_folder().glob("steady-*.parquet"))) == 1
+    assert (cache_folder() / "notes.parquet").exists()
+
+
+def test_the_cache_is_shown_and_pruned() -> None:
+    def cache(*words: str) -> str:
+        result = CliRunner().invoke(cli, ["cache", *words], standalone_mode=False)
+        assert result.exception is None
+        return result.stdout
+
+    assert cache() == f"{cache_folder()}\n0 traces, 0.0 MiB; at most 512.0 MiB are kept\n"
+    first, second, third = fill(1024, 512, 2048)
+    assert "3 traces, 3.5 MiB" in cache()
+    assert "2 traces, 2.5 MiB" in (shown := cache("--prune", "2.5M")) and "1 trace deleted, 1.0 MiB" in shown
+    assert third.exists() and second.exists() and not first.exists()
+    assert "2 traces deleted" in cache("--prune", "0")
+    assert [path.name for path in cache_folder().iterdir()] == ["notes.parquet"]

@@ -14,7 +14,7 @@ from slotlookup.config.settings import TimeGate
 from slotlookup.errors import BrokenStrategy, Incomparable
 from slotlookup.writing import must_be_writable, write_then_show
 
-from ..configuration import announce_code, configuration
+from ..configuration import announce_code, announce_left_out, configuration
 from ..gate.baseline import Baseline, line_numbers, read_baseline, to_text, write_baseline
 from ..gate.judge import Outcome, Problem, compare
 from ..gate.renewal import new_baseline
@@ -55,6 +55,7 @@ def command(baseline_file: Path | None, update: bool, form: str, no_verify: bool
     that the baseline can be updated.
     """
     config = configuration()
+    announce_left_out()
     path = baseline_file or config.directory / config.settings.check.baseline
     own = config.settings.check.strategies
     key = "strategies" if own is None else "check.strategies"

@@ -10,9 +10,10 @@ import click
 from slotlookup.config.settings import config_schema, without_nulls
 
 from ..configuration import configuration
+from ..helpful import HelpfulGroup
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=HelpfulGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Show the effective configuration, or the schema with which editors check it."""
 

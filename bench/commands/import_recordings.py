@@ -19,7 +19,7 @@ from slotlookup.trace import SlotOrder, trace_writer
 from slotlookup.writing import Writer, must_be_writable, must_differ, write_files, write_then_show
 
 from ..measure.run_options import Report
-from ..options import check_name, memory_size
+from ..options import SIZES, Size, check_name
 from ..printable import printable
 
 STDOUT = Path("-")
@@ -55,16 +55,14 @@ SLOTS_HEADER = "slot,gpa,size,hva,flags"
 @click.option("--name", help="Name of the trace [default: the name of the output file, or of the first recording].")
 @click.option(
     "--max-bytes",
-    callback=memory_size,
-    metavar="SIZE",
+    type=Size(),
     default="64G",
     show_default=True,
-    help="Refuse a file of more bytes when decompressed (suffixes K, M and G are powers of 1,024).",
+    help=f"Refuse a file of more bytes when decompressed ({SIZES}).",
 )
 @click.option(
     "--max-memory",
-    callback=memory_size,
-    metavar="SIZE",
+    type=Size(),
     default="1G",
     show_default=True,
     help="Refuse a file that takes more memory: of text, lines or events.",

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from slotlookup.address import PAGE_SHIFT
+from slotlookup.errors import UsageError
 from slotlookup.memslots import USER_SLOTS, make_memslot
 from slotlookup.model.scenario import Scenario
-from slotlookup.registry import describe, make_strategy, presets, strategy_names, structures, workloads
+from slotlookup.registry import (
+    describe,
+    find_workload,
+    in_known_case,
+    left_out_strategies,
+    left_out_workloads,
+    make_strategy,
+    parse_spec,
+    presets,
+    strategy_names,
+    structures,
+    workloads,
+)
 from slotlookup.spec import StrategySpec
 from slotlookup.stream import creation_table
 from slotlookup.structure import Family, NativeStructure, Structure
@@ -22,18 +35,45 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
-def list_strategies(as_json: bool) -> None:
-    """List the available strategies: structures, complexity, size, and whether a kernel could use them."""
-    rows = [strategy_row(name) for name in strategy_names()]
+def list_strategies(name: str | None, as_json: bool) -> None:
+    """List the available strategies: structures, complexity, size, and whether a kernel could use them.
+
+    With NAME, show this one in full: structure, invariants, costs, source, and when not to choose it. Strategies are
+    combined from these names as `slotlookup help specs` explains.
+    """
+    known = strategy_names()
+    if name is not None:
+        name = in_known_case(name, known)
+        parse_spec(name)  # reports an unknown name
+        if name not in known:
+            raise UsageError(f"'{name}' is a combination; give the name of a structure or of a preset")
+    left_out = left_out_strategies() if name is None else {}
+    rows = [strategy_row(one) for one in ([name] if name is not None else known)]
     if as_json:
-        click.echo(json.dumps({"schema_version": 1, "strategies": rows}, indent=2))
+        click.echo(json.dumps({"schema_version": 1, "strategies": rows, "left_out": dict(left_out)}, indent=2))
         return
     from ..console import output
 
     console = output()
+    if name is not None:
+        from .explaining import explain_strategy
+
+        (row,) = rows
+        facts = {
+            "spec": row["spec"],
+            **{f"{role} cost": row[role] for role in Operation},
+            "bytes per slot": f"{_bytes(row)}, with {FILLED:,} slots",
+            "in a kernel": _in_a_kernel(row),
+            "source": row["source"],
+            "note": row["note"],
+        }
+        explain_strategy(row, facts, console)
+        return
     if console.width < TABLE_WIDTH:
         _print_blocks(rows, console)
+        _print_left_out(left_out, console)
         return
     _print_table(
         ("strategy", "roles", "gfn", "hva", "change", "bytes\nper slot", "in a\nkernel", "description; source"),
@@ -53,6 +93,7 @@ def list_strategies(as_json: bool) -> None:
     console.print(
         "n: slots; k: slots visited. --json and narrow terminals show the definitions of other letters.", style="dim"
     )
+    _print_left_out(left_out, console)
 
 
 TABLE_WIDTH = 132
@@ -152,10 +193,25 @@ def _print_blocks(rows: list[dict[str, Any]], console: Console) -> None:
             console.print(Padding(Text(line), (0, 0, 0, 4)))
 
 
+def _print_left_out(left_out: Mapping[str, str], console: Console) -> None:
+    """A line for each module or declaration that could not be loaded."""
+    from rich.text import Text
+
+    for name, reason in left_out.items():
+        console.print(Text(f"{name}  left out: {reason}", style="yellow"))
+
+
 @click.command()
+@click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
-def list_workloads(as_json: bool) -> None:
-    """List the available workloads, with the part of a strategy that each stresses."""
+def list_workloads(name: str | None, as_json: bool) -> None:
+    """List the available workloads, with the part of a strategy that each stresses.
+
+    With NAME, show this one in full: slots, origin, what it stresses, and its mix of lookups, visits and slot changes.
+    """
+    if name is not None:
+        name = find_workload(in_known_case(name, workloads())).name
+    left_out = left_out_workloads() if name is None else {}
     rows = [
         {
             "workload": w.name,
@@ -166,12 +222,20 @@ def list_workloads(as_json: bool) -> None:
             "stresses": w.stresses,
         }
         for w in workloads().values()
+        if name in (None, w.name)
     ]
     if as_json:
-        click.echo(json.dumps({"schema_version": 1, "workloads": rows}, indent=2))
+        click.echo(json.dumps({"schema_version": 1, "workloads": rows, "left_out": dict(left_out)}, indent=2))
         return
     from ..console import output
 
+    console = output()
+    if name is not None:
+        from .explaining import explain_workload
+
+        (row,) = rows
+        explain_workload(row, f"{row['slots']}{_other_sizes(name)}", workloads()[name].build(), console)
+        return
     _print_table(
         ("workload", "origin", "slots", "description", "stresses"),
         [
@@ -184,8 +248,9 @@ def list_workloads(as_json: bool) -> None:
             )
             for r in rows
         ],
-        output(),
+        console,
     )
+    _print_left_out(left_out, console)
 
 
 def _other_sizes(name: str) -> str:

@@ -8,25 +8,24 @@ import sys
 import click
 
 from slotlookup.model.outcome import Outcome
-from slotlookup.model.scenario import Size
+from slotlookup.model.scenario import Size as GuestSize
 
 from ..measure.policies import ACCESSES, MEMORY, SLOTS, PolicyOutcome, compare_policies, policy_scenarios
-from ..options import memory_size
+from ..options import Number, Size
 
 SCHEMA_VERSION = 1
 
 
 @click.command()
-@click.option("--slots", type=click.IntRange(min=1), default=SLOTS, show_default=True, help="Number of slots.")
+@click.option("--slots", type=Number(min=1), default=SLOTS, show_default=True, help="Number of slots.")
 @click.option(
     "--memory",
-    callback=memory_size,
-    metavar="SIZE",
+    type=Size(),
     help="Guest memory; the host has five eighths of it [default: 32M].",
 )
 @click.option(
     "--accesses",
-    type=click.IntRange(min=1),
+    type=Number(min=1),
     default=ACCESSES,
     show_default=True,
     help="Accesses of the guest, the same for each policy.",
@@ -97,7 +96,7 @@ def sentence(found: list[PolicyOutcome]) -> str:
     return f"Against {found[0].policy}: " + "; ".join(f"{one.policy} {against(one.outcome)}" for one in found[1:]) + "."
 
 
-def _as_json(found: list[PolicyOutcome], size: Size) -> dict[str, object]:
+def _as_json(found: list[PolicyOutcome], size: GuestSize) -> dict[str, object]:
     return {
         "schema_version": SCHEMA_VERSION,
         "slots": size.slots,

@@ -7,16 +7,28 @@ from pathlib import Path
 
 import click
 
+from slotlookup.config.settings import Settings
 from slotlookup.errors import EXIT_FAILED, UsageError
 from slotlookup.vocabulary import Placement
 from slotlookup.writing import must_be_writable, must_differ, write_then_show
 
-from ..configuration import announce_code, configuration
+from ..configuration import announce_code, announce_left_out, configuration
 from ..measure.default_set import RULE
 from ..measure.run_options import RunOptions
 from ..measure.runner import run
 from ..measure.selection import select
-from ..options import Seconds, choice, memory_size, processes_option
+from ..options import (
+    SIZES,
+    Number,
+    Seconds,
+    Size,
+    choice,
+    effort_option,
+    processes_option,
+    refuse_with,
+    strategy_texts,
+    workload_name,
+)
 from ..printable import printable_all
 from ..results.export import check_export_path, exported
 from ..results.model import State, to_json, write_texts
@@ -25,19 +37,25 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
 """Shares of the default time for timing."""
 
 
-@click.command()
-@click.argument("workload", required=False)
+@click.command(
+    epilog=f"The default workload is {Settings.model_fields['workload'].default}. `slotlookup workloads` lists the "
+    "others, `slotlookup strategies` the strategies; `slotlookup help specs` explains how to combine them."
+)
+@click.argument("workload", required=False, callback=workload_name)
 @click.option(
     "-s",
     "--strategy",
     "strategies",
     multiple=True,
+    callback=strategy_texts,
     help="Name, spec or file of a strategy; may be repeated [default: the configured strategies, or the default set: "
     f"{RULE}].",
 )
 @click.option("--all", "every", is_flag=True, help="Replay every strategy, and show all tables.")
-@click.option("--slots", type=int, help="Number of slots, for workloads of variable size [default: the workload's].")
-@click.option("--events", type=click.IntRange(min=1), help="Number of events [default: the workload's].")
+@click.option(
+    "--slots", type=Number(), help="Number of slots, for workloads of variable size [default: the workload's]."
+)
+@click.option("--events", type=Number(min=1), help="Number of events [default: the workload's].")
 @click.option(
     "--seed",
     type=click.IntRange(0, (1 << 63) - 1),
@@ -45,18 +63,16 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
 )
 @click.option(
     "--memory",
-    callback=memory_size,
-    metavar="SIZE",
-    help="Guest memory of a modelled workload, such as 64M or 4G (suffixes K, M and G are powers of 1,024).",
+    type=Size(),
+    help=f"Guest memory of a modelled workload, such as 64M or 1.5G ({SIZES}).",
 )
 @click.option("--counts-only", is_flag=True, help="Check and count only; do not time.")
-@click.option("--quick", "effort", flag_value="quick", help="Time for about 5 seconds.")
-@click.option("--rigorous", "effort", flag_value="rigorous", help="Time for about a minute and a half.")
+@effort_option("quick", "Time for about 5 seconds.")
+@effort_option("rigorous", "Time for about a minute and a half.")
 @click.option(
     "--displace",
-    type=click.IntRange(0, 1 << 30),
-    metavar="BYTES",
-    help="Bytes of memory walked between operations in the cold timings [default: the configured number, or 65,536].",
+    type=Size(1 << 30),
+    help="Memory walked between operations in the cold timings [default: the configured number, or 64K].",
 )
 @click.option(
     "--placement",
@@ -107,6 +123,7 @@ def command(
     answer voids the strategy's row and makes the exit code 1.
     """
     config = configuration()
+    announce_left_out()
     settings = config.settings
     seed = settings.seed if seed is None else seed
     if save is not None:
@@ -116,6 +133,8 @@ def command(
     must_differ(save, *exports)
     if every and strategies:
         raise UsageError("give --all for every strategy, or --strategy for some, but not both")
+    if counts_only:
+        refuse_with("--counts-only", {f"--{effort}": effort, "--displace": displace, "--processes": processes})
     named = () if every else strategies or settings.strategies
     if named and not strategies:
         announce_code(config.place("strategies"), settings.strategies)

@@ -16,12 +16,12 @@ from slotlookup.registry import parse_spec
 from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 from slotlookup.writing import must_differ, write_then_show
 
-from ..configuration import announce_code, configuration
+from ..configuration import announce_code, announce_left_out, configuration
 from ..interruption import interrupted_code
 from ..measure.default_set import default_set
 from ..measure.machine import describe_machine
 from ..measure.selection import require_available, require_sizable
-from ..options import choice, processes_option
+from ..options import choice, effort_option, once, processes_option, refuse_with, strategy_texts, workload_name
 from ..printable import printable, printable_all
 from ..sweep import file as sweep_file
 from ..sweep import points as sweep
@@ -30,27 +30,26 @@ from ..sweep.points import Point, SweepOptions
 
 
 @click.command()
-@click.argument("workload", required=False)
+@click.argument("workload", required=False, callback=workload_name)
 @click.option(
     "-s",
     "--strategy",
     "strategies",
     multiple=True,
+    callback=strategy_texts,
     help="Name or spec; may be repeated [default: the configured strategies, or the default set of `run`].",
 )
-@click.option("--slots", metavar="1,2,4,…", help="The slot counts [default: powers of two, and 32,764].")
+@click.option(
+    "--slots", metavar="1,2,4-64,…", help="The slot counts, and ranges of them [default: powers of two, and 32,764]."
+)
 @click.option(
     "--seed",
     type=click.IntRange(0, (1 << 63) - 1),
     help="Seed of all random draws [default: the configured one, or 0].",
 )
 @click.option("--counts-only", is_flag=True, help="Check and count only; do not time.")
-@click.option(
-    "--quick", "effort", flag_value="quick", help="Measure less precisely, and by default only up to 4,096 slots."
-)
-@click.option(
-    "--rigorous", "effort", flag_value="rigorous", help="Measure more precisely, in three to four times the time."
-)
+@effort_option("quick", "Measure less precisely, and by default only up to 4,096 slots.")
+@effort_option("rigorous", "Measure more precisely, in three to four times the time.")
 @click.option(
     "--timing",
     type=choice(*TimingMode),
@@ -70,6 +69,8 @@ from ..sweep.points import Point, SweepOptions
 @click.option(
     "--plot",
     "plot_file",
+    multiple=True,
+    callback=once,
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.svg|png",
     help="Also draw the curves to this file.",
@@ -120,6 +121,9 @@ def command(
             f"--plot-{'role' if plot_role else 'metric'}: nothing is drawn without a file; add --plot FILE.svg"
         )
     must_differ(save or resume, plot_file)
+    if counts_only:
+        refuse_with("--counts-only", {"--timing": _is_given("timing"), "--processes": processes})
+    announce_left_out()
     require_available(strategies)  # before a file or a workload is read
     wanted = None if slots is None else sweep.parse_slots(slots)
     machine = describe_machine()

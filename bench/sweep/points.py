@@ -7,6 +7,7 @@ published form of a run, whether it was just measured or read from a file.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
@@ -183,16 +184,19 @@ def to_json(options: SweepOptions, machine: Mapping[str, object], points: Mappin
 
 
 def parse_slots(text: str) -> tuple[int, ...]:
-    """Slot counts from "1,2,4", each once and ascending. Raises UsageError."""
+    """Slot counts from "1,2,4" and ranges "4-64", each once and ascending. Raises UsageError."""
     found: set[int] = set()
     for part in text.split(","):
-        try:
-            slots = int(part)
-        except ValueError:
-            raise UsageError(f"--slots: '{part.strip()}' is not a number; write --slots 1,2,4") from None
-        if not 1 <= slots <= USER_SLOTS:
-            raise UsageError(f"--slots: {slots:,} is not within 1 to {USER_SLOTS:,}, the range of a VM")
-        found.add(slots)
+        given = re.fullmatch(r"\s*(-?\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
+        if given is None:
+            raise UsageError(f"--slots: '{part.strip()}' is not a number; write --slots 1,2,4 or --slots 1-64")
+        first, last = int(given[1]), int(given[2] or given[1])
+        for slots in (first, last):
+            if not 1 <= slots <= USER_SLOTS:
+                raise UsageError(f"--slots: {slots:,} is not within 1 to {USER_SLOTS:,}, the range of a VM")
+        if last < first:
+            raise UsageError(f"--slots: the range {part.strip()} ends before it begins; write {last}-{first}")
+        found.update(range(first, last + 1))
     return tuple(sorted(found))
 
 

@@ -1,8 +1,7 @@
 """Scenarios: workloads that run on the model. The same seed gives the same trace with every strategy.
 
-Generated traces, each with its outcome as JSON, are kept in $XDG_CACHE_HOME/slotlookup/traces (~/.cache if that is not
-set), named by a fingerprint of all their inputs: the scenario's name and size, and the source of the model and of the
-scenario. They may be deleted at any time.
+Generated traces, each with its outcome as JSON, are kept in the folder of `slotlookup.model.trace_cache`, named by a
+fingerprint of all their inputs: the scenario's name and size, and the source of the model and of the scenario.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import hashlib
 import inspect
 import json
 import logging
-import os
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import USER_SLOTS
 from slotlookup.model.mmu.reference import ReferenceStrategy
 from slotlookup.model.outcome import Outcome
+from slotlookup.model.trace_cache import LIMIT, cache_folder, mark_used, prune
 from slotlookup.model.vm import Vm
 from slotlookup.strategy import Strategy
 from slotlookup.trace import Trace, read_trace, trace_writer
@@ -84,11 +83,14 @@ class Scenario(Workload):
         beside = path.with_suffix(".json")
         if path.exists() and beside.exists():
             try:
-                return read_trace(path), Outcome.from_text(beside.read_text(encoding="utf-8"))
+                kept = read_trace(path), Outcome.from_text(beside.read_text(encoding="utf-8"))
             except InputFileError as error:
                 _log.warning("%s; it is generated again", error)
             except (OSError, ValueError) as error:
                 _log.warning("%s: %s; it is generated again", beside, error)
+            else:
+                mark_used(path)
+                return kept
         vm = self.play(ReferenceStrategy(), size)
         trace, outcome = vm.trace(self.name, f"modelled, seed {seed}"), vm.outcome()
         try:
@@ -100,6 +102,7 @@ class Scenario(Workload):
                     (beside, lambda file: file.write(told)),
                 ]
             )
+            prune(LIMIT, keep=path)
         except (OSError, InputFileError) as error:
             _log.warning("the trace is not cached: %s", error)
         return trace, outcome
@@ -158,12 +161,6 @@ class PolicyScenario(Scenario):
     @abstractmethod
     def play_accesses(self, strategy: Strategy, size: Size, accesses: int, progress: Callable[[float], None]) -> Vm:
         """Run until the guest has made `accesses` since the start, whatever the number of events; none is recorded."""
-
-
-def cache_folder() -> Path:
-    """The folder of generated traces."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base else Path.home() / ".cache") / "slotlookup" / "traces"
 
 
 @cache
