@@ -46,6 +46,17 @@ processes_option = click.option(
     f"times, and intervals cover its own noise only [default: the configured number, or {PROCESSES}].",
 )
 
+stride_option = click.option(
+    "--stride",
+    type=click.IntRange(64, 4096),
+    callback=lambda ctx, param, value: value or 0,
+    metavar="BYTES",
+    help="Distance of native strategies' slots in memory, the same for all [default: what the nodes of each need].",
+)
+floor_option = click.option(
+    "--floor", is_flag=True, help="Also time reading the right slot without finding it: no structure can be faster."
+)
+
 
 class Size(_IntType):
     """A number of bytes, in one of the forms of SIZES, from 0 to `most`."""

@@ -402,12 +402,19 @@ def _python_pair(*structures: Structure | FileStructure) -> tuple[PythonStructur
 
 
 def make_strategy(
-    text: str, *, counted: bool = False, placement: str = Placement.PACKED, seed: int = 0, patience: float = PATIENCE
+    text: str,
+    *,
+    counted: bool = False,
+    placement: str = Placement.PACKED,
+    seed: int = 0,
+    stride: int = 0,
+    patience: float = PATIENCE,
 ) -> Strategy:
     """A new, empty strategy from a name or a spec. Raises SpecError.
 
     `counted` makes the instance that counts instead of the one that is timed; `placement` and `seed` say where a native
-    strategy's slots lie in memory; `patience` is how many seconds a structure from a file may take for one answer.
+    strategy's slots lie in memory, and `stride` how many bytes apart (0: as its nodes need); `patience` is how many
+    seconds a structure from a file may take for one answer.
     """
     spec = describe_available(text).spec
     gfn, hva = structures_of(text, spec)
@@ -417,5 +424,7 @@ def make_strategy(
             text, spec, files, counted=counted, placement=placement, seed=seed, patience=patience
         )
     if isinstance(gfn, NativeStructure) and isinstance(hva, NativeStructure):
-        return native.NativeStrategy(text, spec, (gfn, hva), counted=counted, placement=placement, seed=seed)
+        return native.NativeStrategy(
+            text, spec, (gfn, hva), counted=counted, placement=placement, seed=seed, stride=stride
+        )
     return python.PythonStrategy(text, spec, _python_pair(gfn, hva), counted=counted)

@@ -160,6 +160,10 @@ class Strategy(ABC):
     def bytes(self) -> int | None:
         """Bytes in use for slots, nodes, arrays and tables; None if that is not known."""
 
+    def stride(self) -> int | None:
+        """Bytes from one slot to the next, if they are allocated one after another; None if that is not known."""
+        return None
+
     @abstractmethod
     def __len__(self) -> int:
         """Slots held."""

@@ -125,6 +125,8 @@ def result(
         "timings": ["throughput_hot", "throughput_cold", "latency_hot", "latency_cold"],
         "patience": 10.0,
         "processes": 1,
+        "stride": 0,
+        "floor": False,
     }
     return RunResult(
         {**asked, **(workload or {})},

@@ -245,11 +245,11 @@ def test_the_name_of_a_workload_does_not_matter() -> None:
 
 def test_another_schema_is_incomparable() -> None:
     run = result(row("linear", gfn()))
-    Path("old.json").write_text(to_json(run).replace('"schema_version": 3', '"schema_version": 1'))
+    Path("old.json").write_text(to_json(run).replace('"schema_version": 4', '"schema_version": 1'))
     Path("new.json").write_text(to_json(run))
     refused = CliRunner().invoke(command, ["old.json", "new.json"], standalone_mode=False)
     assert isinstance(refused.exception, Incomparable)
-    assert str(refused.exception).startswith("old.json: result schema 1; this slotlookup reads schema 3")
+    assert str(refused.exception).startswith("old.json: result schema 1; this slotlookup reads schema 4")
 
 
 def test_a_result_is_not_compared_with_itself() -> None:
@@ -350,7 +350,7 @@ def test_json_holds_every_figure() -> None:
     printed = call(*slow_machine(), "--json")
     assert printed.return_value == 0
     found = json.loads(printed.stdout)
-    assert (found["schema_version"], found["effect"], found["paired"]) == (3, 0.05, False)
+    assert (found["schema_version"], found["effect"], found["paired"]) == (4, 0.05, False)
     assert found["old"]["date"] < found["new"]["date"] == LATER
     sorted_ = next(s for s in found["strategies"] if s["strategy"] == "size-sorted")
     assert sorted_["state"] == "compared"

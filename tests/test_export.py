@@ -72,12 +72,12 @@ def test_csv_of_several_results_has_one_heading() -> None:
 def test_markdown_keeps_families_apart() -> None:
     text = export.to_markdown([example()])
     native, python = text.index("**gfn lookups**, native: 1,000"), text.index("**gfn lookups**, python: 1,000")
-    assert native < text.index("| linear | 5 | 0.333 | 3 | 4 | 2 [1, 3] | 1 [1, 1] |\n") < python
-    assert python < text.index("| py-linear | 5 | 10 | 3 | 4 |\n")
-    assert python < text.index("| py-ncls (not installed) | absent | absent | absent | absent |\n")
+    assert native < text.index("| linear | 5 | 0.333 | 3 | 4 | n/a | 2 [1, 3] | 1 [1, 1] |\n") < python
+    assert python < text.index("| py-linear | 5 | 10 | 3 | 4 | n/a |\n")
+    assert python < text.index("| py-ncls (not installed) | absent | absent | absent | absent | absent |\n")
     setup = text.index("**set-up**, native: loading the starting slots\n")
-    assert setup < text.index("| linear | 64 | 80 [70, 90] | 1 [1, 1] |\n")
-    assert setup < text.index("| rbtree | void | void | void |\n")
+    assert setup < text.index("| linear | n/a | 64 | 80 [70, 90] | 1 [1, 1] |\n")
+    assert setup < text.index("| rbtree | void | void | void | void |\n")
     assert "- **rbtree is void:** answered \\| wrong\n" in text
     assert "- py-linear: slow, and why.\n" in text
 

@@ -86,7 +86,19 @@ def test_void_rows_are_valid_and_read_back(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_options_are_told() -> None:
-    document = saved("-s", "linear", "--counts-only", "--displace", "4096", "--placement", "scattered", "--seed", "7")
+    document = saved(
+        "-s",
+        "linear",
+        "--counts-only",
+        "--displace",
+        "4096",
+        "--placement",
+        "scattered",
+        "--seed",
+        "7",
+        "--stride",
+        "512",
+    )
     assert document["options"] == {
         "counts_only": True,
         "budget": 1.0,
@@ -94,6 +106,8 @@ def test_the_options_are_told() -> None:
         "placement": "scattered",
         "patience": 10.0,
         "processes": 1,
+        "stride": 512,
+        "floor": False,
         "timings": ["throughput_hot", "throughput_cold", "latency_hot", "latency_cold"],
     }
     assert document["workload"]["seed"] == 7
@@ -168,7 +182,7 @@ BREAKAGES = {
     "no seed": (delete("workload", "seed"), "workload.seed: missing"),
     "no options": (delete("options", "displaced"), "options.displaced: missing"),
     "no timing": (delete(*GFN, "ns", "latency_cold"), "roles.gfn[0].figures.ns.latency_cold: missing"),
-    "a key too many": (put(1, "workload", "sed"), "workload.sed: schema 3 has no such key"),
+    "a key too many": (put(1, "workload", "sed"), "workload.sed: schema 4 has no such key"),
     "a count as text": (put("10", *GFN, "compares"), "roles.gfn[0].figures.compares: "),
     "a negative count": (put(-1, *GFN, "hops"), "roles.gfn[0].figures.hops: "),
     "no operations": (put(0, *GFN, "operations"), "roles.gfn[0].figures.operations: "),
@@ -263,7 +277,7 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.json"
     text = to_json(result(row("linear", gfn())))
     # Every place of the last part, and of the rest every seventh, which falls on every kind of place there is.
-    lengths = [*range(0, len(text), 7), *range(text.index('"setup"'), len(text.rstrip()))]
+    lengths = [*range(0, len(text.rstrip()), 7), *range(text.index('"setup"'), len(text.rstrip()))]
     for length in lengths:
         path.write_text(text[:length])
         with pytest.raises(InputFileError, match="the file is empty or truncated"):
@@ -296,10 +310,10 @@ def test_no_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         load_result(tmp_path)
 
 
-@pytest.mark.parametrize("version", [1, 2, 0, True, "3", None])
+@pytest.mark.parametrize("version", [1, 2, 3, 0, True, "4", None])
 def test_another_schema_version_is_refused_by_its_number(version: object, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps({**whole(), "schema_version": version}))
-    words = f"result schema {json.dumps(version)}; this slotlookup reads schema 3"
+    words = f"result schema {json.dumps(version)}; this slotlookup reads schema 4"
     with pytest.raises(OtherSchemaVersion, match=re.escape(words)):
         load_result(tmp_path / "x.json")
 

@@ -18,9 +18,11 @@ from slotlookup.bench.cli import cli
 from slotlookup.bench.measure import passes, runner, timing
 from slotlookup.bench.measure.tasks import GfnTask, UpdateTask
 from slotlookup.bench.measure.timing import time_task
+from slotlookup.errors import BrokenStrategy, UsageError, present
 from slotlookup.families.native import HOT, Mode, NativeStrategy
 from slotlookup.memslots import make_memslot
 from slotlookup.questions import questions_of
+from slotlookup.spec import StrategySpec
 from slotlookup.stream import GfnStream
 from slotlookup.structure import Costs, PythonStructure, RangeIndex
 from slotlookup.trace import Trace, gfn_events, hva_events, slot_events, write_trace
@@ -301,4 +303,64 @@ def test_cold_samples_are_net_of_the_walk_and_the_control_is_the_reference() -> 
     hot = runner._timing(passes.readings([samples], cold=False), "rbtree", "linear", cold=False)
     assert (hot.samples, hot.raw_samples) == ((120.0,) * 7, None)
     task = GfnTask(questions_of(Trace("t", START, gfn_events([0])), 0), 1)
-    assert passes._make_loaded(task, timing.CONTROL).spec == registry.make_strategy("linear").spec
+    assert passes._make_loaded(task, timing.CONTROL, 0).spec == registry.make_strategy("linear").spec
+
+
+def test_the_floor_is_shown_and_not_ranked(trace_file: Path) -> None:
+    asked = ("run", str(trace_file), "-s", "rbtree", "-s", "linear", "--processes", "1")
+    plain, floored = (json.loads(call(*asked, "--json", *more).output) for more in ((), ("--floor",)))
+    assert plain["floor_ns"] == {}
+    timed = {"throughput_hot", "throughput_cold", "latency_hot", "latency_cold"}
+    assert {role: set(modes) for role, modes in floored["floor_ns"].items()} == {"gfn": timed, "hva": timed}
+    assert floored["floor_ns"]["gfn"]["throughput_hot"]["median"] > 0
+    for role in ("gfn", "hva", "update"):
+        assert {row["name"] for row in floored["roles"][role]} == {"rbtree", "linear"}
+    shown = call(*asked, "--floor").output
+    lookups, visits, changes = (shown[shown.index(role) :] for role in ("gfn lookups", "hva visits", "slot changes"))
+    assert "(floor)" in lookups[: lookups.index("hva visits")]
+    assert "(floor)" in visits[: visits.index("slot changes")]
+    assert "(floor) " not in changes
+    assert call(*asked, "--floor", "--export", "floor.csv").return_value == 0
+    assert Path("floor.csv").read_text().count("(floor),(floor),") == 2
+
+
+def test_a_floor_that_reads_a_wrong_slot_is_found() -> None:
+    questions = questions_of(Trace("small", START, STEPS), 0)
+    task = GfnTask(questions, len(questions.gfn))
+    floor = NativeStrategy("perfect", StrategySpec("perfect", "perfect"), ())
+    floor.apply_table(questions.start)
+    assert task.time(floor, 0, task.operations, HOT) > 0
+    wrong = NativeStrategy("perfect", StrategySpec("perfect", "perfect"), ())
+    wrong.apply_table(questions.start[1:])
+    with pytest.raises(BrokenStrategy, match="gave other answers than in the verification"):
+        task.time(wrong, 0, 1, HOT)
+
+
+def test_strides_are_stated_and_can_be_made_equal(trace_file: Path) -> None:
+    """By hand: 32 bytes of id nodes, the nodes of both structures and 88 bytes of slot, gfn nodes and slot on a line.
+
+    linear has no nodes: 64 + 88 bytes, three lines. rbtree has 24 and 24 bytes: 64 + 24 + 88, three lines.
+    kvm-5.17 has two of 48 bytes and two of 24: 128 + 48 + 88, five lines.
+    """
+    names = ("linear", "rbtree", "kvm-5.17")
+    asked = ("run", str(trace_file), *(word for name in names for word in ("-s", name)), "--counts-only", "--json")
+    for more, expected in ((), (192, 192, 320)), (("--stride", "384"), (384, 384, 384)):
+        run = json.loads(call(*asked, *more).output)
+        for rows in (*run["roles"].values(), run["setup"]):
+            assert tuple(row["figures"]["slot_stride"] for row in rows) == expected
+    refused = call(*asked, "--stride", "256").exception
+    assert isinstance(refused, UsageError)
+    assert str(refused) == (
+        "--stride: kvm-5.17: a slot with its nodes takes 320 bytes, more than 256; give a larger one, or leave the "
+        "strategy out"
+    )
+
+
+def test_a_stride_moves_the_slots() -> None:
+    changes = questions_of(Trace("small", START, STEPS), 0).start
+    taken = []
+    for stride in (0, 512):
+        strategy = registry.make_strategy("linear", stride=stride)
+        strategy.load_table(changes)
+        taken.append(present(strategy.bytes(), "the size"))
+    assert taken[1] - taken[0] == 3 * (512 - 192)

@@ -68,7 +68,7 @@ def test_the_schema_of_results_has_a_key_for_each_name() -> None:
     assert list(dig(schema("run"), "properties", "roles", "properties")) == texts(Operation)
     assert list(dig(defs, "strategy", "properties", "rows", "properties")) == texts(Operation)
     assert dig(defs, "options", "properties", "timings", "items", "enum") == texts(TimingMode)
-    assert list(dig(defs, "role", "properties")) == ["operations", *texts(Count), "ns"]
+    assert list(dig(defs, "role", "properties")) == ["operations", "slot_stride", *texts(Count), "ns"]
     assert list(dig(defs, "role", "properties", "ns", "properties")) == texts(TimingMode)
     assert list(dig(defs, "workload", "properties", "origin", "properties")) == texts(Operation)
     assert dig(defs, "options", "properties", "placement", "enum") == texts(Placement)

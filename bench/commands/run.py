@@ -24,9 +24,11 @@ from ..options import (
     Size,
     choice,
     effort_option,
+    floor_option,
     processes_option,
     refuse_with,
     strategy_texts,
+    stride_option,
     workload_name,
 )
 from ..printable import printable_all
@@ -80,6 +82,8 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
     help="Placement of native strategies' slots: packed, one after another; scattered, as from an aged allocator; or "
     "slab, as Linux places its own [default: the configured placement, or packed].",
 )
+@stride_option
+@floor_option
 @click.option(
     "--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result as JSON to this file."
 )
@@ -111,6 +115,8 @@ def command(
     effort: str | None,
     displace: int | None,
     placement: str | None,
+    stride: int,
+    floor: bool,
     save: Path | None,
     exports: tuple[Path, ...],
     processes: int | None,
@@ -155,6 +161,8 @@ def command(
         placement or settings.placement,
         settings.patience if patience is None else patience,
         processes=settings.processes if processes is None else processes,
+        stride=stride,
+        floor=floor,
     )
     from ..console import output, progress_bar
 

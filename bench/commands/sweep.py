@@ -21,7 +21,17 @@ from ..interruption import interrupted_code
 from ..measure.default_set import default_set
 from ..measure.machine import describe_machine
 from ..measure.selection import require_available, require_sizable
-from ..options import choice, effort_option, once, processes_option, refuse_with, strategy_texts, workload_name
+from ..options import (
+    choice,
+    effort_option,
+    floor_option,
+    once,
+    processes_option,
+    refuse_with,
+    strategy_texts,
+    stride_option,
+    workload_name,
+)
 from ..printable import printable, printable_all
 from ..sweep import file as sweep_file
 from ..sweep import points as sweep
@@ -59,6 +69,8 @@ from ..sweep.points import Point, SweepOptions
     "caches as they are (hot) or displaced (cold).",
 )
 @processes_option
+@stride_option
+@floor_option
 @click.option(
     "--jobs",
     type=click.IntRange(1, 1024),
@@ -101,6 +113,8 @@ def command(
     effort: str | None,
     timing: str,
     processes: int | None,
+    stride: int,
+    floor: bool,
     jobs: int,
     plot_file: Path | None,
     plot_role: str | None,
@@ -138,14 +152,22 @@ def command(
             "effort": effort,
             "processes": processes,
         }
-        given |= {name: value for name, value in (("counts_only", counts_only), ("timing", timing)) if _is_given(name)}
+        of_flags: dict[str, str | int] = {
+            "counts_only": counts_only,
+            "timing": str(timing),
+            "stride": stride,
+            "floor": floor,
+        }
+        given |= {name: value for name, value in of_flags.items() if _is_given(name)}
         asked = {name: value for name, value in given.items() if value is not None}
         sweep_file.check_same(resume, kept, asked, machine)
         options, points, counts = kept.options, kept.points, wanted or kept.slots
         if not strategies:
             announce_code(str(resume), options.strategies)
     else:
-        options = _options(workload, strategies, seed, effort or "default", counts_only, timing, processes)
+        options = _options(
+            workload, strategies, seed, effort or "default", counts_only, timing, processes, stride, floor
+        )
         counts = wanted or (sweep.QUICK_SLOTS if effort == "quick" else sweep.DEFAULT_SLOTS)
     require_sizable(options.workload)
     require_available(options.strategies)
@@ -195,6 +217,8 @@ def _options(
     counts_only: bool,
     timing: str,
     processes: int | None,
+    stride: int,
+    floor: bool,
 ) -> SweepOptions:
     config = configuration()
     settings = config.settings
@@ -210,6 +234,8 @@ def _options(
         settings.displaced,
         settings.placement,
         settings.processes if processes is None else processes,
+        stride,
+        floor,
     )
 
 

@@ -21,7 +21,7 @@ from ..results.statistics import median
 from .run_options import NATIVE_SECONDS, PYTHON_SECONDS, SETUP_SECONDS, Report, RunOptions
 from .selection import REFERENCES
 from .setup import SetupTask
-from .tasks import EMPTY, Task, make_task
+from .tasks import EMPTY, PERFECT, Task, make_task
 from .timing import CONTROL, LEAST_ROUNDS, ROUNDS, Samples, native_mode, time_task
 
 SETUP = "setup"
@@ -65,6 +65,8 @@ def time_pass(plan: Plan, report: Report, held: dict[str, Strategy]) -> dict[Key
     for done, ((family, role), asked) in enumerate(plan.texts.items()):
         # The reference and the empty loop take part even if their rows are not requested.
         extra = [REFERENCES[family], CONTROL, EMPTY] if family is Family.NATIVE else [REFERENCES[family]]
+        if plan.options.floor and family is Family.NATIVE and role != Operation.UPDATE:
+            extra.append(PERFECT)
         if role == SETUP:
             extra = extra[:1]
         texts = [text for text in dict.fromkeys([*asked, *extra]) if text not in faulty]
@@ -94,7 +96,7 @@ def _time_role(
         found[mode] = time_task(
             task,
             texts,
-            lambda text: loaded(task, text, held),
+            lambda text: loaded(task, text, held, options.stride),
             seconds,
             lambda share, i=i, mode=mode: report(f"timing {mode} {role}", (i + share) / len(modes)),  # type: ignore[misc]
             native_mode(mode, options.displaced),
@@ -124,24 +126,24 @@ def _rounds(processes: int, least: int) -> tuple[int, int]:
     return (ROUNDS, least) if processes == 1 else (PASS_ROUNDS, min(LEAST_PASS_ROUNDS, least))
 
 
-def loaded(task: Task, text: str, held: dict[str, Strategy]) -> Strategy:
+def loaded(task: Task, text: str, held: dict[str, Strategy], stride: int = 0) -> Strategy:
     """A strategy with the starting slots: from `held` if only lookups and visits were replayed since it was loaded.
 
     Loading 32,764 slots into a Python tree takes seconds, and each role and timing would load them again.
     """
     if not task.timeline.static or task.role == Operation.UPDATE:
-        return _make_loaded(task, text)
+        return _make_loaded(task, text, stride)
     if text not in held:
-        held[text] = _make_loaded(task, text)
+        held[text] = _make_loaded(task, text, stride)
     return held[text]
 
 
-def _make_loaded(task: Task, text: str) -> Strategy:
+def _make_loaded(task: Task, text: str, stride: int) -> Strategy:
     if text == CONTROL:
         return task.load(REFERENCES[Family.NATIVE])
-    if text != EMPTY:
+    if text not in (EMPTY, PERFECT):
         return task.load(text)
-    strategy = NativeStrategy(EMPTY, StrategySpec(EMPTY, EMPTY), ())
+    strategy = NativeStrategy(text, StrategySpec(text, text), (), stride=stride)
     strategy.apply_table(task.questions.start)
     return strategy
 

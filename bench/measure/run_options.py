@@ -32,7 +32,9 @@ class RunOptions:
     `placement` is the placement of native strategies' slots (`packed`, `scattered` or `slab`). `timings` that a role
     does not have are ignored. `patience` is the number of seconds that a structure from a file may take for one answer.
     `processes` is the number of new processes that time, one after another, each a share of the time; with 1, this
-    process times, and intervals do not cover what differs from process to process.
+    process times, and intervals do not cover what differs from process to process. `stride` is the distance of native
+    strategies' slots in bytes; with 0, each strategy has the one that its nodes need. With `floor`, the cost of reading
+    the right slots without finding them is timed too.
     """
 
     counts_only: bool = False
@@ -43,11 +45,13 @@ class RunOptions:
     patience: float = PATIENCE
     timings: tuple[TimingMode, ...] = tuple(TimingMode)
     processes: int = 1
+    stride: int = 0
+    floor: bool = False
 
     @property
     def make(self) -> MakeStrategy:
         """The function that makes the strategies of a run."""
-        return partial(make_strategy, placement=self.placement, patience=self.patience)
+        return partial(make_strategy, placement=self.placement, stride=self.stride, patience=self.patience)
 
     def stored(self) -> dict[str, object]:
         """The options in a result: all except the seed, which is stored with the workload."""

@@ -23,7 +23,7 @@ from .processes import TimingProcesses
 from .rows import Contender, Group, groups, strategy_results
 from .run_options import Report, RunOptions
 from .selection import REFERENCES
-from .tasks import EMPTY, TASKS, Task, make_task
+from .tasks import EMPTY, PERFECT, TASKS, Task, make_task
 from .timing import CONTROL, Samples
 
 EXAMINED = 0.3
@@ -39,6 +39,7 @@ class _Findings:
     setup: list[Group[SetupResult]]
     empty: dict[str, dict[str, Interval]] = field(default_factory=dict)
     control: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    floor: dict[str, dict[str, Interval]] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     """The roles with questions."""
 
@@ -92,6 +93,7 @@ def run(
         tuple(group.row() for group in findings.setup),
         findings.empty,
         findings.control,
+        findings.floor,
     )
 
 
@@ -176,7 +178,7 @@ def _measure_sizes(
     for i, group in enumerate(found):
         report("measuring the size of", i / len(found))
         while (member := group.choice()) is not None:
-            figures = _guarded(member, partial(_measure_size, member, questions, options.patience))
+            figures = _guarded(member, partial(_measure_size, member, questions, options))
             if figures is not None:
                 group.measured, group.figures = member, figures
                 for same in group.members:
@@ -184,21 +186,21 @@ def _measure_sizes(
                 break
 
 
-def _measure_size(member: Contender, questions: Questions, patience: float) -> SetupResult:
+def _measure_size(member: Contender, questions: Questions, options: RunOptions) -> SetupResult:
     """Bytes per slot at the maximum number of slots of the workload; the changes are replayed up to that moment."""
-    strategy = make_strategy(member.text, patience=patience)
+    strategy = make_strategy(member.text, stride=options.stride, patience=options.patience)
     strategy.load_table(questions.start)
     member.note = strategy.note  # notes that are known only after the run
     loaded = len(questions.start_slots)
     if strategy.bytes() is None:
-        return SetupResult(loaded)
+        return SetupResult(loaded, slot_stride=strategy.stride())
     best = (len(strategy), strategy.bytes())
     for i in range(len(questions.update) if not questions.update_is_closed else 0):
         strategy.apply_table(questions.update[i : i + 1])
         if len(strategy) > best[0]:
             best = (len(strategy), strategy.bytes())
     slots, size = best
-    return SetupResult(loaded, size / slots if size is not None and slots else None)
+    return SetupResult(loaded, size / slots if size is not None and slots else None, slot_stride=strategy.stride())
 
 
 def _measured(found: Sequence[Group[Figures]]) -> list[tuple[Contender, Group[Figures]]]:
@@ -241,6 +243,8 @@ def _take_times(measured: Sequence[Mapping[Key, Samples]], findings: _Findings) 
             rows.figures = replace(counted, ns={**counted.ns, mode: _timing(read, member.text, reference, cold=cold)})
         if EMPTY in read.raw:
             findings.empty.setdefault(role, {})[mode] = median_interval(read.raw[EMPTY])
+        if PERFECT in read.net:
+            findings.floor.setdefault(role, {})[mode] = median_interval(read.net[PERFECT])
         if CONTROL in read.net and reference in read.net:
             ratio = _timing(read, CONTROL, reference, cold=cold).ratio
             if ratio is not None:

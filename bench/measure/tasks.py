@@ -37,6 +37,8 @@ PYTHON_EXAMINED = 5_000_000
 """The maximum of operations times slots: some tenths of a second for a scan of a plain list."""
 EMPTY = "empty"
 """The native structure that finds nothing: its cost is the loop's own cost."""
+PERFECT = "perfect"
+"""The native structure that knows the answers and reads only their slots: its cost is the floor of any structure."""
 MakeStrategy = Callable[..., Strategy]
 """`make_strategy` with the placement, seed and patience of a command: `(text, *, counted=False)`."""
 _Stream = TypeVar("_Stream", GfnStream, HvaStream)
@@ -105,7 +107,7 @@ class Task(ABC):
             return None if total is None or not self.operations else total / self.operations
 
         counts: dict[str, Any] = {name: mean(getattr(counters, name)) for name in Count}
-        return RoleResult(self.operations, **counts)
+        return RoleResult(self.operations, **counts, slot_stride=strategy.stride())
 
 
 def _first_difference(strategy: Strategy, what: str, got: Numbers, expected: Numbers, asked: Words) -> None:

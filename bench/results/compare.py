@@ -293,6 +293,7 @@ def _require_comparable(old: RunResult, new: RunResult) -> None:
         Difference("the seed", old.workload["seed"], new.workload["seed"]),
         Difference("the displaced bytes", old.options["displaced"], new.options["displaced"]),
         Difference("the placement", old.options["placement"], new.options["placement"]),
+        Difference("the stride of slots", old.options["stride"], new.options["stride"]),
         Difference("the reference", old.references, new.references),
     ]
     asked += [

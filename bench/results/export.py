@@ -19,12 +19,24 @@ from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation, TimingMode
 from slotlookup.writing import must_be_writable
 
+from .floor import floor_rows
 from .model import RoleResult, Row, RunResult, SetupResult, State, Timing
 from .statistics import Interval
 from .verdict import closing_sentence, significant, what_rows_are
 
 RUN_COLUMNS = ("date", "cpu", "workload", "slots", "events", "seed", "fingerprint", "displaced", "placement")
-ROW_COLUMNS = ("role", "name", "uses", "family", "strategies", "measured_in", "state", "reason", "operations")
+ROW_COLUMNS = (
+    "role",
+    "name",
+    "uses",
+    "family",
+    "strategies",
+    "measured_in",
+    "state",
+    "reason",
+    "slot_stride",
+    "operations",
+)
 SETUP = "setup"
 """The value of the column `role` for the set-up, whose operations are the loaded slots."""
 TIME_COLUMNS = ("ns", "ns_low", "ns_high", "ratio", "ratio_low", "ratio_high")
@@ -62,7 +74,7 @@ def to_csv(runs: Sequence[RunResult]) -> str:
         of_run = {**run.workload, **run.machine, **run.options, "workload": run.workload["name"]}
         first = [of_run.get(column) for column in RUN_COLUMNS]
         for role in Operation:
-            for row in run.roles[role]:
+            for row in (*run.roles[role], *floor_rows(run, role)):
                 writer.writerow(first + _row_cells(role, row) + _role_cells(row.figures))
         for setup in run.setup:
             writer.writerow(first + _row_cells(SETUP, setup) + _setup_cells(setup.figures))
@@ -74,14 +86,14 @@ def _row_cells(role: str, row: Row[RoleResult] | Row[SetupResult]) -> list[Any]:
 
 
 def _role_cells(figures: RoleResult | None) -> list[Any]:
-    cells: list[Any] = [getattr(figures, name) if figures else None for name in ("operations", *Count)]
+    cells: list[Any] = [getattr(figures, name) if figures else None for name in ("slot_stride", "operations", *Count)]
     for mode in TimingMode:
         cells += _timing_cells(figures.ns.get(mode) if figures else None)
     return cells + [None] * (1 + len(TIME_COLUMNS))
 
 
 def _setup_cells(figures: SetupResult | None) -> list[Any]:
-    cells: list[Any] = [figures.slots if figures else None]
+    cells: list[Any] = [figures.slot_stride, figures.slots] if figures else [None, None]
     cells += [None] * (len(Count) + len(TimingMode) * len(TIME_COLUMNS))
     cells.append(figures.bytes_per_slot if figures else None)
     return cells + _timing_cells(figures.ns if figures else None)
@@ -124,7 +136,7 @@ def _run_markdown(run: RunResult) -> str:
     ]
     for role in Operation:
         for family in Family:
-            rows = [row for row in run.roles[role] if row.family == family]
+            rows = [row for row in (*run.roles[role], *floor_rows(run, role)) if row.family == family]
             if rows:
                 parts.append(f"**{role.plural}**, {family}{_asked(run, rows, role)}\n")
                 parts += [_role_markdown(rows), _what_rows_are(rows)]
@@ -162,7 +174,7 @@ def _asked(run: RunResult, rows: Sequence[Row[RoleResult]], role: str) -> str:
 def _role_markdown(rows: Sequence[Row[RoleResult]]) -> str:
     """A family's table in one role, with the measured timings."""
     modes = [mode for mode in TimingMode if any(row.figures and mode in row.figures.ns for row in rows)]
-    headings = ["strategy", *Count]
+    headings = ["strategy", *Count, "slot stride"]
     for mode in modes:
         headings += [f"{mode} ns", "ratio"]
     table: list[list[str]] = []
@@ -170,7 +182,7 @@ def _role_markdown(rows: Sequence[Row[RoleResult]]) -> str:
         if row.figures is None:
             table.append(_without_figures(row, len(headings)))
             continue
-        cells = [row.name, *(significant(getattr(row.figures, name)) for name in Count)]
+        cells = [row.name, *(significant(getattr(row.figures, name)) for name in (*Count, "slot_stride"))]
         for mode in modes:
             cells += _time_cells(row.figures.ns.get(mode))
         table.append(cells)
@@ -180,13 +192,13 @@ def _role_markdown(rows: Sequence[Row[RoleResult]]) -> str:
 def _setup_markdown(rows: Sequence[Row[SetupResult]]) -> str:
     """A family's table of the set-up: memory and load time."""
     timed = any(row.figures and row.figures.ns for row in rows)
-    headings = ["strategy", "bytes per slot", *(("ns per slot", "ratio") if timed else ())]
+    headings = ["strategy", "slot stride", "bytes per slot", *(("ns per slot", "ratio") if timed else ())]
     table: list[list[str]] = []
     for row in rows:
         if row.figures is None:
             table.append(_without_figures(row, len(headings)))
             continue
-        cells = [row.name, significant(row.figures.bytes_per_slot)]
+        cells = [row.name, significant(row.figures.slot_stride), significant(row.figures.bytes_per_slot)]
         table.append([*cells, *(_time_cells(row.figures.ns) if timed else ())])
     return markdown_table(headings, table)
 

@@ -133,6 +133,7 @@ def _to_run(saved: SavedRun, path: Path) -> RunResult:
             _to_row(row, _to_setup(row.figures, f"setup[{i}] ({row.name}).figures") if row.figures else None)
             for i, row in enumerate(saved.setup)
         )
+        floor = _to_intervals(saved.floor_ns, "floor_ns")
         empty, control = _to_intervals(saved.empty_ns, "empty_ns"), _to_intervals(saved.control, "control")
     except ValueError as error:
         raise InputFileError(path, None, str(error)) from None
@@ -144,7 +145,7 @@ def _to_run(saved: SavedRun, path: Path) -> RunResult:
     )
     references = {str(family): name for family, name in saved.references.items()}
     machine, workload, options = (part.model_dump() for part in (saved.machine, saved.workload, saved.options))
-    return RunResult(workload, machine, options, references, strategies, roles, setup, empty, control)
+    return RunResult(workload, machine, options, references, strategies, roles, setup, empty, control, floor)
 
 
 def _to_intervals(saved: Mapping[Any, Mapping[Any, SavedInterval]], key: str) -> dict[str, dict[str, Interval]]:
@@ -173,13 +174,12 @@ def _to_role(saved: SavedRole, key: str) -> RoleResult:
     ns: dict[str, Timing] = {
         mode: _to_timing(timing, f"{key}.ns.{mode}") for mode, timing in times.items() if timing is not None
     }
-    return RoleResult(saved.operations, **counts, ns=ns)
+    return RoleResult(saved.operations, **counts, ns=ns, slot_stride=saved.slot_stride)
 
 
 def _to_setup(saved: SavedSetup, key: str) -> SetupResult:
-    return SetupResult(
-        saved.slots, saved.bytes_per_slot, None if saved.ns is None else _to_timing(saved.ns, f"{key}.ns")
-    )
+    ns = None if saved.ns is None else _to_timing(saved.ns, f"{key}.ns")
+    return SetupResult(saved.slots, saved.bytes_per_slot, ns, saved.slot_stride)
 
 
 def _to_timing(saved: SavedTiming, key: str) -> Timing:

@@ -20,7 +20,7 @@ from slotlookup.writing import Writer, write_files
 
 from .statistics import Interval, noise
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The schema version of `run --json` and saved results. Any added or changed key makes a new version."""
 
 
@@ -60,7 +60,10 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class RoleResult:
-    """The cost of one role. Counts are means per operation; None if unknown. `ns` is keyed by TimingMode."""
+    """The cost of one role. Counts are means per operation; None if unknown. `ns` is keyed by TimingMode.
+
+    `slot_stride` is the number of bytes from one slot to the next, None if that is not known.
+    """
 
     operations: int
     slots_examined: float | None = None
@@ -68,11 +71,13 @@ class RoleResult:
     hops: float | None = None
     lines: float | None = None
     ns: Mapping[str, Timing] = field(default_factory=dict)
+    slot_stride: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All keys, null where nothing was measured."""
         return {
             "operations": self.operations,
+            "slot_stride": self.slot_stride,
             **{name: getattr(self, name) for name in Count},
             "ns": {name: self.ns[name].as_json() if name in self.ns else None for name in TimingMode},
         }
@@ -83,18 +88,21 @@ class SetupResult:
     """The cost of holding the workload's slots.
 
     `slots` is the number of slots at the start, and `ns` the nanoseconds per slot to load them (None if nothing was
-    timed). `bytes_per_slot` is for the maximum number of slots of the workload; None if unknown.
+    timed). `bytes_per_slot` is for the maximum number of slots of the workload; None if unknown, as `slot_stride`,
+    the number of bytes from one slot to the next.
     """
 
     slots: int
     bytes_per_slot: float | None = None
     ns: Timing | None = None
+    slot_stride: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All keys, null where nothing was measured."""
         return {
             "slots": self.slots,
             "bytes_per_slot": self.bytes_per_slot,
+            "slot_stride": self.slot_stride,
             "ns": None if self.ns is None else self.ns.as_json(),
         }
 
@@ -175,7 +183,9 @@ class RunResult:
     those of loading the starting slots. `empty_ns` is the cost of an empty native strategy, in nanoseconds per
     operation, by role and timing: the loop itself and, for cold timings, the walk, which the cold figures do not
     contain. `control` is the paired ratio of the reference to itself, by role and timing: the noise of the machine.
-    `options` are those of RunOptions except the seed, which is the workload's.
+    `floor_ns` is the cost of reading the right slots without finding them, empty unless it was asked for: what any
+    structure costs at least, in the terms of the rows. `options` are those of RunOptions except the
+    seed, which is the workload's.
     """
 
     workload: Mapping[str, Any]
@@ -187,6 +197,7 @@ class RunResult:
     setup: tuple[Row[SetupResult], ...] = ()
     empty_ns: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     control: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    floor_ns: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
 
     def noise(self, family: str, role: str, mode: str) -> float:
         """The share by which identical work differed in a role and timing; 0 if unknown, as for Python strategies."""
@@ -201,6 +212,7 @@ class RunResult:
             "options": dict(self.options),
             "references": dict(self.references),
             "empty_ns": _intervals_as_json(self.empty_ns),
+            "floor_ns": _intervals_as_json(self.floor_ns),
             "control": _intervals_as_json(self.control),
             "strategies": [strategy.as_json() for strategy in self.strategies],
             "roles": {role: [row.as_json() for row in self.roles[role]] for role in Operation},

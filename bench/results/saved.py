@@ -59,6 +59,7 @@ class SavedRole(words.keyed(_Saved, Count, (Mean | None, ...))):  # type: ignore
     """The cost of a role; a count is null if unknown."""
 
     operations: Annotated[int, Field(ge=1)]
+    slot_stride: Whole | None
     ns: SavedTimes
 
 
@@ -67,6 +68,7 @@ class SavedSetup(_Saved):
 
     slots: Whole
     bytes_per_slot: Mean | None
+    slot_stride: Whole | None
     ns: SavedTiming | None
 
 
@@ -183,6 +185,8 @@ class SavedOptions(_Saved):
     patience: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     timings: list[words.TimingMode]
     processes: Annotated[int, Field(ge=1)]
+    stride: Whole
+    floor: bool
 
 
 class SavedMachine(_Saved):
@@ -215,6 +219,7 @@ class SavedRun(_Saved):
     options: SavedOptions
     references: dict[FamilyName, str]
     empty_ns: dict[words.Operation, dict[words.TimingMode, SavedInterval]]
+    floor_ns: dict[words.Operation, dict[words.TimingMode, SavedInterval]]
     control: dict[words.Operation, dict[words.TimingMode, SavedRatio]]
     strategies: Annotated[list[SavedStrategy], Field(min_length=1)]
     roles: SavedRoles

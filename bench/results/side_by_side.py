@@ -8,7 +8,8 @@ from slotlookup.structure import Family
 from slotlookup.vocabulary import Count, Operation, TimingMode
 
 from .export import escape, markdown_table
-from .model import RoleResult, RunResult
+from .floor import floor_rows
+from .model import RoleResult, Row, RunResult
 from .verdict import significant
 
 _Cell = Callable[[RoleResult], str]
@@ -23,14 +24,21 @@ def to_side_by_side(runs: Sequence[RunResult]) -> str:
     parts = [_machines(runs)]
     for role in Operation:
         for family in Family:
-            names = [row.name for run in runs for row in run.roles[role] if row.family == family]
+            names = [row.name for run in runs for row in _rows(run, role) if row.family == family]
             rows = list(dict.fromkeys(names))
             if rows:
                 parts.append(f"**{role.plural}**, {family}: ns hot / cold\n")
                 parts.append(_table(runs, rows, role, _times))
                 parts.append(f"**{role.plural}**, {family}: {' / '.join(count.words for count in Count)}\n")
                 parts.append(_table(runs, rows, role, _counts))
+                if family is Family.NATIVE:
+                    parts.append(f"**{role.plural}**, {family}: bytes from one slot to the next\n")
+                    parts.append(_table(runs, rows, role, lambda figures: significant(figures.slot_stride)))
     return "\n".join(parts)
+
+
+def _rows(run: RunResult, role: str) -> Sequence[Row[RoleResult]]:
+    return (*run.roles[role], *floor_rows(run, role))
 
 
 def _machines(runs: Sequence[RunResult]) -> str:
@@ -49,7 +57,7 @@ def _table(runs: Sequence[RunResult], names: Sequence[str], role: str, cell: _Ce
     for name in names:
         cells = [name]
         for run in runs:
-            row = next((row for row in run.roles[role] if row.name == name), None)
+            row = next((row for row in _rows(run, role) if row.name == name), None)
             if row is None:
                 cells.append("not run")
             else:

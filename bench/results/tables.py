@@ -17,6 +17,7 @@ from slotlookup.config.settings import PROCESSES
 from slotlookup.structure import Family
 from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
+from .floor import floor_rows, times_floor
 from .model import RoleResult, Row, RunResult, SetupResult, State, StrategyResult
 from .statistics import Interval, sign_test_rank
 from .verdict import closing_sentence, significant, what_rows_are
@@ -64,8 +65,13 @@ WIDEST = 130
 OTHERS = sorted((mode for mode in TimingMode if mode != RANKED), key=lambda mode: mode.cold)
 
 
-def _cells(result: RoleResult, width: int, timed: bool) -> list[Text | str]:
+def _cells(run: RunResult, role: str, row: Row[RoleResult], width: int, timed: bool) -> list[Text | str]:
+    result = row.figures
+    if result is None:
+        return [_state(row)]
     cells: list[Text | str] = [significant(getattr(result, name)) for name in Count]
+    if width >= WIDE:
+        cells.append(significant(result.slot_stride))
     if not timed:
         return cells
     timing = result.ns.get(RANKED)
@@ -73,6 +79,8 @@ def _cells(result: RoleResult, width: int, timed: bool) -> list[Text | str]:
     cells.append(significant(timing.interval.median if timing else None))
     cells.append(Text(span(timing.interval) if timing else "", style="dim"))
     cells.append(Text(f"{ratio.median:.2f}", style=_ratio_style(ratio)) if ratio else NOT_KNOWN)
+    if run.floor_ns.get(role):
+        cells.append(significant(times_floor(run, role, result) if row.family == Family.NATIVE else None))
     if width >= WIDE:
         cells.append(Text(span(ratio) if ratio else "", style="dim"))
     if width >= WIDEST:
@@ -80,10 +88,14 @@ def _cells(result: RoleResult, width: int, timed: bool) -> list[Text | str]:
     return cells
 
 
-def _columns(width: int, timed: bool, interval: str) -> list[_Column]:
+def _columns(width: int, timed: bool, interval: str, floor: bool) -> list[_Column]:
     found: list[_Column] = [(count.heading, "right") for count in Count]
+    if width >= WIDE:
+        found.append(("slot\nstride", "right"))
     if timed:
         found += [(RANKED.heading, "right"), (interval, "left"), ("ratio", "right")]
+        if floor:
+            found.append(("times\nfloor", "right"))
         if width >= WIDE:
             found.append((interval, "left"))
         if width >= WIDEST:
@@ -93,9 +105,10 @@ def _columns(width: int, timed: bool, interval: str) -> list[_Column]:
 
 def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
     """One role's table with a section for each family, which are never ranked together; and its scope in words."""
-    rows = run.roles[role]
+    rows = (*run.roles[role], *floor_rows(run, role))
     timed = any(row.figures is not None and RANKED in row.figures.ns for row in rows)
-    lines = [(row, [_state(row)] if row.figures is None else _cells(row.figures, width, timed)) for row in rows]
+    lines = [(row, _cells(run, role, row, width, timed)) for row in rows]
+    floor = bool(run.floor_ns.get(role))
     scope: list[str] = []
     for family in Family:
         figures = [row.figures for row in rows if row.family == family]
@@ -105,13 +118,14 @@ def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
         few = "the first " if family is Family.PYTHON else ""
         asked = f"{few}{first.operations:,} operations" if first else "no figures"
         scope.append(f"{family}: {asked}" + (f", ratio to {run.references[family]}." if timed else "."))
-    return _table(_columns(width, timed, interval_heading(run.options["processes"])), lines, width), " ".join(scope)
+    columns = _columns(width, timed, interval_heading(run.options["processes"]), floor)
+    return _table(columns, lines, width), " ".join(scope)
 
 
 def setup_table(run: RunResult, width: int) -> Table:
     """The table of the set-up: bytes per slot, and the time to load the slots."""
     timed = any(row.figures is not None and row.figures.ns is not None for row in run.setup)
-    columns: list[_Column] = [("bytes\nper slot", "right")]
+    columns: list[_Column] = [("slot\nstride", "right"), ("bytes\nper slot", "right")]
     if timed:
         columns += [("ns\nper slot", "right"), (interval_heading(run.options["processes"]), "left"), ("ratio", "right")]
     lines = [(row, [_state(row)] if row.figures is None else _setup_cells(row.figures)) for row in run.setup]
@@ -119,7 +133,7 @@ def setup_table(run: RunResult, width: int) -> Table:
 
 
 def _setup_cells(figures: SetupResult) -> list[Text | str]:
-    cells: list[Text | str] = [significant(figures.bytes_per_slot)]
+    cells: list[Text | str] = [significant(figures.slot_stride), significant(figures.bytes_per_slot)]
     if figures.ns is not None:
         ratio = figures.ns.ratio
         cells += [significant(figures.ns.interval.median), Text(span(figures.ns.interval), style="dim")]
@@ -209,6 +223,8 @@ def print_run(run: RunResult, console: Console) -> None:
             f"{Operation(r).plural} {significant(i[RANKED].median)} ns" for r, i in run.empty_ns.items() if RANKED in i
         )
         console.print(f"[dim]An empty native strategy, for the loop's own cost: {costs}; not subtracted.[/dim]")
+    if run.floor_ns:
+        console.print("[dim](floor): the right slot is read without being found; no structure can be faster.[/dim]")
     if run.control:
         apart = ", ".join(f"{Operation(r).plural} {run.noise(Family.NATIVE, r, RANKED):.1%}" for r in run.control)
         console.print(f"[dim]Identical work differed by up to: {apart}. Smaller differences are ties.[/dim]")

@@ -37,7 +37,8 @@ class Panel:
     """One role in one family by one metric (a name of Count or TimingMode).
 
     `figures` has one element per slot count, None if the row is void or unknown; `noise` is the share by which
-    identical work differed at each slot count, 0 without times or without a control.
+    identical work differed at each slot count, 0 without times or without a control. `floor` is the cost of reading
+    the right slots without finding them at each slot count, None where it was not measured; it has no rank.
     """
 
     family: str
@@ -47,6 +48,7 @@ class Panel:
     figures: Mapping[str, tuple[Figure | None, ...]]
     noise: tuple[float, ...]
     origin: str
+    floor: tuple[float | None, ...]
 
     @property
     def exact(self) -> bool:
@@ -105,7 +107,8 @@ def panels(points: Mapping[int, Mapping[str, Any]], metric: str) -> Iterator[Pan
                 continue
             noises = tuple(noise(_control(run, role, metric)) if family is Family.NATIVE else 0.0 for run in runs)
             origins = dict.fromkeys(str(run["workload"]["origin"][role]) for run in runs)
-            yield Panel(str(family), role, metric, slots, figures, noises, "; ".join(origins))
+            floors = tuple(_floor(run, role, metric) if family is Family.NATIVE else None for run in runs)
+            yield Panel(str(family), role, metric, slots, figures, noises, "; ".join(origins), floors)
 
 
 def _figure(run: Mapping[str, Any], name: str, role: str, metric: str) -> Figure | None:
@@ -126,6 +129,11 @@ def _read_figure(figures: Mapping[str, Any], metric: str) -> Figure | None:
 def _interval(saved: Mapping[str, Any]) -> Interval:
     low, high = saved["low"], saved["high"]
     return Interval(float(saved["median"]), None if low is None else float(low), None if high is None else float(high))
+
+
+def _floor(run: Mapping[str, Any], role: str, metric: str) -> float | None:
+    floor = run["floor_ns"].get(role, {}).get(metric)
+    return None if floor is None else _interval(floor).median
 
 
 def _control(run: Mapping[str, Any], role: str, metric: str) -> Interval | None:

@@ -70,6 +70,8 @@ class SweepOptions:
     displaced: int
     placement: str
     processes: int
+    stride: int = 0
+    floor: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """All options, by name."""
@@ -105,6 +107,8 @@ def measure(
         patience,
         (options.timing,),
         options.processes,
+        options.stride,
+        options.floor,
     )
     asked = {"slots": slots, "events": len(trace.events), "memory": None}
     workload = describe_workload(trace, slots, options.seed, asked, outcome)

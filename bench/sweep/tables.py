@@ -14,6 +14,7 @@ from rich.text import Text
 
 from slotlookup.vocabulary import Count, TimingMode
 
+from ..results.floor import FLOOR
 from ..results.tables import interval_heading, interval_words, wrapped
 from ..results.verdict import significant, what_rows_are
 from .crossover import Crossing, Standing, count_of_slots, describe, reigns
@@ -99,6 +100,8 @@ def _tables(panel: Panel, standings: Sequence[Standing], width: int) -> Iterator
     """The figures, one row per slot count; strategies that exceed the width go into further tables."""
     ranks = {standing.slots: standing for standing in standings}
     columns = {name: _column(panel, name, ranks) for name in panel.figures}
+    if any(floor is not None for floor in panel.floor):
+        columns[FLOOR] = [f"{significant(floor)} " for floor in panel.floor]
     widths = {name: max(_NARROWEST, *map(len, cells)) for name, cells in columns.items()}
     first = len(f"{panel.slots[-1]:,}") + 2
     block: list[str] = []

@@ -9,6 +9,7 @@ from _slotlookup_native import Mode as Mode
 
 from slotlookup.address import Gfn, Hva
 from slotlookup.arrays import Numbers, Words
+from slotlookup.errors import UsageError
 from slotlookup.memslots import SlotChange
 from slotlookup.spec import StrategySpec
 from slotlookup.strategy import Capabilities, Counters, SelfTimed
@@ -37,17 +38,33 @@ class NativeStrategy(SelfTimed):
         counted: bool = False,
         placement: str = Placement.PACKED,
         seed: int = 0,
+        stride: int = 0,
     ) -> None:
-        """`structures` are the declarations that serve gfn lookups and hva visits, in that order."""
+        """`structures` are the declarations that serve gfn lookups and hva visits, in that order.
+
+        `stride` is the distance of slots in bytes, 0 for what the nodes in them need. Raises UsageError if it is less.
+        """
         self.name = name
         self.spec = str(spec)
         self.note = ""
         self.counted = counted
         self.capabilities = capabilities(spec, structures)
         hva = f"{spec.hva}+unaliased" if spec.unaliased else spec.hva
-        self.native = native.Strategy(
-            spec.gfn, hva, cache=spec.cache, update=spec.update, counted=counted, placement=placement, seed=seed
-        )
+        try:
+            self.native = native.Strategy(
+                spec.gfn,
+                hva,
+                cache=spec.cache,
+                update=spec.update,
+                counted=counted,
+                placement=placement,
+                seed=seed,
+                stride=stride,
+            )
+        except ValueError as error:
+            if not stride:
+                raise
+            raise UsageError(f"--stride: {name}: {error}; give a larger one, or leave the strategy out") from None
 
     def stage(self, change: SlotChange) -> None:
         self.native.stage(change_table([change]))
@@ -108,6 +125,9 @@ class NativeStrategy(SelfTimed):
 
     def bytes(self) -> int:
         return self.native.bytes
+
+    def stride(self) -> int:
+        return self.native.stride
 
     def __len__(self) -> int:
         return len(self.native)

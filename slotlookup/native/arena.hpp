@@ -41,6 +41,9 @@ class Arena {
   void* allocate_object(std::size_t bytes);
   void free_object(void* p, std::size_t bytes);
 
+  // The bytes that such an object takes.
+  std::size_t object_bytes(std::size_t wanted) const;
+
   // An array or a control block: aligned to a line, in address order of allocation.
   void* allocate_array(std::size_t bytes);
   void free_array(void* p, std::size_t bytes);
@@ -51,7 +54,6 @@ class Arena {
  private:
   char* take(std::size_t bytes);
   void refill(std::size_t bytes);
-  std::size_t object_bytes(std::size_t wanted) const;
 
   Placement placement_;
   std::uint64_t random_state_;

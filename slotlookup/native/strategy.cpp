@@ -1,5 +1,6 @@
 #include "slotlookup/native/strategy.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace slotlookup {
@@ -28,6 +29,11 @@ Strategy::Strategy(StrategySpec spec)
       meter_(arena_.base()),
       gfn_node_bytes_(gfn_structure_->gfn_node_bytes),
       hva_node_bytes_(hva_structure_->hva_node_bytes) {
+  const std::size_t needed = arena_.object_bytes(bytes_before_slot() + sizeof(Slot));
+  if (spec_.stride && spec_.stride < needed) {
+    throw std::invalid_argument("a slot with its nodes takes " + std::to_string(needed) + " bytes, more than " +
+                                std::to_string(spec_.stride));
+  }
   for (unsigned as_id = 0; as_id < kAddressSpaces; ++as_id) {
     spaces_[as_id].generation = as_id;
     for (unsigned set = 0; set < sets(); ++set) make_missing(spaces_[as_id], set);
@@ -118,9 +124,11 @@ std::size_t Strategy::bytes_before_slot() const {
   return (front + kLineBytes - 1) / kLineBytes * kLineBytes + sets() * gfn_node_bytes_;
 }
 
+std::size_t Strategy::slot_bytes() const { return std::max(bytes_before_slot() + sizeof(Slot), spec_.stride); }
+
 Slot* Strategy::create_slot(const Change& change) {
   const std::size_t before = bytes_before_slot();
-  char* memory = static_cast<char*>(arena_.allocate_object(before + sizeof(Slot)));
+  char* memory = static_cast<char*>(arena_.allocate_object(slot_bytes()));
   std::memset(memory, 0, before + sizeof(Slot));
   Slot* slot = reinterpret_cast<Slot*>(memory + before);
   slot->base_gfn = change.base_gfn;
@@ -132,8 +140,7 @@ Slot* Strategy::create_slot(const Change& change) {
 }
 
 void Strategy::free_slot(Slot* slot) {
-  const std::size_t before = bytes_before_slot();
-  arena_.free_object(reinterpret_cast<char*>(slot) - before, before + sizeof(Slot));
+  arena_.free_object(reinterpret_cast<char*>(slot) - bytes_before_slot(), slot_bytes());
 }
 
 // One set's part of a change: `old_slot` is removed, `by` is inserted; either may be null.

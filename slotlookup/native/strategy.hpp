@@ -52,6 +52,7 @@ struct StrategySpec {
   bool counted = false;
   Placement placement = Placement::packed;
   std::uint64_t seed = 0;
+  std::size_t stride = 0;  // bytes from one slot to the next; 0 for those that its nodes need
 };
 
 class Strategy {
@@ -80,6 +81,9 @@ class Strategy {
   // The slot of a number that an index answered. Throws std::invalid_argument if there is none of that number.
   Slot& slot(std::int32_t number);
 
+  // Bytes from one slot to the next, if they are allocated one after another.
+  std::size_t stride() const { return arena_.object_bytes(slot_bytes()); }
+
   void check() const;
   std::size_t slots() const { return slots_; }
   std::uint64_t generation(unsigned as_id) { return space(as_id).generation; }
@@ -103,6 +107,7 @@ class Strategy {
   Slot* slot_of(const Change&);
   Slot* existing(const Change&);
   std::size_t bytes_before_slot() const;
+  std::size_t slot_bytes() const;
   Slot* create_slot(const Change&);
   void free_slot(Slot*);
   void make_missing(Space&, unsigned set);
