@@ -90,8 +90,6 @@ def test_the_options_are_told() -> None:
         "-s",
         "linear",
         "--counts-only",
-        "--displace",
-        "4096",
         "--placement",
         "scattered",
         "--seed",
@@ -102,7 +100,7 @@ def test_the_options_are_told() -> None:
     assert document["options"] == {
         "counts_only": True,
         "budget": 1.0,
-        "displaced": 4096,
+        "displaced": 65536,
         "placement": "scattered",
         "patience": 10.0,
         "processes": 1,

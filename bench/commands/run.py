@@ -140,7 +140,9 @@ def command(
     if every and strategies:
         raise UsageError("give --all for every strategy, or --strategy for some, but not both")
     if counts_only:
-        refuse_with("--counts-only", {f"--{effort}": effort, "--displace": displace, "--processes": processes})
+        refuse_with(
+            "--counts-only", {f"--{effort}": effort, "--displace": displace, "--processes": processes, "--floor": floor}
+        )
     named = () if every else strategies or settings.strategies
     if named and not strategies:
         announce_code(config.place("strategies"), settings.strategies)

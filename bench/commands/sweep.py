@@ -136,7 +136,7 @@ def command(
         )
     must_differ(save or resume, plot_file)
     if counts_only:
-        refuse_with("--counts-only", {"--timing": _is_given("timing"), "--processes": processes})
+        refuse_with("--counts-only", {"--timing": _is_given("timing"), "--processes": processes, "--floor": floor})
     announce_left_out()
     require_available(strategies)  # before a file or a workload is read
     wanted = None if slots is None else sweep.parse_slots(slots)
