@@ -16,6 +16,7 @@ from checking import BASELINE, CONFIG, call, code, edit, gfn_of, settle, update
 
 from slotlookup import registry
 from slotlookup.address import HOLE
+from slotlookup.bench.gate import suite
 from slotlookup.bench.gate.baseline import read_baseline, to_text
 from slotlookup.bench.gate.judge import Verdict, allowed, judge
 from slotlookup.config.settings import Tolerance
@@ -277,8 +278,7 @@ def test_a_workload_that_asks_nothing_is_refused() -> None:
 
 def test_no_native_strategies_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("slotlookup.toml").unlink()
-    monkeypatch.setattr(registry, "structures", lambda: {})
-    monkeypatch.setattr(registry, "presets", lambda: {})
+    monkeypatch.setattr(suite, "native_strategies", tuple)
     result = call("--update")
     assert code(result) == 2
     assert "there is no strategy to check" in str(result.exception)

@@ -62,7 +62,8 @@ class Timing:
 class RoleResult:
     """The cost of one role. Counts are means per operation; None if unknown. `ns` is keyed by TimingMode.
 
-    `slot_stride` is the number of bytes from one slot to the next, None if that is not known.
+    `slot_stride` is the number of bytes from one slot to the next in the strategy that was measured, None if that is
+    not known. Another strategy with the same row may have another: its slots have room for its other structure too.
     """
 
     operations: int
