@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from slotlookup.config.settings import MOST_PROCESSES, PROCESSES
+from slotlookup.config.settings import LARGEST_SEED, MOST_PROCESSES, PROCESSES
 from slotlookup.errors import UsageError
 from slotlookup.registry import in_known_case, in_known_cases, names_a_trace, workloads
 
@@ -86,18 +86,27 @@ SIZES = "K, M, G and T, also as KiB or KB, are powers of 1,024"
 
 
 class Number(click.IntRange):
-    """A whole number within a range, also written as 1e6, 1,000,000 or 1_000_000."""
+    """A whole number within a range, also written as 1e6, 1,000,000 or 1_000_000; `hint` ends the refusal of others."""
+
+    def __init__(self, min: int | None = None, max: int | None = None, *, hint: str = "") -> None:
+        super().__init__(min, max)
+        self.hint = hint
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number. Raises click.BadParameter."""
         if isinstance(value, str):
             text = value.strip()
+            exponent = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?)e\+?(\d{1,2})", text, re.IGNORECASE)
             if re.fullmatch(r"\d{1,3}([,_]\d{3})+", text):
                 value = re.sub("[,_]", "", text)
-            elif found := re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?)e\+?(\d{1,2})", text, re.IGNORECASE):
-                number = Decimal(found[1]).scaleb(int(found[2]))
-                value = int(number) if number == int(number) else value
+            elif exponent is not None and (number := Decimal(exponent[1]).scaleb(int(exponent[2]))) == int(number):
+                value = int(number)
+            elif not re.fullmatch(r"[+-]?\d{1,100}", text):
+                self.fail(f"'{value}' is not a whole number{self.hint}", param, ctx)
         return int(super().convert(value, param, ctx))
+
+
+SEED = Number(0, LARGEST_SEED)
 
 
 def strategy_texts(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -112,13 +121,6 @@ def strategy_texts(ctx: click.Context, param: click.Parameter, value: tuple[str,
 def workload_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """A workload's name in the case in which it is known; a file as it is."""
     return value if value is None or names_a_trace(value) else in_known_case(value, workloads())
-
-
-def once(ctx: click.Context, param: click.Parameter, value: tuple[Any, ...]) -> Any:
-    """The value of an option that is declared as repeatable only so that a second one is refused."""
-    if len(value) > 1:
-        raise click.BadParameter(f"is given {len(value)} times; give it once", ctx, param)
-    return value[0] if value else None
 
 
 def effort_option(effort: str, text: str) -> Callable[[_F], _F]:

@@ -169,7 +169,7 @@ def test_help_names_options_and_commands_that_exist(name: str) -> None:
         ("slotlookup run --slot-count 4", "No such option"),
         ("slotlookup runs", "runs"),
         ("slotlookup run a b", "unexpected extra argument"),
-        ("slotlookup run --slots many", "not a valid integer"),
+        ("slotlookup run --slots many", "not a whole number"),
         ("slotlookup run -s rbtre", "rbtre"),
         ("slotlookup run synthetic-unifrom", "synthetic-unifrom"),
         ("slotlookup compare old.json", "Missing argument"),

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from slotlookup import registry
-from slotlookup.bench.cli import cli
+from slotlookup.bench.cli import COMMANDS, cli
 from slotlookup.bench.commands.explaining import fitted
 from slotlookup.bench.commands.help import EXAMPLES
 from slotlookup.bench.options import Number, Size
@@ -175,8 +175,31 @@ def test_slot_counts_are_lists_and_ranges() -> None:
         (("run", "--counts-only", "--displace", "0"), "--displace has no effect with --counts-only"),
         (("sweep", "--counts-only", "--processes", "2"), "--processes has no effect with --counts-only"),
         (("run", "-s", "linear", "-s", "LINEAR"), "'linear' is given twice; remove one"),
-        (("sweep", "--plot", "a.svg", "--plot", "b.svg"), "is given 2 times; give it once"),
+        (("sweep", "--plot", "a.svg", "--plot", "b.svg"), "--plot is given 2 times; give it once"),
+        (("run", "--slots", "4", "--slots=8"), "--slots is given 2 times; give it once"),
+        (("check", "--format", "json", "--format", "github"), "--format is given 2 times; give it once"),
+        (("run", "--slots", "1-64"), "use `slotlookup sweep --slots`"),
+        (("run", "--seed", "one"), "'one' is not a whole number"),
     ],
 )
 def test_flags_that_exclude_each_other_are_refused(words: tuple[str, ...], told: str) -> None:
     assert told in refusal(*words)
+
+
+def test_a_flag_or_a_repeatable_option_may_be_repeated() -> None:
+    words = ("run", "two-slot", "-s", "linear", "-s", "rbtree", "--counts-only", "--counts-only", "--events", "1e2")
+    assert call(*words).return_value == 0
+
+
+def test_every_command_refuses_an_option_given_twice() -> None:
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        for one in command.commands.values() if isinstance(command, click.Group) else [command]:
+            for option in one.params:
+                if isinstance(option, click.Option) and not option.is_flag and not option.multiple:
+                    twice = (
+                        [f"{option.opts[-1]}=1"] * 2 if option.opts[-1].startswith("--") else [option.opts[-1], "1"] * 2
+                    )
+                    with pytest.raises(click.UsageError, match="give it once"):
+                        one.make_context(name, twice)

@@ -6,11 +6,12 @@ import click
 
 from slotlookup.model.trace_cache import LIMIT, cache_folder, entries, prune
 
+from ..helpful import EachOnce
 from ..options import SIZES, Size
 from ..printable import printable
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.option(
     "--prune",
     "limit",

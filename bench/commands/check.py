@@ -20,12 +20,13 @@ from ..gate.judge import Outcome, Problem, compare
 from ..gate.renewal import new_baseline
 from ..gate.suite import Counted, Suite, count, make_suite, require_figures, require_matches, time_gates, verify
 from ..gate.time import TimeMeasurement, compare_times, measure
+from ..helpful import EachOnce
 from ..printable import printable, printable_all
 
 FORMATS = ("table", "json", "github", "markdown", "junit")
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.option(
     "--baseline",
     "baseline_file",

@@ -13,16 +13,18 @@ from ..claims.lab import Lab
 from ..claims.report import Result, Settled, print_claims, print_explained, settle, to_json, to_markdown
 from ..claims.thread import CLAIMS, find_claim
 from ..configuration import configuration
+from ..helpful import EachOnce
 from ..measure.machine import describe_machine
 from ..measure.processes import TimingProcesses
 from ..measure.run_options import RunOptions
+from ..options import SEED
 from ..printable import printable_all
 
 SECONDS, RIGOROUS_SECONDS = 0.3, 3.0
 """Time for one role and timing of one workload, shared by its strategies."""
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
 @click.option("--explain", is_flag=True, help="Show each experiment step by step, with the commands that repeat it.")
 @click.option(
@@ -30,7 +32,7 @@ SECONDS, RIGOROUS_SECONDS = 0.3, 3.0
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0, (1 << 63) - 1),
+    type=SEED,
     help="Seed of all random draws [default: the configured one, or 0].",
 )
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print GitHub tables.")

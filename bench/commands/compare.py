@@ -12,6 +12,7 @@ import click
 from slotlookup.errors import Incomparable, UsageError
 from slotlookup.vocabulary import RANKED, Operation
 
+from ..helpful import EachOnce
 from ..printable import printable_all
 from ..results.compare import EFFECT, SETUP, Change, Comparison, Shift, compare
 from ..results.export import escape, markdown_table, with_span
@@ -28,7 +29,7 @@ UNPAIRED = (
 )
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @click.option(

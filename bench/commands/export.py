@@ -9,13 +9,14 @@ import click
 from slotlookup.errors import UsageError
 from slotlookup.writing import must_differ
 
+from ..helpful import EachOnce
 from ..results.export import check_export_path, exported
 from ..results.load import load_result
 from ..results.model import write_texts
 from ..results.side_by_side import to_side_by_side
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.argument("results", nargs=-1, required=True, metavar="RESULT...", type=click.Path(path_type=Path))
 @click.option(
     "-o",

@@ -7,10 +7,12 @@ import click
 from slotlookup.registry import unknown
 from slotlookup.vocabulary import CachePolicy, Role, UpdateDiscipline
 
+from ..helpful import EachOnce
+
 SPECS = "specs"
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.argument("topic", required=False)
 @click.pass_context
 def command(ctx: click.Context, topic: str | None) -> None:

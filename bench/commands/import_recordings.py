@@ -18,6 +18,7 @@ from slotlookup.recordings.recordings import import_files
 from slotlookup.trace import SlotOrder, trace_writer
 from slotlookup.writing import Writer, must_be_writable, must_differ, write_files, write_then_show
 
+from ..helpful import EachOnce
 from ..measure.run_options import Report
 from ..options import SIZES, Size, check_name
 from ..printable import printable
@@ -26,7 +27,7 @@ STDOUT = Path("-")
 SLOTS_HEADER = "slot,gpa,size,hva,flags"
 
 
-@click.command("import")
+@click.command("import", cls=EachOnce)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="TRACE.parquet", help="Write the trace to this file."

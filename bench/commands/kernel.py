@@ -10,6 +10,7 @@ import click
 from slotlookup.errors import UsageError
 from slotlookup.writing import Writer, must_be_writable, must_differ, write_files, write_then_show
 
+from ..helpful import EachOnce
 from ..kernel.figures import read_measurement, to_json
 from ..kernel.measure import DEVICE, EFFORTS, QUICK_SLOTS, measure, recorded_path
 from ..printable import printable, printable_all
@@ -18,7 +19,7 @@ from ..sweep.plot import check_plot_path, plot_kind
 from ..sweep.points import parse_slots
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.option(
     "--slots", "slots_text", metavar="1,2,8,...", help="The slot counts [default: from 1 to the kernel's limit]."
 )

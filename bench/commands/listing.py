@@ -30,11 +30,13 @@ from slotlookup.stream import creation_table
 from slotlookup.structure import Family, NativeStructure, Structure
 from slotlookup.vocabulary import Operation, Role, UpdateDiscipline
 
+from ..helpful import EachOnce
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def list_strategies(name: str | None, as_json: bool) -> None:
@@ -201,7 +203,7 @@ def _print_left_out(left_out: Mapping[str, str], console: Console) -> None:
         console.print(Text(f"{name}  left out: {reason}", style="yellow"))
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def list_workloads(name: str | None, as_json: bool) -> None:

@@ -10,13 +10,14 @@ import click
 from slotlookup.model.outcome import Outcome
 from slotlookup.model.scenario import Size as GuestSize
 
+from ..helpful import EachOnce
 from ..measure.policies import ACCESSES, MEMORY, SLOTS, PolicyOutcome, compare_policies, policy_scenarios
-from ..options import Number, Size
+from ..options import SEED, Number, Size
 
 SCHEMA_VERSION = 1
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.option("--slots", type=Number(min=1), default=SLOTS, show_default=True, help="Number of slots.")
 @click.option(
     "--memory",
@@ -30,9 +31,7 @@ SCHEMA_VERSION = 1
     show_default=True,
     help="Accesses of the guest, the same for each policy.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0, (1 << 63) - 1), default=0, show_default=True, help="Seed of the accesses."
-)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the accesses.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on stdout.")
 def command(slots: int, memory: int | None, accesses: int, seed: int, as_json: bool) -> int:
     """Compare the answers to ageing requests on hardware without accessed bits, as the EPT of 2008, with accessed bits.

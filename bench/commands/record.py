@@ -19,6 +19,7 @@ from slotlookup.recordings.recordings import put_together, read_recording
 from slotlookup.trace import write_trace
 from slotlookup.writing import must_be_writable
 
+from ..helpful import EachOnce
 from ..options import Seconds, check_name
 from ..printable import printable
 from ..record.live import IMPORTED, LARGEST, Command, Running, Stop, follow
@@ -31,7 +32,7 @@ DEMO_SECONDS = 2.0
 BUFFER_KB = 16 << 10
 
 
-@click.command("record")
+@click.command("record", cls=EachOnce)
 @click.argument("vm", nargs=-1, metavar="[-- COMMAND...]")
 @click.option(
     "-o",

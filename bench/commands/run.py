@@ -13,11 +13,13 @@ from slotlookup.vocabulary import Placement
 from slotlookup.writing import must_be_writable, must_differ, write_then_show
 
 from ..configuration import announce_code, announce_left_out, configuration
+from ..helpful import EachOnce
 from ..measure.default_set import RULE
 from ..measure.run_options import RunOptions
 from ..measure.runner import run
 from ..measure.selection import select
 from ..options import (
+    SEED,
     SIZES,
     Number,
     Seconds,
@@ -40,8 +42,9 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
 
 
 @click.command(
+    cls=EachOnce,
     epilog=f"The default workload is {Settings.model_fields['workload'].default}. `slotlookup workloads` lists the "
-    "others, `slotlookup strategies` the strategies; `slotlookup help specs` explains how to combine them."
+    "others, `slotlookup strategies` the strategies; `slotlookup help specs` explains how to combine them.",
 )
 @click.argument("workload", required=False, callback=workload_name)
 @click.option(
@@ -55,12 +58,14 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
 )
 @click.option("--all", "every", is_flag=True, help="Replay every strategy, and show all tables.")
 @click.option(
-    "--slots", type=Number(), help="Number of slots, for workloads of variable size [default: the workload's]."
+    "--slots",
+    type=Number(hint="; for several slot counts use `slotlookup sweep --slots`"),
+    help="Number of slots, for workloads of variable size [default: the workload's].",
 )
 @click.option("--events", type=Number(min=1), help="Number of events [default: the workload's].")
 @click.option(
     "--seed",
-    type=click.IntRange(0, (1 << 63) - 1),
+    type=SEED,
     help="Seed of all random draws [default: the configured one, or 0].",
 )
 @click.option(

@@ -17,15 +17,16 @@ from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 from slotlookup.writing import must_differ, write_then_show
 
 from ..configuration import announce_code, announce_left_out, configuration
+from ..helpful import EachOnce
 from ..interruption import interrupted_code
 from ..measure.default_set import default_set
 from ..measure.machine import describe_machine
 from ..measure.selection import require_available, require_sizable
 from ..options import (
+    SEED,
     choice,
     effort_option,
     floor_option,
-    once,
     processes_option,
     refuse_with,
     strategy_texts,
@@ -39,7 +40,7 @@ from ..sweep.parallel import sweep_in_parallel
 from ..sweep.points import Point, SweepOptions
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.argument("workload", required=False, callback=workload_name)
 @click.option(
     "-s",
@@ -54,7 +55,7 @@ from ..sweep.points import Point, SweepOptions
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0, (1 << 63) - 1),
+    type=SEED,
     help="Seed of all random draws [default: the configured one, or 0].",
 )
 @click.option("--counts-only", is_flag=True, help="Check and count only; do not time.")
@@ -81,8 +82,6 @@ from ..sweep.points import Point, SweepOptions
 @click.option(
     "--plot",
     "plot_file",
-    multiple=True,
-    callback=once,
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.svg|png",
     help="Also draw the curves to this file.",

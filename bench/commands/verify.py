@@ -10,16 +10,15 @@ from slotlookup.config.load import load_config
 from slotlookup.errors import EXIT_FAILED
 from slotlookup.registry import make_strategy
 
+from ..helpful import EachOnce
 from ..measure.conforming import failures_of
-from ..options import Seconds
+from ..options import SEED, Seconds
 from ..printable import printable
 
 
-@click.command()
+@click.command(cls=EachOnce)
 @click.argument("strategy")
-@click.option(
-    "--seed", type=click.IntRange(0, (1 << 63) - 1), default=0, show_default=True, help="Seed of the random operations."
-)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the random operations.")
 @click.option(
     "--patience",
     type=Seconds(),
