@@ -19,11 +19,19 @@ def compile_cpp(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the compiler for C++20 with the tree's root as include path."""
     assert COMPILER is not None
     return subprocess.run(
-        [COMPILER, "-std=c++20", "-Wall", "-Wextra", f"-I{ROOT}", *map(str, arguments)],
+        [COMPILER, "-std=c++20", "-Wall", "-Wextra", *map(str, arguments), f"-I{ROOT}"],
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def compiles_with_gcc() -> bool:
+    """Whether the compiler is there and is GCC."""
+    if COMPILER is None:
+        return False
+    version = subprocess.run([COMPILER, "--version"], capture_output=True, text=True, check=False).stdout
+    return "Free Software Foundation" in version
 
 
 def run_program(directory: Path, *arguments: str | Path) -> None:

@@ -149,8 +149,8 @@ PLANTED: list[dict[str, tuple[str, str, str, str]]] = [
     {
         "linear": (
             "slotlookup/native/strategy.hpp",
-            "return *space(as_id).gfn[space(as_id).active]; }",
-            "return *space(as_id * 0).gfn[space(as_id).active]; }",
+            "return *space(as_id).gfn[space(as_id).active];",
+            "return *space(as_id * 0).gfn[space(as_id).active];",
             "empty: lookup_gfn(0x5, as_id=1) gave 0; -1 is right",
         ),
     },

@@ -124,11 +124,13 @@ class TestRadixTable:
         s = counting("gfn=radix-table,hva=linear", [S0])
         # S1's place in the order: one. What lies in all gfns: the first that reaches 0 (two) and that reaches the last
         # gfn (one). Hops: three searches to the order, the new node, and to it for each of the two; linear's array.
-        # Lines: s1.1, head, sections.0, order.0, the node's 32; s1.2, head, array.
-        assert apply(s, ChangeKind.CREATE, S1) == (0, 4, 7, 39)
-        # Its place: two, and one pointer; then one each. linear's two. Hops: three searches, a section; array. The node
-        # goes unread. Lines: s1.1, head, order.0, sections.0; head, array.
-        assert apply(s, ChangeKind.DELETE, S1) == (2, 7, 5, 6)
+        # Lines: s1.1, head, head.1 (the number of nodes, 64 bytes behind the index's start), sections.0, order.0, the
+        # node's 32; s1.2, head, array.
+        assert apply(s, ChangeKind.CREATE, S1) == (0, 4, 7, 40)
+        # Its place: two, and one pointer; then one each. linear's two. Hops: three searches, a section, the
+        # node; array. All 512 entries of the node are read, for a node below would be freed with it. Lines: s1.1, head,
+        # head.1, order.0, sections.0, the node's 32; head, array.
+        assert apply(s, ChangeKind.DELETE, S1) == (2, 7, 6, 39)
 
 
 @pytest.mark.parametrize(("spec", "levels"), [("bplus-tree", 5), ("maple-tree", 6)])

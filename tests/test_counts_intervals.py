@@ -84,14 +84,15 @@ class TestNestedLists:
     def test_visits(self) -> None:
         s = counting("nested-lists", SPACED)
         # Halving three by their ends: 3 < 17, 11 < 17, and 19 >= 17. The start of s2 (one); behind it the list ends.
-        # Hops: to the three arrays and the slot. Lines: head, lists.0, lasts.0, entries.0 and .1, s2.2.
-        assert visit(s, 17, 18, [2]) == (4, 4, 4, 6)
+        # Hops: to the three arrays and the slot. Lines: head, head.1 (the lists, behind 8 bytes, the number of entries
+        # and two arrays of 24 bytes), lists.0, lasts.0, entries.0 and .1, s2.2.
+        assert visit(s, 17, 18, [2]) == (4, 4, 4, 7)
 
     def test_a_list_below(self) -> None:
         s = counting("nested-lists", ENCLOSED)
         # The outermost list holds slot 0, in place 4: its end and its start. The four below it are halved twice, and
-        # the last one's end is too early. Lines: head, lists.0, lasts.0, entries.1, s0.2.
-        assert visit(s, 12, 13, [0]) == (5, 5, 4, 5)
+        # the last one's end is too early. Lines: head, head.1, lists.0, lasts.0, entries.1, s0.2.
+        assert visit(s, 12, 13, [0]) == (5, 5, 4, 6)
 
 
 class TestPrioTree:

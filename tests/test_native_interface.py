@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,17 @@ from native_programs import CORE, compile_cpp, needs_compiler, run_program
 from source_tree import ROOT
 
 pytestmark = needs_compiler
+
+# Conditions on the probe: what a timed instance does otherwise than a counted one appears in no count.
+_ASKS = re.compile(r"\bcounting\b|\b(?:No|Count)Probe\b|SLOTLOOKUP_(?:COUNTED|STRIP_HOOKS|TRACED|PROBE)|\bProbe::")
+_MAY_ASK = {
+    "cache.hpp": "takes the policies' names from their timed instances",
+    "mode.hpp": "a counted replay needs one loop, not one for each way to time it",
+    "probe.hpp": "defines the hooks",
+    "registration.hpp": "chooses the probe of each object",
+    "perfect.cpp": "is never counted",
+    "foreign.cpp": "reports nothing",
+}
 
 _STRUCTURE = """
 #include "slotlookup/native/registration.hpp"
@@ -98,3 +110,23 @@ def test_the_registry_keeps_its_entries_in_place_when_it_grows(tmp_path: Path) -
     # AddressSanitizer reports a read of the memory that a moved entry left behind.
     sources = [ROOT / "tests" / "native" / "registry.cpp", CORE / "registry.cpp"]
     run_program(tmp_path, "-g", "-fsanitize=address", *sources, CORE / "arena.cpp", CORE / "mode.cpp")
+
+
+def test_nothing_asks_whether_it_is_counted() -> None:
+    sources = [*CORE.rglob("*.[ch]pp"), *(ROOT / "strategies").rglob("*.[ch]pp"), *(ROOT / "bench").rglob("*.[ch]pp")]
+    asking = {source.name for source in sources if _ASKS.search(source.read_text(encoding="utf-8"))}
+    assert asking == set(_MAY_ASK)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "if constexpr (!Probe::counting) return nullptr;",
+        "if constexpr (std::decay_t<decltype(probe_)>::counting) return nullptr;",
+        "if constexpr (std::is_same_v<Probe, NoProbe>) return nullptr;",
+        "#ifndef SLOTLOOKUP_COUNTED",
+        "if constexpr (std::is_base_of_v<CountProbe, Probe>) return nullptr;",
+    ],
+)
+def test_what_asks_is_seen(condition: str) -> None:
+    assert _ASKS.search(condition)

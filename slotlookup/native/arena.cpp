@@ -58,6 +58,8 @@ std::uint64_t next_random(std::uint64_t& state) {
 
 }  // namespace
 
+std::size_t Arena::reserved_bytes() { return kReserve; }
+
 Arena::Arena(Placement placement, std::uint64_t seed) : placement_(placement), random_state_(seed) {
   void* p =
       mmap(nullptr, kReserve + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -36,6 +36,8 @@ class Arena {
   Arena& operator=(const Arena&) = delete;
 
   const void* base() const { return base_; }
+  // What it may grow to.
+  static std::size_t reserved_bytes();
 
   // A slot-sized object: aligned to a line, placed as declared.
   void* allocate_object(std::size_t bytes);

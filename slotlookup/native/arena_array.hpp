@@ -42,13 +42,15 @@ class ArenaColumns {
 
   // Makes room for `wanted` elements and keeps the first `kept`.
   template <class Probe>
-  void reserve(std::size_t wanted, std::size_t kept, [[maybe_unused]] const Probe& probe) {
+  void reserve(std::size_t wanted, std::size_t kept, [[maybe_unused]] const Probe& probe_) {
+    SLOTLOOKUP_TOUCH(&room_, sizeof room_);
     if (wanted <= room_) return;
+    SLOTLOOKUP_TOUCH(this, sizeof *this);
     std::size_t room = room_ ? std::size_t{room_} * 2 : kLeastRoom;
     while (room < wanted) room *= 2;
     for_each_column([&]<class Column>(Column*& column) {
       auto* wider = static_cast<Column*>(arena_.allocate_array(room * sizeof(Column)));
-      copy_elements(wider, column, kept, probe);
+      copy_elements(wider, column, kept, probe_);
       if (column) arena_.free_array(column, room_ * sizeof(Column));
       column = wider;
     });
@@ -56,8 +58,11 @@ class ArenaColumns {
   }
 
   // Gets exactly the given length, without keeping elements, unless it has that length already.
-  void remake(std::size_t room) {
+  template <class Probe>
+  void remake(std::size_t room, [[maybe_unused]] const Probe& probe_) {
+    SLOTLOOKUP_TOUCH(&room_, sizeof room_);
     if (room == room_) return;
+    SLOTLOOKUP_TOUCH(this, sizeof *this);
     release();
     if (room == 0) return;
     for_each_column([&]<class Column>(Column*& column) {
@@ -68,10 +73,13 @@ class ArenaColumns {
 
   // Becomes a copy of the first `n` elements of another.
   template <class Probe>
-  void copy(const ArenaColumns& other, std::size_t n, const Probe& probe) {
-    reserve(n, 0, probe);
+  void copy(const ArenaColumns& other, std::size_t n, const Probe& probe_) {
+    reserve(n, 0, probe_);
+    if (!n) return;
+    SLOTLOOKUP_TOUCH(&columns_, sizeof columns_);
+    SLOTLOOKUP_TOUCH(&other.columns_, sizeof columns_);
     [&]<std::size_t... column>(std::index_sequence<column...>) {
-      (copy_elements(data<column>(), other.template data<column>(), n, probe), ...);
+      (copy_elements(data<column>(), other.template data<column>(), n, probe_), ...);
     }(std::index_sequence_for<T...>());
   }
 
@@ -79,6 +87,7 @@ class ArenaColumns {
   template <class Probe>
   void shift(std::size_t from, std::size_t to, std::size_t at, [[maybe_unused]] const Probe& probe_) {
     if (from == to) return;
+    SLOTLOOKUP_TOUCH(&columns_, sizeof columns_);
     // Captures are explicit: hooks would change the order of a default capture, and therefore the timed code.
     for_each_column([from, to, at, &probe_]<class Column>(Column* column) {
       SLOTLOOKUP_TOUCH(column + from, (to - from) * sizeof(Column));

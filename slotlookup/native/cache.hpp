@@ -108,6 +108,7 @@ class PerVcpu {
         entries_(static_cast<Entry*>(arena.allocate_array(kVcpus * sizeof(Entry)))),
         test_(probe),
         probe_(probe) {
+    SLOTLOOKUP_TOUCH(entries_, kVcpus * sizeof(Entry));
     for (unsigned i = 0; i < kVcpus; ++i) entries_[i] = {nullptr, 0};
   }
   ~PerVcpu() { arena_.free_array(entries_, kVcpus * sizeof(Entry)); }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "slotlookup/native/cache.hpp"
@@ -43,13 +44,21 @@ class IndexAt : public Interface {
   Structure structure_;
 };
 
+// Whether the end of an index reads its fields.
+template <class... Parts>
+inline constexpr bool frees_memory = !(std::is_trivially_destructible_v<Parts> && ...);
+
 template <template <class, class> class Structure, class Probe, class Cache>
 class GfnIndexOf final : public IndexAt<GfnIndex, Structure<GfnRole, Probe>> {
   using At = IndexAt<GfnIndex, Structure<GfnRole, Probe>>;
 
  public:
-  GfnIndexOf(const Home& home, Meter* meter)
-      : At(home, Probe(meter)), cache_(home.arena, Probe(meter)), probe_(meter) {}
+  explicit GfnIndexOf(const Home& home) : At(home, Probe()), cache_(home.arena, Probe()) {
+    SLOTLOOKUP_TOUCH(this, sizeof *this);
+  }
+  ~GfnIndexOf() override {
+    if constexpr (frees_memory<Structure<GfnRole, Probe>, Cache>) SLOTLOOKUP_TOUCH(this, sizeof *this);
+  }
 
   void insert(Slot& slot) override {
     cache_.enter(slot);
@@ -113,7 +122,10 @@ class HvaIndexOf final : public IndexAt<HvaIndex, Structure<HvaRole, Probe>> {
   using At = IndexAt<HvaIndex, Structure<HvaRole, Probe>>;
 
  public:
-  HvaIndexOf(const Home& home, Meter* meter) : At(home, Probe(meter)), probe_(meter) {}
+  explicit HvaIndexOf(const Home& home) : At(home, Probe()) { SLOTLOOKUP_TOUCH(this, sizeof *this); }
+  ~HvaIndexOf() override {
+    if constexpr (frees_memory<Structure<HvaRole, Probe>>) SLOTLOOKUP_TOUCH(this, sizeof *this);
+  }
 
   void answer(std::span<const std::uint64_t> start, std::span<const std::uint64_t> end,
               std::vector<std::int32_t>& numbers, std::span<std::uint64_t> count) override {
@@ -156,10 +168,10 @@ class HvaIndexOf final : public IndexAt<HvaIndex, Structure<HvaRole, Probe>> {
 
 // Indexes are in the arena with the slots, so that their own lines are placed as declared.
 template <class I>
-std::unique_ptr<I, ArenaDeleter> make_in_arena(const Home& home, Meter* meter) {
+std::unique_ptr<I, ArenaDeleter> make_in_arena(const Home& home) {
   void* memory = home.arena.allocate_array(sizeof(I));
   try {
-    return {new (memory) I(home, meter), {&home.arena, sizeof(I)}};
+    return {new (memory) I(home), {&home.arena, sizeof(I)}};
   } catch (...) {
     home.arena.free_array(memory, sizeof(I));
     throw;
@@ -167,25 +179,25 @@ std::unique_ptr<I, ArenaDeleter> make_in_arena(const Home& home, Meter* meter) {
 }
 
 template <template <class, class> class Structure, class Probe, template <class> class Cache>
-GfnIndexPointer make_cached_index(const Home& home, Meter* meter) {
-  return make_in_arena<GfnIndexOf<Structure, Probe, Cache<Probe>>>(home, meter);
+GfnIndexPointer make_cached_index(const Home& home) {
+  return make_in_arena<GfnIndexOf<Structure, Probe, Cache<Probe>>>(home);
 }
 
 template <template <class, class> class Structure, class Probe, template <class> class... Caches>
-GfnIndexPointer make_index_with(PolicyList<Caches...>, const Home& home, Meter* meter, CacheKind cache) {
-  using Make = GfnIndexPointer (*)(const Home&, Meter*);
+GfnIndexPointer make_index_with(PolicyList<Caches...>, const Home& home, CacheKind cache) {
+  using Make = GfnIndexPointer (*)(const Home&);
   static constexpr Make kMakers[] = {&make_cached_index<Structure, Probe, Caches>...};
-  return kMakers[static_cast<std::size_t>(cache)](home, meter);
+  return kMakers[static_cast<std::size_t>(cache)](home);
 }
 
 template <template <class, class> class Structure, class Probe>
-GfnIndexPointer make_gfn_index(const Home& home, Meter* meter, CacheKind cache) {
-  return make_index_with<Structure, Probe>(CachePolicies{}, home, meter, cache);
+GfnIndexPointer make_gfn_index(const Home& home, CacheKind cache) {
+  return make_index_with<Structure, Probe>(CachePolicies{}, home, cache);
 }
 
 template <template <class, class> class Structure, class Probe>
-HvaIndexPointer make_hva_index(const Home& home, Meter* meter) {
-  return make_in_arena<HvaIndexOf<Structure, Probe>>(home, meter);
+HvaIndexPointer make_hva_index(const Home& home) {
+  return make_in_arena<HvaIndexOf<Structure, Probe>>(home);
 }
 
 }  // namespace slotlookup

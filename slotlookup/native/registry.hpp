@@ -20,8 +20,8 @@ struct StructureEntry {
   bool counted;
   std::size_t gfn_node_bytes;
   std::size_t hva_node_bytes;
-  GfnIndexPointer (*make_gfn)(const Home&, Meter*, CacheKind);
-  HvaIndexPointer (*make_hva)(const Home&, Meter*);
+  GfnIndexPointer (*make_gfn)(const Home&, CacheKind);
+  HvaIndexPointer (*make_hva)(const Home&);
 };
 
 // Entries do not move when others are added: strategies keep pointers to theirs while libraries are loaded.

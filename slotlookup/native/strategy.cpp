@@ -26,7 +26,7 @@ Strategy::Strategy(StrategySpec spec)
       gfn_structure_(&structure_for(spec_.gfn, spec_.counted, "gfn lookups", true)),
       hva_structure_(&structure_for(spec_.hva, spec_.counted, "hva visits", false)),
       arena_(spec_.placement, spec_.seed),
-      meter_(arena_.base()),
+      meter_(arena_.base(), Arena::reserved_bytes()),
       gfn_node_bytes_(gfn_structure_->gfn_node_bytes),
       hva_node_bytes_(hva_structure_->hva_node_bytes) {
   const std::size_t needed = arena_.object_bytes(bytes_before_slot() + sizeof(Slot));
@@ -34,21 +34,23 @@ Strategy::Strategy(StrategySpec spec)
     throw std::invalid_argument("a slot with its nodes takes " + std::to_string(needed) + " bytes, more than " +
                                 std::to_string(spec_.stride));
   }
+  report_here();
   for (unsigned as_id = 0; as_id < kAddressSpaces; ++as_id) {
     spaces_[as_id].generation = as_id;
     for (unsigned set = 0; set < sets(); ++set) make_missing(spaces_[as_id], set);
   }
+  set_counters({});  // of an operation, not of the set-up
 }
 
 // Creates empty indexes where a set has none. If the second structure refuses, the first index remains.
 void Strategy::make_missing(Space& in, unsigned set) {
   if (!in.gfn[set]) {
     const auto node = static_cast<std::ptrdiff_t>((sets() - set) * gfn_node_bytes_);
-    in.gfn[set] = gfn_structure_->make_gfn({arena_, node}, &meter_, spec_.cache);
+    in.gfn[set] = gfn_structure_->make_gfn({arena_, node}, spec_.cache);
   }
   if (!in.hva[set]) {
     const auto node = static_cast<std::ptrdiff_t>(sets() * gfn_node_bytes_ + (sets() - set) * hva_node_bytes_);
-    in.hva[set] = hva_structure_->make_hva({arena_, node}, &meter_);
+    in.hva[set] = hva_structure_->make_hva({arena_, node});
   }
 }
 
@@ -203,6 +205,7 @@ void Strategy::build_beside(Space& in, Slot* old_slot, Slot* by) {
 }
 
 void Strategy::load(std::span<const Change> changes) {
+  report_here();
   if (staged_.pending) throw BadChange("a change is staged already; publish it first");
   for (const Change& change : changes) {
     Slot* old_slot = existing(change);
@@ -236,6 +239,7 @@ void Strategy::through_both_sets(Space& in, Slot* old_slot, Slot* by) {
 void Strategy::stage(const Change& change) {
   if (staged_.pending) throw BadChange("a change is staged already; publish it first");
   Slot* old_slot = existing(change);
+  report_here();
   meter_.begin_operation();
   const auto as_id = static_cast<unsigned>(change.number >> 16);
   Space& in = spaces_[as_id];
@@ -279,6 +283,7 @@ void Strategy::stage(const Change& change) {
 
 void Strategy::publish() {
   if (!staged_.pending) throw BadChange("no change is staged");
+  report_here();
   Space& in = spaces_[staged_.as_id];
   if (spec_.discipline == Discipline::two_sets) {
     swap_sets(in);

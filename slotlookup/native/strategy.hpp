@@ -58,6 +58,7 @@ struct StrategySpec {
 class Strategy {
  public:
   explicit Strategy(StrategySpec spec);
+  ~Strategy() { report_here(); }
   Strategy(const Strategy&) = delete;
   Strategy& operator=(const Strategy&) = delete;
 
@@ -71,8 +72,15 @@ class Strategy {
   // Applies changes in bulk, for the set-up: every set is edited directly, and settled once at the end.
   void load(std::span<const Change> changes);
 
-  GfnIndex& gfn(unsigned as_id) { return *space(as_id).gfn[space(as_id).active]; }
-  HvaIndex& hva(unsigned as_id) { return *space(as_id).hva[space(as_id).active]; }
+  // The index to ask next.
+  GfnIndex& gfn(unsigned as_id) {
+    report_here();
+    return *space(as_id).gfn[space(as_id).active];
+  }
+  HvaIndex& hva(unsigned as_id) {
+    report_here();
+    return *space(as_id).hva[space(as_id).active];
+  }
 
   // The slot in which readers find a gfn at present, with its flags; null for a hole. Counts nothing.
   // Throws BrokenInvariant if it is none that the strategy holds.
@@ -88,6 +96,7 @@ class Strategy {
   std::size_t slots() const { return slots_; }
   std::uint64_t generation(unsigned as_id) { return space(as_id).generation; }
   std::size_t bytes() const { return arena_.bytes_in_use() + table_bytes() + outside_bytes(); }
+  const Arena& arena() const { return arena_; }
   const Counters& counters() const { return meter_.counters; }
   void set_counters(const Counters& counters) { meter_.counters = counters; }
 
@@ -101,6 +110,9 @@ class Strategy {
     std::vector<Slot*> by_id;  // id -> slot
   };
 
+  void report_here() {
+    if (spec_.counted) Meter::in_use = &meter_;
+  }
   unsigned sets() const { return spec_.discipline == Discipline::in_place ? 1 : 2; }
   bool copies() const { return spec_.discipline == Discipline::copy || spec_.discipline == Discipline::rebuild; }
   Space& space(unsigned as_id);

@@ -137,7 +137,7 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
   using Entries = typename Nodes::Entries;
   using Children = typename Nodes::Children;
 
-  // The last leaf that may contain an entry of this start; `last` raises the largest lasts on the path.
+  // The last leaf that may contain an entry of this start, which is inserted: `last` raises the largest lasts on the path.
   Leaf* descend_to(std::uint64_t start, Path& path, [[maybe_unused]] std::uint64_t last) {
     // Captures are written out: hooks would change the order of a default capture, and with it the timed code.
     return descend(start, [this, &path, last](unsigned level, Inner& inner, std::size_t at) {
@@ -152,7 +152,9 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
   // The slot's leaf and its place there. Equal starts, which hvas may have, can extend over several leaves.
   Leaf* locate(const Slot& slot, Path& path, std::size_t& at) {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    Leaf* leaf = descend_to(Role::start(slot), path, 0);
+    Leaf* leaf = descend(Role::start(slot), [&path](unsigned level, Inner& inner, std::size_t child) {
+      path.step[level] = {&inner, child};
+    });
     at = rank(leaf->start, Role::start(slot));
     for (;;) {
       while (at > 0) {
@@ -309,8 +311,9 @@ class BplusTreeOf : public BplusBase<BplusNodesOf<Role, leaf_entries, fan_out>, 
     SLOTLOOKUP_HOP();
     if (level > 0) {
       const Inner& inner = *static_cast<Inner*>(node);
-      const std::size_t last_child = rank(inner.key, last);
-      for (std::size_t i = 0; i <= last_child && i < inner.count; ++i) {
+      SLOTLOOKUP_TOUCH(&inner.count, sizeof inner.count);
+      const std::size_t behind = std::min<std::size_t>(rank(inner.key, last) + 1, inner.count);
+      for (std::size_t i = 0; i < behind; ++i) {
         SLOTLOOKUP_TOUCH(&inner.largest[i], sizeof inner.largest[i]);
         if (!SLOTLOOKUP_COMPARE(inner.largest[i] >= start)) continue;
         SLOTLOOKUP_TOUCH(&inner.child[i], sizeof inner.child[i]);

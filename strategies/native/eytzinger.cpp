@@ -32,11 +32,13 @@ class Eytzinger : public SortedColumns<Role, Probe> {
   }
 
   void settle() {
+    SLOTLOOKUP_TOUCH(&levels_, sizeof levels_);
+    SLOTLOOKUP_TOUCH(&stale_, sizeof stale_);
     if (!stale_) return;
     stale_ = false;
     const unsigned levels = static_cast<unsigned>(std::bit_width(std::size_t{size_}));
     levels_ = static_cast<std::uint16_t>(levels);
-    keys_.remake(levels ? std::size_t{1} << levels : 0);
+    keys_.remake(levels ? std::size_t{1} << levels : 0, probe_);
     if (!levels) return;
     const std::uint64_t* const sorted = starts();
     SLOTLOOKUP_TOUCH(keys_.data(), sizeof(std::uint64_t) << levels);

@@ -36,6 +36,8 @@ class NestedLists {
     entries_.copy(other.entries_, other.laid_, probe_);
     lists_.copy(other.lists_, other.list_count_, probe_);
     waiting_.copy(other.waiting_, other.waits_, probe_);
+    touch_all();
+    other.touch_all();
     laid_ = other.laid_;
     list_count_ = other.list_count_;
     waits_ = other.waits_;
@@ -43,6 +45,7 @@ class NestedLists {
   }
 
   void insert(Slot& slot) {
+    touch_all();
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     waiting_.reserve(waits_ + 1, waits_, probe_);
@@ -52,6 +55,7 @@ class NestedLists {
   }
 
   void erase(Slot& slot) {
+    touch_all();
     if (const std::size_t at = waiting_place(slot); at < waits_) {
       waiting_.shift(at + 1, waits_, at, probe_);
       --waits_;
@@ -68,6 +72,7 @@ class NestedLists {
   }
 
   void replace(Slot& old_slot, Slot& by) {
+    touch_all();
     if (const std::size_t at = waiting_place(old_slot); at < waits_) {
       waiting_[at].slot = &by;
     } else {
@@ -78,6 +83,7 @@ class NestedLists {
 
   // Rebuilds all lists, unless the new range fits between two others, or several are after all others.
   void settle() {
+    touch_all();
     std::size_t placed = 0;
     if (!gone_) {
       if (waits_ == 1 && laid_) placed = squeeze_in(waiting_[0]);
@@ -96,11 +102,12 @@ class NestedLists {
     if (laid_ == 0) return;
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_HOP();
-    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(&lists_, sizeof(void*));
     std::uint32_t list = 0;
     SLOTLOOKUP_TOUCH(&lists_[0], sizeof(NestedList));
     std::uint32_t end = lists_[0].first + lists_[0].count;
     std::uint32_t at = first_ending_by(lists_[0], start);
+    if (at != end) SLOTLOOKUP_HOP();
     while (true) {
       if (at != end && begins_by(at, last)) {
         SLOTLOOKUP_HOP();
@@ -153,6 +160,9 @@ class NestedLists {
   std::size_t size() const { return laid_ - gone_ + waits_; }
 
  private:
+  // Changes read and write all fields.
+  void touch_all() const { SLOTLOOKUP_TOUCH(this, sizeof *this); }
+
   bool begins_by(std::uint32_t at, std::uint64_t last) const {
     SLOTLOOKUP_EXAMINE();
     SLOTLOOKUP_TOUCH(&entries_[at], sizeof(NestedEntry));

@@ -52,6 +52,7 @@ class NodeTree {
   Node* make() {
     static_assert(sizeof(Node) % kLineBytes == 0);
     Node* node = new (arena_.allocate_object(sizeof(Node))) Node;
+    SLOTLOOKUP_TOUCH(node, sizeof *node);
     node->count = 0;
     std::ranges::fill(node->keys(), kUnusedKey);
     return node;
@@ -104,8 +105,11 @@ class NodeTree {
 
   // Replaces a root that has a single child by that child.
   void drop_lone_root() {
-    if (height_ == 0 || static_cast<Inner*>(root_)->count > 1) return;
+    if (height_ == 0) return;
     Inner* gone = static_cast<Inner*>(root_);
+    SLOTLOOKUP_TOUCH(&gone->count, sizeof gone->count);
+    if (gone->count > 1) return;
+    SLOTLOOKUP_TOUCH(gone->children(), sizeof(void*));
     root_ = gone->children()[0];
     --height_;
     free(gone);
@@ -124,6 +128,9 @@ class NodeTree {
       return;
     }
     Inner* inner = static_cast<Inner*>(node);
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(&inner->count, sizeof inner->count);
+    SLOTLOOKUP_TOUCH(inner->children(), inner->count * sizeof(void*));
     for (std::size_t i = 0; i < inner->count; ++i) release(inner->children()[i], level - 1);
     free(inner);
   }

@@ -45,6 +45,7 @@ class PrioTree {
   }
 
   void erase(Slot& slot) {
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     PrioNode* gone = embedded_.node(slot);
     see(gone);
     --size_;
@@ -65,6 +66,7 @@ class PrioTree {
   }
 
   void replace(Slot& old_slot, Slot& by_slot) {
+    SLOTLOOKUP_TOUCH(&embedded_, sizeof embedded_);
     PrioNode* old_node = embedded_.node(old_slot);
     PrioNode* by = embedded_.node(by_slot);
     see(old_node);

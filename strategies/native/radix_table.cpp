@@ -38,6 +38,7 @@ class RadixTableOf {
 
   // Inserts pending sections: one by editing the tree, several by rebuilding it over the sorted order.
   void settle() {
+    SLOTLOOKUP_TOUCH(&waiting_, sizeof waiting_);
     if (waiting_ == 0) return;
     if (waiting_ > 1) {
       size_ += waiting_;
@@ -173,6 +174,7 @@ class RadixTableOf {
     std::fill_n(made, kEntries, kNothing);
     const std::size_t offset =
         static_cast<std::size_t>(reinterpret_cast<char*>(made) - static_cast<const char*>(arena().base()));
+    SLOTLOOKUP_TOUCH(&nodes_, sizeof nodes_);
     ++nodes_;
     SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(made, kEntries * sizeof(Entry));
@@ -180,12 +182,15 @@ class RadixTableOf {
   }
 
   void free_node(Entry entry) {
+    SLOTLOOKUP_TOUCH(&nodes_, sizeof nodes_);
     --nodes_;
     arena().free_object(node(entry), kEntries * sizeof(Entry));
   }
 
-  void release(Entry entry) {
+  void release(const Entry& entry) {
     if (entry.skip == 0) return;
+    SLOTLOOKUP_HOP();
+    SLOTLOOKUP_TOUCH(node(entry), kEntries * sizeof(Entry));
     for (std::size_t i = 0; i < kEntries; ++i) release(node(entry)[i]);
     free_node(entry);
   }

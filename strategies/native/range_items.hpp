@@ -29,9 +29,9 @@ bool comes_before(const RangeItem& a, const RangeItem& b, [[maybe_unused]] const
 template <class Item, class Probe>
 Item* sort_items(Item* items, Item* spare, std::size_t n, [[maybe_unused]] const Probe& probe_) {
   if (n < 2) return items;
-  SLOTLOOKUP_TOUCH(items, n * sizeof *items);
-  SLOTLOOKUP_TOUCH(spare, n * sizeof *spare);
   for (std::size_t width = 1; width < n; width *= 2) {
+    SLOTLOOKUP_TOUCH(items, n * sizeof *items);
+    SLOTLOOKUP_TOUCH(spare, n * sizeof *spare);
     for (std::size_t begin = 0; begin < n; begin += 2 * width) {
       const std::size_t middle = begin + width < n ? begin + width : n;
       const std::size_t end = middle + width < n ? middle + width : n;

@@ -29,11 +29,15 @@ class RedBlack {
   }
 
   void erase(Slot& slot) {
+    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
     tree_.erase(embedded_.node(slot));
     --size_;
   }
 
-  void replace(Slot& old_slot, Slot& by) { tree_.replace(embedded_.node(old_slot), embedded_.node(by)); }
+  void replace(Slot& old_slot, Slot& by) {
+    SLOTLOOKUP_TOUCH(&embedded_, sizeof embedded_);
+    tree_.replace(embedded_.node(old_slot), embedded_.node(by));
+  }
 
   Slot* find(std::uint64_t point) const {
     for (RbNode* node = tree_.root(); node;) {

@@ -113,8 +113,9 @@ class SimdLinear {
       (void)SLOTLOOKUP_COMPARE(true);
     }
   }
-  Slot* taken(std::size_t at) const {
-    SLOTLOOKUP_HOP();
+  // The pointer to the column of slots is loaded once, for the first slot that is found.
+  Slot* taken(std::size_t at, [[maybe_unused]] bool first) const {
+    if (first) SLOTLOOKUP_HOP();
     SLOTLOOKUP_TOUCH(slots() + at, sizeof *slots());
     SLOTLOOKUP_HOP();
     return slots()[at];
@@ -122,19 +123,21 @@ class SimdLinear {
 
 // The scans, for each way to compare a block. They are macros because a function compiled for vectors cannot be
 // passed to code that is not.
-#define SLOTLOOKUP_FIND(meeting)                                                                \
-  begin_scan();                                                                                 \
-  for (std::size_t i = 0; i < size_; i += kBlock) {                                             \
-    count_block(i);                                                                             \
-    if (const unsigned met = meeting(i, point, point)) return taken(i + std::countr_zero(met)); \
-  }                                                                                             \
+#define SLOTLOOKUP_FIND(meeting)                                                                      \
+  begin_scan();                                                                                       \
+  for (std::size_t i = 0; i < size_; i += kBlock) {                                                   \
+    count_block(i);                                                                                   \
+    if (const unsigned met = meeting(i, point, point)) return taken(i + std::countr_zero(met), true); \
+  }                                                                                                   \
   return nullptr
 #define SLOTLOOKUP_VISIT(meeting)                                       \
   begin_scan();                                                         \
+  bool none = true;                                                     \
   for (std::size_t i = 0; i < size_; i += kBlock) {                     \
     count_block(i);                                                     \
     for (unsigned met = meeting(i, first, last); met; met &= met - 1) { \
-      visit(*taken(i + std::countr_zero(met)));                         \
+      visit(*taken(i + std::countr_zero(met), none));                   \
+      none = false;                                                     \
     }                                                                   \
   }
 

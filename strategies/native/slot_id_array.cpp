@@ -35,7 +35,6 @@ class SlotIdArray {
   }
 
   void insert(Slot& slot) {
-    SLOTLOOKUP_TOUCH(&slot.number, sizeof slot.number);
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
     SLOTLOOKUP_TOUCH(&size_, sizeof size_);
@@ -117,6 +116,8 @@ class SlotIdArray {
   static std::size_t id_of(const Slot& slot) { return slot.number & 0xffff; }
 
   Place& at(const Slot& slot) {
+    SLOTLOOKUP_TOUCH(&places_, sizeof places_);
+    SLOTLOOKUP_TOUCH(&slot.number, sizeof slot.number);
     SLOTLOOKUP_HOP();
     Place& place = places_[id_of(slot)];
     SLOTLOOKUP_TOUCH(&place, sizeof place);

@@ -160,6 +160,7 @@ class Sorted {
 
   // Slots that are indexed by hva may share a start.
   std::size_t position(const Slot& slot) const {
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     for (std::size_t at = upto(Role::start(slot)); at-- > 0;) {
       SLOTLOOKUP_TOUCH(entries() + at, sizeof(Entry));
       if (entries()[at].slot == &slot) return at;

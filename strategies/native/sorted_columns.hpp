@@ -106,6 +106,7 @@ class SortedColumns {
   }
 
   std::size_t position(const Slot& slot) const {
+    SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     const std::size_t rank = upto(Role::start(slot));
     require_invariant(rank > 0 && rest()[rank - 1].slot == &slot,
                       "sorted columns: the slot to remove is in the columns");

@@ -22,6 +22,8 @@ class SortedRanges {
     starts_.copy(other.starts_, other.size_, probe_);
     entries_.copy(other.entries_, other.size_, probe_);
     size_ = other.size_;
+    touch_all();
+    other.touch_all();
     sorted_ = other.sorted_;
     changed_from_ = other.changed_from_;
   }
@@ -29,7 +31,7 @@ class SortedRanges {
   void insert(Slot& slot) {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
     SLOTLOOKUP_TOUCH(&slot.npages, sizeof slot.npages);
-    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
+    touch_all();
     starts_.reserve(size_ + 1, size_, probe_);
     entries_.reserve(size_ + 1, size_, probe_);
     SLOTLOOKUP_HOP();
@@ -38,6 +40,7 @@ class SortedRanges {
   }
 
   void erase(Slot& slot) {
+    touch_all();
     const std::size_t at = position(slot);
     starts_.shift(at + 1, size_, at, probe_);
     entries_.shift(at + 1, size_, at, probe_);
@@ -50,9 +53,9 @@ class SortedRanges {
 
   // Sorts pending ranges and returns the first place from which on anything has changed.
   std::size_t settle() {
-    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
+    touch_all();
     if (changed_from_ > sorted_) changed_from_ = sorted_;
-    while (sorted_ < size_ && (sorted_ == 0 || !comes_before(at(sorted_), at(sorted_ - 1), probe_))) ++sorted_;
+    while (sorted_ < size_ && (sorted_ == 0 || !comes_before(at(sorted_), sorted_ - 1))) ++sorted_;
     if (sorted_ + 1 == size_) {
       move_last_into_place();
     } else if (sorted_ < size_) {
@@ -121,6 +124,17 @@ class SortedRanges {
     return {starts_[i], entries_[i].last, entries_[i].slot};
   }
 
+  // Changes read and write all fields, searches only the first line of them.
+  void touch_all() const { SLOTLOOKUP_TOUCH(this, sizeof *this); }
+
+  // As for two items. The entry is read only if the starts are equal.
+  bool comes_before(const RangeItem& item, std::size_t i) const {
+    SLOTLOOKUP_TOUCH(&starts_[i], sizeof starts_[i]);
+    if (SLOTLOOKUP_COMPARE(item.start != starts_[i])) return item.start < starts_[i];
+    SLOTLOOKUP_TOUCH(&entries_[i], sizeof(Entry));
+    return SLOTLOOKUP_COMPARE(item.last > entries_[i].last);
+  }
+
   void put(std::size_t i, const RangeItem& item) {
     SLOTLOOKUP_TOUCH(&starts_[i], sizeof starts_[i]);
     SLOTLOOKUP_TOUCH(&entries_[i], sizeof(Entry));
@@ -132,7 +146,7 @@ class SortedRanges {
   // Binary search among the sorted ones, a scan among pending ones.
   std::size_t position(const Slot& slot) const {
     SLOTLOOKUP_TOUCH(Role::start_field(slot), sizeof(std::uint64_t));
-    SLOTLOOKUP_TOUCH(&size_, sizeof size_);
+    touch_all();
     SLOTLOOKUP_HOP();
     const std::uint64_t start = Role::start(slot);
     std::size_t low = 0;
@@ -169,7 +183,7 @@ class SortedRanges {
     for (std::size_t high = sorted_; low < high;) {
       const std::size_t middle = low + (high - low) / 2;
       SLOTLOOKUP_EXAMINE();
-      if (comes_before(item, at(middle), probe_)) {
+      if (comes_before(item, middle)) {
         high = middle;
       } else {
         low = middle + 1;

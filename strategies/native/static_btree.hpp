@@ -38,6 +38,9 @@ class StaticBtree : public SortedColumns<Role, Probe> {
   }
 
   void settle() {
+    SLOTLOOKUP_TOUCH(&inner_, sizeof inner_);
+    SLOTLOOKUP_TOUCH(&height_, sizeof height_);
+    SLOTLOOKUP_TOUCH(&stale_, sizeof stale_);
     if (!stale_) return;
     stale_ = false;
     const std::size_t leaves = (size_ + kKeys - 1) / kKeys;
@@ -53,7 +56,7 @@ class StaticBtree : public SortedColumns<Role, Probe> {
       inner += widest;
       ++height;
     }
-    nodes_.remake(inner * kKeys);
+    nodes_.remake(inner * kKeys, probe_);
     inner_ = static_cast<std::uint32_t>(inner);
     height_ = static_cast<std::uint8_t>(height);
     std::uint64_t* node = nodes_.data();

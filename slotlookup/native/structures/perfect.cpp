@@ -144,9 +144,8 @@ Pointer make(const Home& home) {
 }
 
 const StructureRegistration registration(
-    {"perfect", false, 0, 0,
-     [](const Home& home, Meter*, CacheKind) { return make<GfnIndexPointer, PerfectGfn>(home); },
-     [](const Home& home, Meter*) { return make<HvaIndexPointer, PerfectHva>(home); }});
+    {"perfect", false, 0, 0, [](const Home& home, CacheKind) { return make<GfnIndexPointer, PerfectGfn>(home); },
+     [](const Home& home) { return make<HvaIndexPointer, PerfectHva>(home); }});
 
 }  // namespace
 }  // namespace slotlookup
