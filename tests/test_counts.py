@@ -154,6 +154,11 @@ class TestSizeSorted:
         # In each index BIG is compared with SMALL, which moves up. Lines: two heads, two arrays, s1.1, s1.2.
         assert apply(s, ChangeKind.CREATE, self.BIG) == (2, 2, 2, 6)
 
+    def test_deletion(self) -> None:
+        s = counting("size-sorted", [self.SMALL, self.BIG])
+        # Each index looks for the slot: BIG's entry and SMALL's. Lines: two heads, two arrays.
+        assert apply(s, ChangeKind.DELETE, self.SMALL) == (4, 4, 2, 4)
+
 
 # Three slots in ascending order; the tree that comes of it has s1 at the root, s0 to the left, s2 to the right.
 S0, S1, S2 = slot(0, 0, 4), slot(1, 8, 4), slot(2, 16, 4)
@@ -185,6 +190,12 @@ class TestRbtree:
         # gfn: s0 is compared with; hops: to s0, to the new node, to its parent for the colour. Lines: head, s0.1, s1.1.
         # hva: the same. Lines: head, s0.0 (node), s0.2 (hva), s1.0 (node), s1.2 (hva).
         assert apply(s, ChangeKind.CREATE, S1) == (2, 2, 6, 8)
+
+    def test_deletion(self) -> None:
+        s = counting("rbtree", [S0, S1])
+        # A red leaf below a black root. In each index: hops to s1 and its parent, no comparison. Lines: head and both
+        # nodes.
+        assert apply(s, ChangeKind.DELETE, S1) == (0, 0, 4, 6)
 
     def test_the_cache_in_front(self) -> None:
         s = counting("rbtree,cache=last-used", [S0, S1, S2])
@@ -234,6 +245,11 @@ class TestIntervalTree:
         # In each index: is the largest end below s0 smaller (one), and where to (one); hops: s0, the new node, its
         # parent. gfn lines: s1.2, head, s0.2. hva lines: s1.3 (hva), head, s1.1 and s0.1 (nodes); npages is in s1.2.
         assert apply(s, ChangeKind.CREATE, S1) == (2, 4, 6, 7)
+
+    def test_deletion(self) -> None:
+        s = counting("interval-tree", [S0, S1])
+        # As for rbtree; and in each index s0, which has no child left, is compared with its largest end (one).
+        assert apply(s, ChangeKind.DELETE, S1) == (0, 2, 4, 6)
 
 
 def scan_counts(entries: list[tuple[int, int]], point: int) -> tuple[int, int, int]:

@@ -1,13 +1,16 @@
-"""The counters of the sorted arrays, the static trees and the vector scan, derived by hand as in test_counts.py.
+"""The counters of the sorted arrays, the static trees, the vector scan and the array by slot id, derived by hand.
+
+The terms are those of test_counts.py.
 
 Lines follow from the layout; "s0.2" is line 2 of the object of slot 0:
 
-    sorted, simd-linear    64 bytes before, Slot at 64: base_gfn and npages in line 1, userspace_addr and number in 2
-    the others             the interval tree's hva node at 80, Slot at 128: base_gfn and npages in line 2,
-                           userspace_addr and number in line 3
+    without nodes    64 bytes before, Slot at 64: base_gfn and npages in line 1, userspace_addr and number in 2
+    the others       the interval tree's hva node at 80, Slot at 128: base_gfn and npages in line 2,
+                     userspace_addr and number in line 3
 
-Every array starts on a line boundary. An entry of `sorted` has 24 bytes: entry 2 is in array.0 and array.1. Columns of
-starts, of lasts and of pointers have eight elements per line, a column of {last, pointer} four.
+Every array starts on a line boundary. An entry of `sorted` and a place of `slot-id-array` have 24 bytes: number 2 is in
+array.0 and array.1. Columns of starts, of lasts and of pointers have eight elements per line, a column of {last,
+pointer} four.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from test_counts import A, B, C, apply, counting, lookup, page, slot, taken, vis
 
 from slotlookup import registry
 from slotlookup.address import Gfn, Hva
-from slotlookup.memslots import ChangeKind, Memslot, make_memslot
+from slotlookup.memslots import ChangeKind, Memslot, SlotChange, make_memslot
 from slotlookup.stream import creation_table
 
 LATE = slot(0, 16, 4)
@@ -89,6 +92,53 @@ class TestSortedBranchless:
         # hva, an interval tree: (1, 2, 3), with lines head, s0.1 and s1.1 (nodes), s1.3 (hva).
         assert apply(s, ChangeKind.CREATE, B) == (2, 3, 4, 8)
 
+    def test_deletion(self) -> None:
+        s = counting("sorted-branchless", [A, B])
+        # gfn: B's start twice, in two steps; a hop to the column. Lines: head, starts.0, rest.0, s1.2 (gfn).
+        # hva, an interval tree: (0, 1, 2), with lines head, s0.1 and s1.1.
+        assert apply(s, ChangeKind.DELETE, B) == (2, 3, 3, 7)
+
+
+class TestSlotIdArray:
+    """A place for each slot id from 0 on: A [0, 4) in 0, B [16, 20) in 1, C [8, 12) in 2; gaps are empty ranges."""
+
+    def test_lookups(self) -> None:
+        s = counting("slot-id-array", [C, B, A])
+        # By id, not in order of creation. A: both ends. Hops: to the array, to the slot. Lines: head, array.0, s0.2.
+        assert lookup(s, 2, 0) == (1, 2, 2, 3)
+        # A: 9 < 4 fails, two. B: 9 >= 16 fails, one. C: two, and its place reaches into array.1.
+        assert lookup(s, 9, 2) == (3, 5, 2, 4)
+        # A hole behind everything: two each. Lines: head, array.0, array.1.
+        assert lookup(s, 100, -1) == (3, 6, 1, 3)
+
+    def test_gaps_are_examined(self) -> None:
+        # Id 1 was never held: its place is [0, 0). Two for A, the gap and C each.
+        s = counting("slot-id-array", [A, C])
+        assert lookup(s, 9, 2) == (3, 6, 2, 4)
+        assert visit(s, 9, 10, [2]) == (3, 6, 2, 4)
+        # A leaves a gap at its start, in which no gfn is: two. B: one. C: two.
+        s = counting("slot-id-array", [A, B, C])
+        s.apply(SlotChange(ChangeKind.DELETE, A))
+        taken(s)
+        assert lookup(s, 9, 2) == (3, 5, 2, 4)
+        # B and C are met: three hops. Lines: head, array.0, array.1, s1.2, s2.2.
+        assert visit(s, 0, 20, [1, 2]) == (3, 6, 3, 5)
+
+    def test_visits(self) -> None:
+        s = counting("slot-id-array", [A, B, C])
+        # No early end. A: last >= start, not start < end. B: both. C: as A. Lines: head, array.0, array.1, s1.2.
+        assert visit(s, 17, 18, [1]) == (3, 6, 2, 4)
+        # A: both. B and C begin behind the range: one each.
+        assert visit(s, 1, 2, [0]) == (3, 4, 2, 4)
+
+    def test_updates(self) -> None:
+        s = counting("slot-id-array", [A])
+        # The place is found by the id, without a comparison: a hop to each array.
+        # Lines: two heads, two arrays, s1.1 (gfn, size), s1.2 (hva, number).
+        assert apply(s, ChangeKind.CREATE, B) == (0, 0, 2, 6)
+        # Neither range of the slot is read. Lines: two heads, two arrays, s1.2.
+        assert apply(s, ChangeKind.DELETE, B) == (0, 0, 2, 5)
+
 
 class TestEytzinger:
     def test_lookups(self) -> None:
@@ -103,11 +153,13 @@ class TestEytzinger:
         assert lookup(s, 2, 0) == (1, 4, 3, 4)
         assert lookup(s, 25, 3) == (1, 4, 3, 4)
 
-    def test_insertion(self) -> None:
+    def test_updates(self) -> None:
         s = counting("eytzinger", [A])
         # As for sorted-branchless, and keys.0 is written. The length of keys is 64 bytes behind the index's start, in
         # head.1: 8 bytes, 32 of the columns, 8, and 16 of keys.
         assert apply(s, ChangeKind.CREATE, B) == (2, 3, 4, 10)
+        # As for sorted-branchless, with the same two lines.
+        assert apply(s, ChangeKind.DELETE, B) == (2, 3, 3, 9)
 
 
 @pytest.mark.parametrize("spec", BTREES)
@@ -126,11 +178,13 @@ class TestStaticBtrees:
         assert lookup(s, 8 * 17 + 1, 17) == (1, 17, 4, 5)
         assert lookup(s, 8 * 7 + 4, -1) == (1, 17, 3, 4)
 
-    def test_insertion(self, spec: str) -> None:
+    def test_updates(self, spec: str) -> None:
         s = counting(spec, [A])
         # As for sorted-branchless: there is no inner node, and padding lies beside the starts. The length of the inner
         # nodes is in head.1, as for eytzinger.
         assert apply(s, ChangeKind.CREATE, B) == (2, 3, 4, 9)
+        # As for sorted-branchless, with the same line.
+        assert apply(s, ChangeKind.DELETE, B) == (2, 3, 3, 8)
 
 
 class TestSimdLinear:

@@ -65,6 +65,10 @@ class TestBplusTree:
         assert apply(s, ChangeKind.CREATE, S1) == (0, 10, 2, 9)
         # 10 starts, one pointer; linear's two. Lines: s1.1, head, the leaf; head, array.
         assert apply(s, ChangeKind.DELETE, S1) == (2, 13, 2, 8)
+        # By hva the same, with s1.2 in place of s1.1 and a leaf of its own.
+        s = counting("bplus-tree", [S0])
+        assert apply(s, ChangeKind.CREATE, S1) == (0, 20, 2, 12)
+        assert apply(s, ChangeKind.DELETE, S1) == (0, 22, 2, 12)
 
 
 class TestMapleTree:

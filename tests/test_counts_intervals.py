@@ -58,7 +58,18 @@ class TestImplicitIntervals:
         # entries.0 to .2, s0.2.
         assert visit(s, 12, 13, [0]) == (9, 17, 3, 6)
 
+    def test_updates(self) -> None:
+        s = counting("implicit-intervals", [S0])
+        # In each index: is it in order behind s0 (one); do its left side and what is before it end later (one each).
+        # Hops: to both arrays. Lines: s1.1 (gfn, size) and s1.2 (hva); head, head.1 (all fields: 72 bytes behind 8),
+        # starts.0, entries.0, twice each.
+        assert apply(s, ChangeKind.CREATE, S1) == (0, 6, 4, 10)
+        # In each index two starts are halved in two steps, and the start there is s1's (one). Behind it is nothing.
+        assert apply(s, ChangeKind.DELETE, S1) == (4, 6, 4, 10)
 
+
+# In the two classes below rbtree serves gfns, with the counts of test_counts.py: (1, 1, 3) when s1 is created, and
+# (0, 0, 2) when it is deleted, each with the lines head, s0.1 and s1.1.
 class TestMaxArray:
     def test_visits(self) -> None:
         s = counting("max-array", SPACED)
@@ -79,6 +90,13 @@ class TestMaxArray:
         # Seven steps and one of halving; then every branch in turn, from the innermost to the outermost.
         assert visit(s, 2 * n - 1, 2 * n, [0])[:3] == (8 + n, 8 + n, 3)
 
+    def test_updates(self) -> None:
+        s = counting("max-array", [S0])
+        # Is it in order behind s0; does s0 end later. Hops: to both arrays. Lines: s1.2 (hva), head, head.1, starts.0,
+        # entries.0, as for implicit-intervals.
+        assert apply(s, ChangeKind.CREATE, S1) == (1, 3, 5, 8)
+        assert apply(s, ChangeKind.DELETE, S1) == (2, 3, 4, 8)
+
 
 class TestNestedLists:
     def test_visits(self) -> None:
@@ -93,6 +111,16 @@ class TestNestedLists:
         # The outermost list holds slot 0, in place 4: its end and its start. The four below it are halved twice, and
         # the last one's end is too early. Lines: head, head.1, lists.0, lasts.0, entries.1, s0.2.
         assert visit(s, 12, 13, [0]) == (5, 5, 4, 6)
+
+    def test_updates(self) -> None:
+        s = counting("nested-lists", [S0])
+        # s1 waits (a hop to what waits); then the list's one start is compared (one examined, a hop to the list), and
+        # s0 neither encloses it nor has its start (two). Lines: s1.2 (hva), three of the index (all fields: 128 bytes
+        # behind 8), waiting.0, lists.0, lasts.0, entries.0.
+        assert apply(s, ChangeKind.CREATE, S1) == (2, 4, 5, 11)
+        # The start in the middle of two is s1's; what it has below and how far it reaches is not asked. Lines: s1.2,
+        # three of the index, lists.0, entries.0.
+        assert apply(s, ChangeKind.DELETE, S1) == (1, 1, 3, 9)
 
 
 class TestPrioTree:
@@ -121,6 +149,17 @@ class TestPrioTree:
         s = counting("prio-tree", [at_page(0, 0, 4), at_page(1, 0, 4)])
         # One node, end and start; a hop to it and one along its list. Lines: head, .1 and .4 of both.
         assert visit(s, 1, 2, [0, 1]) == (1, 2, 2, 5)
+
+    def test_updates(self) -> None:
+        s = counting("prio-tree", [S0])
+        # gfn: s1 ends at 11, which needs more bits than s0's 3 (one), and becomes the root, with s0 below it: a hop.
+        # Lines: s1.2 (gfn, size, node), head, s0.2.
+        # hva: as many bits as s0 (one). It is another range (one), and ends later (one), so it takes the place of s0,
+        # which goes to the right: a hop. Lines: s1.3 (hva), s1.1 (node), head, s0.1.
+        assert apply(s, ChangeKind.CREATE, S1) == (1, 4, 2, 7)
+        # In each index: the only child goes up without a comparison. Hops: s1, s0, and s0 as the parent of s1, which is
+        # a leaf then. Lines: head and both nodes.
+        assert apply(s, ChangeKind.DELETE, S1) == (0, 0, 6, 6)
 
 
 NAMES = ["implicit-intervals", "max-array", "nested-lists", "prio-tree"]
