@@ -5,13 +5,18 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
 from typing import IO
 
+import _slotlookup_native as native
+
 _SET_PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of <sys/prctl.h>."""
+STACK_BYTES = 64 << 20
+"""The stack that structures may use: eight times what Linux gives by default."""
 _SAID_BYTES = 4096
 _SAID_CHARACTERS = 200
 
@@ -36,6 +41,12 @@ def end_with_parent(parent: int | None = None) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before
         os._exit(1)
+
+
+def limit_crash() -> None:
+    """Make a crash of this process quick and clear: no core file, and a recursion without end reaches a limit."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    native.limit_stack(STACK_BYTES)
 
 
 def address_space() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -435,6 +436,14 @@ class TakesAllMemory(Plain):
     def visit_hva(self, start: Hva, end: Hva) -> list[int]:
         print("visiting", flush=True)
         bytearray(2 * MEMORY_BYTES)
+        return super().visit_hva(start, end)
+
+
+class RecursesInC(Plain):
+    """By a function of the library that the variable RECURSING names."""
+
+    def visit_hva(self, start: Hva, end: Hva) -> list[int]:
+        ctypes.CDLL(os.environ["RECURSING"]).recurse(1)
         return super().visit_hva(start, end)
 
 

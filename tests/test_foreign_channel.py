@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -106,6 +109,27 @@ def test_bytes_are_part_of_what_is_verified(code: str, words: str, tmp_path: Pat
     result = CliRunner().invoke(cli, ["verify", compile_c(tmp_path, "memory", bytes=code)], standalone_mode=False)
     assert result.return_value == EXIT_FAILED
     assert words in result.stdout
+
+
+@pytest.fixture
+def unlimited_stack() -> Iterator[None]:
+    """No limit of the stack, as far as this process may set it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
+
+
+RECURSION = "if (l->size > 1) { volatile char held[64]; held[0] = 1; return find(s, point) + held[0]; }"
+
+
+@pytest.mark.usefixtures("unlimited_stack")
+def test_a_recursion_without_end_is_named(tmp_path: Path) -> None:
+    bad = compile_c(tmp_path, "recurses", find=RECURSION)
+    result = CliRunner().invoke(cli, ["verify", bad], standalone_mode=False)
+    assert result.return_value == EXIT_FAILED
+    words = r"crashed with SIGSEGV in find\(0x\w+\), saying: a recursion used up the stack of \d+ MiB; the remaining"
+    assert re.search(words, result.stdout), result.stdout
 
 
 @pytest.mark.parametrize("answer", ["float({})", "str({})", "{} == 1 if {} == 1 else {}", "{} if {} < 0 else 1 << 70"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from foreign_sources import CC
 from planted_bugs import (
     CrashesOnMoved,
     ExitsInABatch,
@@ -17,6 +19,7 @@ from planted_bugs import (
     KeepsDeleted,
     KillsItsHost,
     Plain,
+    RecursesInC,
     TakesAllMemory,
 )
 
@@ -88,6 +91,17 @@ def test_an_end_of_the_process_comes_after_the_failures_before_it(
 def test_memory_is_limited(found: dict[type[Strategy], list[Failure]]) -> None:
     first = found[TakesAllMemory][0]
     assert (first.check, first.message.splitlines()[0].partition(";")[0]) == ("empty", "MemoryError: ")
+
+
+@pytest.mark.skipif(CC is None, reason="there is no C compiler")
+def test_a_recursion_without_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, library = tmp_path / "recurse.c", tmp_path / "recurse.so"
+    source.write_text("int recurse(int n) { volatile char held[256]; held[0] = 1; return recurse(n + 1) + held[0]; }")
+    subprocess.run([str(CC), "-w", "-shared", "-fPIC", "-o", library, source], check=True)
+    monkeypatch.setenv("RECURSING", str(library))
+    ((failure,),) = run_isolated([Suite(RecursesInC, rounds=0)])
+    words = r"crashed with SIGSEGV in visit_hva\(0x\w+, 0x\w+\), saying: a recursion used up the stack of \d+ MiB; the"
+    assert re.match(words, failure.message)
 
 
 HANG = """

@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from time import monotonic
 from typing import IO, Any, NoReturn
 
-from slotlookup.children import address_space, end_with_parent, last_words, python_for, words_of_end
+from slotlookup.children import address_space, end_with_parent, last_words, limit_crash, python_for, words_of_end
 from slotlookup.conformance.checks import REST_LEFT_OUT, Failure, all_checks, failures
 from slotlookup.conformance.notes import NOTES_BYTES, Notes, write_to
 from slotlookup.conformance.tandem import Make, Operation, Tandem, reduce_script, to_reproduce
@@ -238,7 +238,7 @@ def _work(work: Callable[[], Iterator[Failure]], notes: Notes, writing: int, sai
     """The fork's part: a line of JSON for each failure, and one at the end. Nothing of the host's is run at its end."""
     try:
         end_with_parent()
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        limit_crash()
         # A visit that never ends appends answers for ever.
         resource.setrlimit(resource.RLIMIT_AS, (address_space() + MEMORY_BYTES,) * 2)
         os.dup2(said.fileno(), 1)  # what a structure prints must not get into a command's output

@@ -11,7 +11,6 @@ import json
 import mmap
 import os
 import pickle
-import resource
 import signal
 import struct
 import sys
@@ -30,7 +29,7 @@ import numpy.typing as npt
 
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE, Gfn, Hva
 from slotlookup.arrays import Bytes, Words
-from slotlookup.children import address_space, end_with_parent
+from slotlookup.children import address_space, end_with_parent, limit_crash
 from slotlookup.conformance.tandem import FAILURES
 from slotlookup.errors import BrokenStrategy, SpecError
 from slotlookup.families.native import HOT, Mode, NativeStrategy
@@ -52,7 +51,7 @@ def main(channel: int, page: int, parent: int) -> None:
     """Answer requests until the parent, a process id, has ended."""
     end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process; an interrupt must not
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_crash()
     native.watch_foreign(page)
     child = Child(Connection(channel), mmap.mmap(page, mmap.PAGESIZE))
     sys.excepthook = child.uncaught

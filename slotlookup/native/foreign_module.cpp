@@ -1,4 +1,4 @@
-// The Python bindings of foreign.hpp.
+// The Python bindings of foreign.hpp and stack_limit.hpp.
 #include "slotlookup/native/foreign_module.hpp"
 
 #include <nanobind/stl/string.h>
@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "slotlookup/native/foreign.hpp"
+#include "slotlookup/native/stack_limit.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -36,6 +37,8 @@ void bind_foreign(nb::module_& m) {
       "ForeignFault.");
   m.def("watch_foreign", &slotlookup::watch_foreign, "fd"_a,
         "Write the current call to the page of fd, and end with the parent process.");
+  m.def("limit_stack", &slotlookup::limit_stack, "bytes"_a,
+        "Limit the stack of the main thread, and report on stderr a crash at its end. Raises RuntimeError.");
   m.def("set_foreign_care", &slotlookup::set_foreign_care, "careful"_a,
         "Whether answers are checked fully instead of timed.");
 }
