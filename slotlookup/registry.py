@@ -194,6 +194,8 @@ def _from_file(text: str, structure: str) -> FileStructure:
     path = Path(name).expanduser()
     if any("\udc80" <= character <= "\udcff" for character in name):  # bytes that Python could not decode
         raise SpecError(f"strategy '{text}': the file name is not UTF-8; rename the file")
+    if not name.isprintable():  # it would be a name in tables, XML and annotations, which have no form for it
+        raise SpecError(f"strategy '{text}': the file name has characters that cannot be printed; rename the file")
     if not path.exists():
         raise SpecError(f"strategy '{text}': {name}: there is no such file")
     if not path.is_file():
@@ -242,6 +244,11 @@ def _parse(text: str, known_presets: Mapping[str, Preset]) -> StrategySpec:
     for item in items:
         key, equals, value = item.partition("=")
         if key not in _KEYS:
+            if names_a_file(value or item) or (not equals and mentions_a_file(text)):
+                raise SpecError(
+                    f"strategy '{text}': '{item}' is no part of a spec, and a file name cannot contain a comma, which "
+                    f"separates the parts; rename the file, or name one of {', '.join(_KEYS)} here"
+                )
             if equals:
                 raise SpecError(f"strategy '{text}': {unknown('key', key, _KEYS)}")
             if spec is not None and (item in structures() or item in known_presets or names_a_file(item)):

@@ -223,10 +223,11 @@ def test_a_library_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
 
 
 def test_a_library_that_drops_changes_while_it_is_timed_is_void(tmp_path: Path) -> None:
-    # Checking and counting take some tens of inserts.
-    drop = "static int inserts; if (++inserts > 3000) return 0;"
+    # Only while changes are timed are there as many inserts without a question in between, whatever the machine's load.
+    count = "l->ranges[39999].last"
+    drop, asked = f"if (++{count} > 20) return 0;", f"if ({count} <= 20) {count} = 0;"
     forgive = "size_t i = 0; while (i < l->size && l->ranges[i].number != number) i++; if (i == l->size) return 0;"
-    bad = compile_c(tmp_path, "forgetful", insert=drop, remove=forgive)
+    bad = compile_c(tmp_path, "forgetful", insert=drop, remove=forgive, find=asked, visit=asked)
     rows, result = run("linear", bad)
     assert (rows["linear"]["state"], rows[bad]["state"]) == ("verified", "void")
     assert "after the changes" in str(rows[bad]["reason"])
@@ -307,6 +308,12 @@ def test_what_is_no_library(tmp_path: Path) -> None:
         ("./file.py:", "say which class of it"),
         ("./file.py:1x", "say which class of it"),
         ("./file.so,unaliased", "./file.so has no unaliased variant"),
+        ("./a,b.so", "'b.so' is no part of a spec, and a file name cannot contain a comma"),
+        ("a,b.so", "'a' is no part of a spec, and a file name cannot contain a comma"),
+        ("./b.so,old", "'old' is no part of a spec, and a file name cannot contain a comma"),
+        ("gfn=./a,x=b.so,hva=linear", "'x=b.so' is no part of a spec, and a file name cannot contain a comma"),
+        ("./a\nb.so", "the file name has characters that cannot be printed; rename the file"),
+        ("./a\x1b[31mb.py:X", "the file name has characters that cannot be printed; rename the file"),
         ("./file.so,cash=none", "no key is called 'cash'"),
         ("gfn=./file.so,hva=py-linear", "./file.so is native and py-linear is python; take one family"),
         ("gfn=./file.so,hva=./file.py:X", "take one family"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import resource
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from foreign_sources import compile_c
-from test_endings import await_, has_ended
+from test_endings import SLOTLOOKUP, await_, has_ended
 
 from slotlookup.address import Gfn
 from slotlookup.bench.cli import cli
@@ -78,6 +79,46 @@ def test_forked_children_neither_hold_the_channel_nor_outlive_the_structure(tmp_
         strategy.lookup_gfn(Gfn(5))
     child = int(told.read_text())
     await_(lambda: has_ended(child, started(child)), "the forked process has ended")
+
+
+DAEMON = """
+  if (l->size > 1) {{
+    if (!fork()) {{
+      setsid();
+      if (fork()) _exit(0);
+      FILE *file = fopen("{told}.part", "w"); fprintf(file, "%d", (int)getpid()); fclose(file);
+      rename("{told}.part", "{told}");
+      for (;;) pause();
+    }}
+    while (access("{told}", F_OK)) usleep(1000);
+    {then}
+  }}
+"""
+"""A process that no longer belongs to the structure's session, process group and parent."""
+
+
+@pytest.mark.parametrize(("then", "words"), [("abort();", "crashed with SIGABRT"), ("for (;;) pause();", "no answer")])
+def test_a_process_that_leaves_the_session_ends_with_the_structure(then: str, words: str, tmp_path: Path) -> None:
+    told = tmp_path / "daemon"
+    strategy = make_strategy(compile_c(tmp_path, "leaves", find=DAEMON.format(told=told, then=then)), patience=0.5)
+    strategy.load_table(creation_table(START))
+    with pytest.raises(DeadStrategy, match=words):
+        strategy.lookup_gfn(Gfn(5))
+    daemon = int(told.read_text())
+    assert has_ended(daemon, started(daemon)), "it has ended when the fault is reported"
+
+
+def test_a_process_that_leaves_the_session_ends_with_a_tool_that_is_killed(tmp_path: Path) -> None:
+    told = tmp_path / "daemon"
+    spec = compile_c(tmp_path, "leaves", find=DAEMON.format(told=told, then="for (;;) pause();"))
+    tool = subprocess.Popen([SLOTLOOKUP, "verify", spec, "--patience", "1000"], cwd=tmp_path)
+    await_(told.exists, "the process has been started")
+    daemon = int(told.read_text())
+    since = started(daemon)
+    assert not has_ended(daemon, since)
+    tool.kill()
+    tool.wait()
+    await_(lambda: has_ended(daemon, since), "the process has ended")
 
 
 def test_an_endless_stderr_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from slotlookup.address import PAGE_SHIFT, PAGE_SIZE, Gfn, Hva
 from slotlookup.arrays import Bytes, Words
-from slotlookup.children import address_space, end_with_parent, limit_crash
+from slotlookup.children import address_space, limit_crash
 from slotlookup.conformance.tandem import FAILURES
 from slotlookup.errors import BrokenStrategy, SpecError
 from slotlookup.families.native import HOT, Mode, NativeStrategy
@@ -47,9 +47,8 @@ OVERHEAD_OPERATIONS = 20_000
 OVERHEAD_ROUNDS = 9
 
 
-def main(channel: int, page: int, parent: int) -> None:
-    """Answer requests until the parent, a process id, has ended."""
-    end_with_parent(parent)
+def main(channel: int, page: int) -> None:
+    """Answer requests until the parent has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process; an interrupt must not
     limit_crash()
     native.watch_foreign(page)

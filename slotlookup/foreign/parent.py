@@ -58,7 +58,14 @@ LONGEST_REPLY = 1 << 33
 SAID_BYTES = 1 << 20
 """Bytes of the child's stderr that are kept."""
 
-_CHILD = "from slotlookup.foreign.child import main; main({channel}, {page}, {parent})"
+_ENDING_SECONDS = 10.0
+"""Seconds that the keeper of the child may take to end what the child started."""
+
+_CHILD = (
+    "from slotlookup.children import fork_with_keeper; fork_with_keeper({parent}, {channel}, {page}); "
+    "from slotlookup.foreign.child import main; main({channel}, {page})"
+)
+"""The fork is before the imports of the child, so that the keeper is small."""
 
 
 def include_dir() -> Path:
@@ -119,7 +126,7 @@ class Host:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
-                start_new_session=True,  # so that processes that a structure forks can be ended with it
+                start_new_session=True,  # so that no signal to this process's group ends the keeper too early
             )
         finally:
             theirs.close()
@@ -267,9 +274,13 @@ class Host:
 def _end(owner: int, process: subprocess.Popen[bytes], connection: Connection, said: IO[bytes]) -> None:
     if os.getpid() != owner:
         return  # a forked copy of this process must not end the child of the original
-    with suppress(ProcessLookupError):  # the group contains what a structure forked, also after the child has ended
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.terminate()  # the keeper ends the child and whatever the structures in it started
+    try:
+        process.wait(_ENDING_SECONDS)
+    except subprocess.TimeoutExpired:  # a structure can stop the keeper
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     connection.close()
     said.close()
 
