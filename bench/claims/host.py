@@ -9,21 +9,16 @@ from functools import cache
 from pydantic import BaseModel, ConfigDict
 
 from slotlookup.errors import SlotlookupError
-from slotlookup.memslots import USER_SLOTS
 from slotlookup.vocabulary import Operation
 
 from ..kernel.figures import Measurement, read_measurement
 from ..kernel.measure import recorded_path
-from ..measure.policies import ACCESSES, MEMORY, SLOTS, compare_policies, policy_scenarios
+from ..measure.policies import MEMORY, SLOTS, compare_policies, policy_scenarios
 from ..results.statistics import median, median_interval
 from .figures import Ageing, Estimate, Share
 from .lab import HOT, Lab, Subject
 from .lookups import recorded
 
-SEEDS = 3
-"""Of a rigorous run. An ordinary one has one."""
-LARGER = (512, 2048, 8192, USER_SLOTS)
-"""Slot counts beyond those of recorded layouts."""
 SEARCHES = {Operation.GFN: 1, Operation.HVA: 2}
 """Searches per operation: an invalidation searches at its start and at its end."""
 FAULT, INVALIDATION = "page fault", "invalidation"
@@ -60,7 +55,7 @@ class _Measured:
 def enough_slots(lab: Lab) -> list[Share]:
     """Claim 11: the kernel's own searches and those of a list, on recorded layouts and with many slots."""
     found = []
-    for subject in (*recorded(), *(Subject("synthetic-uniform", slots) for slots in LARGER)):
+    for subject in (*recorded(), *(Subject("synthetic-uniform", slots) for slots in lab.effort.larger)):
         slots = lab.slots(subject)
         for operation, (role, title) in SEARCHED.items():
             measured = _kernel(operation, title, slots)
@@ -69,7 +64,7 @@ def enough_slots(lab: Lab) -> list[Share]:
                 Share(
                     workload=subject.workload,
                     slots=slots,
-                    command=subject.command("linear", options=lab.timed),
+                    command=subject.command("linear", options=lab.effort.timed),
                     operation=operation,
                     measured=measured.slots,
                     whole=measured.whole,
@@ -119,15 +114,15 @@ def without_accessed_bits(lab: Lab) -> list[Ageing]:
     """Claim 14: every answer to ageing requests, next to accessed bits."""
     found = []
     first = lab.options.seed
-    for seed in range(first, first + (SEEDS if lab.rigorous else 1)):
+    for seed in range(first, first + lab.effort.seeds):
         size = policy_scenarios()[0].size(slots=SLOTS, events=None, seed=seed, memory=MEMORY)
-        bits, *others = compare_policies(size, ACCESSES, lab.report)
+        bits, *others = compare_policies(size, lab.effort.accesses, lab.report)
         for one in others:
             found.append(
                 Ageing(
                     workload=one.workload,
                     slots=SLOTS,
-                    command=f"slotlookup policies --seed {seed}",
+                    command=f"slotlookup policies --accesses {lab.effort.accesses} --seed {seed}",
                     policy=one.policy,
                     memory=MEMORY,
                     accesses=one.outcome.accesses,

@@ -81,9 +81,14 @@ def order(apart: Difference) -> Order:
     return Order.UNKNOWN if resolution > TOO_NOISY * max(apart.ns, apart.base_ns) else Order.TIED
 
 
-def much_slower(apart: Difference) -> bool:
-    """Whether a strategy takes at least `MUCH` times as long as its base, beyond the noise."""
-    return apart.low is not None and apart.low - apart.noise >= (MUCH - 1) * apart.base_ns > 0
+def much_slower(apart: Difference) -> bool | None:
+    """Whether a strategy takes at least `MUCH` times as long as its base; None if interval or noise hide it."""
+    if apart.low is None or apart.high is None:
+        return None
+    limit = (MUCH - 1) * apart.base_ns
+    if apart.low - apart.noise >= limit:
+        return True
+    return False if apart.high + apart.noise < limit else None
 
 
 def fewer(examined: float, lines: float, than_examined: float, than_lines: float) -> bool:
@@ -123,7 +128,9 @@ def standing(figures: Sequence[OtherAlgorithm | Pointers | MixedStream], timing:
 
 
 def among(holding: Sequence[object], failing: Sequence[object]) -> Verdict:
-    """The verdict of a claim that was tried in several places."""
+    """The verdict of a claim that was tried in several places. No place decides nothing."""
+    if not holding and not failing:
+        return Verdict.CANNOT_BE_TOLD
     if not failing:
         return Verdict.HOLDS
     return Verdict.HOLDS_IF if holding else Verdict.DOES_NOT_HOLD

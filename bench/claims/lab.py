@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from slotlookup.arrays import Bools
 from slotlookup.errors import BrokenStrategy
+from slotlookup.memslots import USER_SLOTS
 from slotlookup.questions import Questions, questions_of
 from slotlookup.stream import HvaStream, Timeline, one_segment
 from slotlookup.structure import Family
@@ -15,6 +16,7 @@ from slotlookup.vocabulary import Operation, TimingMode
 
 from ..measure.counting import verify_and_count
 from ..measure.passes import Plan, Readings, readings, time_pass
+from ..measure.policies import ACCESSES
 from ..measure.processes import TimingProcesses
 from ..measure.run_options import NATIVE_SECONDS, Report, RunOptions
 from ..measure.selection import REFERENCES, load_trace, most_slots
@@ -23,6 +25,51 @@ from ..measure.timing import CONTROL
 from ..results.model import RoleResult
 from ..results.statistics import median, median_interval
 from .figures import Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is measured: `option` is the one of `slotlookup claims` that asks for it.
+
+    `seconds` is the time for one role and timing of one workload, shared by its strategies and processes; `several`
+    says whether new processes time. `larger` are slot counts beyond those of recorded layouts, `growth` those at which
+    the growth of counts is measured. `accesses` are those of the guest under memory pressure, `seeds` how many of them
+    are drawn. `events` are those of a scenario. `timed` are the options of `slotlookup run` that repeat a time.
+    """
+
+    option: str
+    seconds: float
+    several: bool
+    larger: tuple[int, ...]
+    growth: tuple[int, ...]
+    accesses: int
+    seeds: int
+    events: int
+    timed: str
+
+
+ORDINARY = Effort(
+    option="",
+    seconds=0.3,
+    several=False,
+    larger=(512, 2048, 8192, USER_SLOTS),
+    growth=(16, 64, 256, 1024),
+    accesses=ACCESSES,
+    seeds=1,
+    events=50_000,
+    timed="--quick --processes 1",
+)
+QUICK = replace(ORDINARY, option="--quick", seconds=0.08, larger=(512, USER_SLOTS), accesses=ACCESSES // 4)
+RIGOROUS = replace(
+    ORDINARY,
+    option="--rigorous",
+    seconds=3.0,
+    several=True,
+    growth=(*ORDINARY.growth, 4096),
+    seeds=3,
+    events=200_000,
+    timed="--rigorous",
+)
 
 HOT, COLD = TimingMode.THROUGHPUT_HOT, TimingMode.THROUGHPUT_COLD
 
@@ -68,34 +115,24 @@ class Times:
 
 
 class Lab:
-    """Traces, questions, counts and times, each kept for the experiments that follow.
-
-    `seconds` is the time for one role and timing of one subject, shared by its strategies.
-    """
+    """Traces, questions, counts and times, each kept for the experiments that follow."""
 
     def __init__(
         self,
         options: RunOptions,
         report: Report,
         *,
-        rigorous: bool = False,
-        seconds: float = 0.3,
+        effort: Effort = ORDINARY,
         processes: TimingProcesses | None = None,
     ) -> None:
         self.options = options
         self.report = report
-        self.rigorous = rigorous
-        self._seconds = seconds
+        self.effort = effort
         self._processes = processes
         self._traces: dict[Subject, Trace] = {}
         self._questions: dict[Subject, Questions] = {}
         self._counts: dict[tuple[Subject, str, str], RoleResult] = {}
         self._times: dict[tuple[Subject, str, TimingMode, tuple[str, ...]], Times] = {}
-
-    @property
-    def timed(self) -> str:
-        """The options of the command that repeats a time."""
-        return "--rigorous" if self.rigorous else f"--quick --processes {self.options.processes}"
 
     def trace(self, subject: Subject) -> Trace:
         """The trace of a subject."""
@@ -131,7 +168,7 @@ class Lab:
         """The times of native strategies in a role. Raises BrokenStrategy if an answer is wrong."""
         key = subject, role, mode, tuple(strategies)
         if key not in self._times:
-            options = replace(self.options, budget=self._seconds / NATIVE_SECONDS, timings=(mode,))
+            options = replace(self.options, budget=self.effort.seconds / NATIVE_SECONDS, timings=(mode,))
             plan = Plan(self.questions(subject), options, {(Family.NATIVE, role): tuple(strategies)})
             passes = self._processes.time(plan, self.report) if self._processes else [time_pass(plan, self.report, {})]
             samples = [found[Family.NATIVE, role, mode] for found in passes]

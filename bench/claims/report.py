@@ -41,17 +41,20 @@ class Settled:
 
 
 def settle(claim: Claim, figures: Sequence[Figures]) -> Settled:
-    """Apply the claim's rule."""
+    """Apply the claim's rule. Raises ValueError without figures."""
+    if not figures:
+        raise ValueError(f"claim {claim.id} has no figures")
     return Settled(claim, figures, claim.rule(figures))
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A whole run. `command` is the command line; `options` are those of `PublishedOptions`."""
+    """A whole run. `command` is the command line; `options` are those of `PublishedOptions`; it took `seconds`."""
 
     command: str
     machine: Mapping[str, Any]
     options: Mapping[str, Any]
+    seconds: float
     settled: Sequence[Settled]
 
 
@@ -59,15 +62,25 @@ class _Published(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class PublishedQuote(_Published):
+    """Where a claim was made: a few words of a message, its author, its day and its Message-ID."""
+
+    words: str
+    author: str
+    date: str
+    message: str
+
+
 class PublishedOptions(_Published):
     """The seed of all draws, the effort, and the number of processes that timed."""
 
     seed: int
+    quick: bool
     rigorous: bool
     processes: int
 
 
-def _published() -> type[BaseModel]:
+def published() -> type[BaseModel]:
     """The model of the published form. The figures of a claim have the type that its rule takes."""
     figures: Any = reduce(operator.or_, dict.fromkeys(claim.figure_type for claim in CLAIMS))
     claim = create_model(
@@ -77,6 +90,7 @@ def _published() -> type[BaseModel]:
         id=(int, ...),
         claim=(str, ...),
         held_by=(list[str], ...),
+        quotes=(list[PublishedQuote], ...),
         experiment=(str, ...),
         steps=(list[str], ...),
         rule=(str, ...),
@@ -92,6 +106,7 @@ def _published() -> type[BaseModel]:
         command=(str, ...),
         machine=(SavedMachine, ...),
         options=(PublishedOptions, ...),
+        seconds=(float, ...),
         claims=(list[claim], ...),  # type: ignore[valid-type]
     )
 
@@ -101,7 +116,7 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:slotlookup:schema:claims:{SCHEMA_VERSION}",
-        **_published().model_json_schema(),
+        **published().model_json_schema(),
         "title": "Result of slotlookup claims",
     }
 
@@ -113,11 +128,21 @@ def as_json(result: Result) -> dict[str, Any]:
         "command": result.command,
         "machine": dict(result.machine),
         "options": dict(result.options),
+        "seconds": result.seconds,
         "claims": [
             {
                 "id": one.claim.id,
                 "claim": one.claim.text,
                 "held_by": list(one.claim.held_by),
+                "quotes": [
+                    {
+                        "words": quote.words,
+                        "author": quote.message.author,
+                        "date": quote.message.date,
+                        "message": quote.message.id,
+                    }
+                    for quote in one.claim.quotes
+                ],
                 "experiment": one.claim.experiment,
                 "steps": list(one.claim.steps),
                 "rule": one.claim.rule_text,
@@ -140,6 +165,12 @@ def machine_line(machine: Mapping[str, Any]) -> str:
     return f"{machine['cpu']}, Linux {machine['kernel']}, {machine['compiler']}, load {machine['load']}"
 
 
+def duration(seconds: float) -> str:
+    """Seconds in words."""
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{seconds:.0f} s"
+
+
 def tally(settled: Sequence[Settled]) -> str:
     """How many claims have each verdict."""
     counts = {verdict: sum(one.judgement.verdict is verdict for one in settled) for verdict in Verdict}
@@ -147,8 +178,21 @@ def tally(settled: Sequence[Settled]) -> str:
     return f"Claims by verdict: {'; '.join(parts)}."
 
 
-def print_claims(result: Result, console: Console) -> None:
-    """One table of all claims."""
+def _places(claim: Claim) -> str:
+    """Where a claim was made, as a sentence."""
+    return f"Quotation: {enumerated([str(quote) for quote in claim.quotes])}."
+
+
+def _print_source(result: Result, console: Console, source: str | None) -> None:
+    """The machine, and where a run comes from that was not measured now."""
+    if source is not None:
+        measured = f"{result.machine['date']}, `{result.command}`"
+        console.print(Text(f"Recorded, not measured now: {source}, {measured}"))
+    console.print(Text(machine_line(result.machine), "dim"))
+
+
+def print_claims(result: Result, console: Console, source: str | None = None) -> None:
+    """One table of all claims. `source` is that of a run that was not measured now."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("claim", ratio=5)
@@ -167,9 +211,9 @@ def print_claims(result: Result, console: Console) -> None:
             Text(one.judgement.text),
         )
     console.print(Text("The 2008 thread, claim by claim", "bold"))
-    console.print(Text(machine_line(result.machine), "dim"))
+    _print_source(result, console, source)
     console.print(table)
-    console.print(Text(tally(result.settled)))
+    console.print(Text(f"{tally(result.settled)} Measured in {duration(result.seconds)}."))
     console.print(Text("slotlookup claims ID --explain shows an experiment and the commands that repeat it.", "dim"))
 
 
@@ -222,9 +266,9 @@ class _Cells:
         return f"In every row: {', '.join(self.common)}." if self.common else ""
 
 
-def print_explained(result: Result, console: Console) -> None:
+def print_explained(result: Result, console: Console, source: str | None = None) -> None:
     """Every claim: the experiment step by step, the rule, every figure, and the commands that repeat them."""
-    console.print(Text(machine_line(result.machine), "dim"))
+    _print_source(result, console, source)
     for one in result.settled:
         console.print()
         _explain(one, console)
@@ -233,7 +277,7 @@ def print_explained(result: Result, console: Console) -> None:
 def _explain(one: Settled, console: Console) -> None:
     claim = one.claim
     console.print(Text(f"Claim {claim.id}: {claim.text}", "bold"))
-    console.print(Text(f"Held by {enumerated(claim.held_by)}.", "dim"))
+    console.print(Text(_places(claim), "dim"))
     console.print()
     for i, step in enumerate(claim.steps, 1):
         console.print(Text(f"  {i}. {step}"))
@@ -262,24 +306,34 @@ def _explain(one: Settled, console: Console) -> None:
 
 def to_markdown(result: Result) -> str:
     """The machine, the table, and a section for each claim with its rule, figures and commands."""
-    head = ["#", "claim", "held by", "verdict", "figures"]
+    return "\n".join([summary(result), *map(_section, result.settled)])
+
+
+def summary(result: Result) -> str:
+    """The machine, the command, the table of verdicts and their tally, as Markdown."""
+    head = ["#", "claim", "held by", "verdict"]
     rows = [
-        [
-            str(one.claim.id),
-            one.claim.text,
-            " and ".join(one.claim.held_by),
-            str(one.judgement.verdict),
-            one.judgement.text,
-        ]
+        [str(one.claim.id), one.claim.text, " and ".join(one.claim.held_by), str(one.judgement.verdict)]
         for one in result.settled
     ]
     parts = [
         f"Machine: {escape(machine_line(result.machine))}. Command: `{result.command}`, "
-        f"slotlookup {result.machine['slotlookup']}, {result.machine['date']}.\n",
+        f"slotlookup {result.machine['slotlookup']}, {result.machine['date']}, {duration(result.seconds)}.\n",
         markdown_table(head, rows, left=len(head)),
         f"{tally(result.settled)}\n",
     ]
-    return "\n".join([*parts, *map(_section, result.settled)])
+    return "\n".join(parts)
+
+
+def opening(one: Settled) -> str:
+    """A claim, where it was made, the verdict and its figures, as Markdown."""
+    return "\n".join(
+        [
+            f"### {one.claim.id}. {escape(one.claim.text)}\n",
+            f"{escape(_places(one.claim))}\n",
+            f"**{one.judgement.verdict}**: {escape(one.judgement.text)}.\n",
+        ]
+    )
 
 
 def _section(one: Settled) -> str:
@@ -288,8 +342,7 @@ def _section(one: Settled) -> str:
     commands = "".join(f"    {command}\n" for command in _numbered(one.figures))
     return "\n".join(
         [
-            f"### {claim.id}. {escape(claim.text)}\n",
-            f"Held by {enumerated(claim.held_by)}. **{one.judgement.verdict}**: {escape(one.judgement.text)}.\n",
+            opening(one),
             f"{' '.join(claim.steps)}\n",
             f"{claim.rule_text}\n",
             markdown_table(cells.headings, cells.rows, left=2),

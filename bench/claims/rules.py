@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from slotlookup.memslots import MAX_PAGES
 from slotlookup.vocabulary import Operation, UpdateDiscipline
 
@@ -59,17 +61,20 @@ def size_sorted_array(figures: Sequence[SizeSorted]) -> Judgement:
     """Counts decide: slots examined per lookup by `size-sorted`, weighted by the accesses.
 
     Holds if they are below 2 on the two-slot layout and on every recorded layout with recorded accesses; holds if some
-    of these are below 2; does not hold if none is. Layouts with derived accesses are shown and do not count.
+    of these are below 2; does not hold if none is. Layouts with derived accesses are named and do not count.
     """
     counted = [one for one in figures if one.accesses != "derived"]
     below = [one for one in counted if one.size_sorted < TWO_LOOKUPS]
     above = [one for one in counted if one.size_sorted >= TWO_LOOKUPS]
 
     def words(places: Sequence[SizeSorted]) -> str:
-        return some([f"{one.workload} {significant(one.size_sorted)}" for one in places])
+        return enumerated([f"{one.workload} {significant(one.size_sorted)}" for one in places])
 
     parts = [f"below 2 slots examined per lookup: {words(below)}"] if below else []
     parts += [f"2 or more: {words(above)}"] if above else []
+    parts += ["no layout has recorded accesses"] if not counted else []
+    derived = [one for one in figures if one not in counted]
+    parts += [f"derived accesses, which do not count: {words(derived)}"] if derived else []
     return Judgement(among(below, above), "; ".join(parts))
 
 
@@ -111,7 +116,7 @@ def prio_tree(figures: Sequence[Growth]) -> Judgement:
 
     From a quarter of the largest slot count to the largest, this excess grows as a power of n. Up to an exponent of
     0.25 the growth counts as logarithmic, as does an excess below one slot. Holds if it is logarithmic on every
-    workload; holds if on some; does not hold if on none.
+    workload; holds if on some; does not hold if on none. A fit over all workloads is shown too.
     """
     found: dict[str, tuple[float, str]] = {}
     for name, group in by(figures, lambda one: one.workload).items():
@@ -129,9 +134,18 @@ def prio_tree(figures: Sequence[Growth]) -> Judgement:
         found[name] = growth, words
     fine = [words for growth, words in found.values() if growth <= LOGARITHMIC]
     steep = [words for growth, words in found.values() if growth > LOGARITHMIC]
-    parts = [f"growth beyond the answers: {some(fine)}"] if fine else []
+    per_doubling, per_answer = fitted(figures)
+    parts = [f"fitted: {per_doubling:.2g} slots examined per doubling of n and {per_answer:.2g} per answer"]
+    parts += [f"growth beyond the answers: {some(fine)}"] if fine else []
     parts += [f"steeper than logarithmic: {some(steep)}"] if steep else []
     return Judgement(among(fine, steep), "; ".join(parts))
+
+
+def fitted(figures: Sequence[Growth]) -> tuple[float, float]:
+    """Slots examined per doubling of n and per answer, by least squares with a constant."""
+    known = np.array([[math.log2(one.slots), one.answers, 1.0] for one in figures])
+    found = np.linalg.lstsq(known, np.array([one.examined for one in figures]), rcond=None)[0]
+    return float(found[0]), float(found[1])
 
 
 def rbtree_by_start(figures: Sequence[Position]) -> Judgement:
@@ -155,22 +169,24 @@ def rbtree_by_start(figures: Sequence[Position]) -> Judgement:
 def other_algorithms(figures: Sequence[OtherAlgorithm]) -> Judgement:
     """Counts and times decide: each other structure against `size-sorted` on the two-slot layout, hot and cold.
 
-    Against a structure the claim holds if it does not cost less by counts (slots examined and lines together) and is
-    slower. Holds if this is so against all structures; holds if against some; does not hold if each is faster or tied,
-    or costs less by counts; cannot be told if times cannot tell for any. The text says up to how many slots each
-    structure stays slower.
+    Against a structure the claim holds if it does not cost less by counts (slots examined and lines together) and takes
+    at least 1.5 times as long. Holds if this is so against all structures, hot and cold; holds if against some; does
+    not hold if against none; cannot be told if times cannot tell for any. The text says up to how many slots each
+    structure stays slower at all.
     """
     fewest = min(one.slots for one in figures)
     first = [one for one in figures if one.slots == fewest]
     cheaper = [one for one in first if fewer(one.examined, one.lines, one.array_examined, one.array_lines)]
-    apart = [(one, timing, order(getattr(one, timing))) for one in first for timing in TIMINGS]
-    holding = [one for one in apart if one[2] is Order.SLOWER and one[0] not in cheaper]
-    failing = [one for one in apart if one[2] in (Order.FASTER, Order.TIED) or one[0] in cheaper]
-    parts = [f"{timing}: {standing(figures, timing)}" for timing in TIMINGS]
+    apart = [(one, timing, getattr(one, timing)) for one in first for timing in TIMINGS]
+    holding = [one for one in apart if one[0] not in cheaper and much_slower(one[2])]
+    open_ = [one for one in apart if one[0] not in cheaper and much_slower(one[2]) is None]
+    failing = [one for one in apart if one not in holding and one not in open_]
+    parts = [f"at least {MUCH} times as long at {fewest} slots in {len(holding)} of {len(apart)} places"]
+    parts[0] += f", open in {len(open_)}" if open_ else ""
+    parts += [f"{timing}: {standing(figures, timing)}" for timing in TIMINGS]
     names = enumerated([one.strategy for one in cheaper] or ["none"])
     parts.append(f"fewer slots examined and no more lines at {fewest} slots: {names}")
-    verdict = among(holding, failing) if holding or failing else Verdict.CANNOT_BE_TOLD
-    return Judgement(verdict, "; ".join(parts))
+    return Judgement(among(holding, failing), "; ".join(parts))
 
 
 def linear_search(figures: Sequence[Scan]) -> Judgement:
@@ -239,7 +255,7 @@ def pointers(figures: Sequence[Pointers]) -> Judgement:
     small = [one for one in figures if one.slots <= FEW]
     apart = [(one, timing, getattr(one, timing)) for one in small for timing in TIMINGS]
     holding = [one for one in apart if much_slower(one[2])]
-    open_ = [one for one in apart if order(one[2]) is Order.UNKNOWN]
+    open_ = [one for one in apart if much_slower(one[2]) is None]
     failing = [one for one in apart if one not in holding and one not in open_]
     parts = [f"with up to {FEW} slots at least {MUCH} times as long in {len(holding)} of {len(apart)} places"]
     parts[0] += f", open in {len(open_)}" if open_ else ""
@@ -298,8 +314,7 @@ def enough_slots(figures: Sequence[Share]) -> Judgement:
             f"that of the kernel's trees {_from([one for one in points if one.share.low >= limit])}; "
             f"it is {last.share} % at {last.slots:,}"
         )
-    verdict = among(small, large) if small or large else Verdict.CANNOT_BE_TOLD
-    return Judgement(verdict, "; ".join(parts))
+    return Judgement(among(small, large), "; ".join(parts))
 
 
 def _from(places: Sequence[Share]) -> str:
@@ -343,26 +358,36 @@ def no_accessed_bit(figures: Sequence[Ageing]) -> Judgement:
     "not young" minor faults from the swap cache, if there are at least 10 % more than with accessed bits. Holds if all
     three are so everywhere; holds if some are; does not hold if none is.
     """
-    costs: list[tuple[str, float]] = []
-    for one in figures:
-        if one.policy == "always young":
-            pinned = one.pinned / one.answers if one.answers else 0.0
-            costs.append((f"always young pins in {pinned:.0%} of its answers", pinned))
-        elif one.policy == "young and unmap":
-            costs.append(_more("young and unmap", "exits", one.exits, one.bits_exits))
-        else:
-            costs.append(_more("not young", "faults from the swap cache", one.cached, one.bits_cached))
-    yes = [words for words, share in costs if share >= MATTERS]
-    no = [words for words, share in costs if share < MATTERS]
-    parts = [some(yes)] if yes else []
-    parts += [f"below {MATTERS:.0%}: {some(no)}"] if no else []
-    return Judgement(among(yes, no), "; ".join(parts))
+    costs = {
+        policy: (what, [_price(one) for one in group])
+        for policy, what in PRICES.items()
+        if (group := [one for one in figures if one.policy == policy])
+    }
+    shares = [share for _, found in costs.values() for share in found]
+    parts = []
+    for policy, (what, found) in costs.items():
+        few, most = f"{min(found):.0%}", f"{max(found):.0%}"
+        parts.append(f"{policy}: {few if few == most else f'{few} to {most}'} {what}")
+    return Judgement(
+        among([share for share in shares if share >= MATTERS], [share for share in shares if share < MATTERS]),
+        "; ".join(parts),
+    )
 
 
-def _more(policy: str, what: str, count: int, bits: int) -> tuple[str, float]:
-    """In words how many more there are than with accessed bits, and the share."""
-    share = count / bits - 1 if bits else float(count > 0)
-    return f"{policy} {share:+.0%} {what}", share
+PRICES = {
+    "always young": "of the answers pin an unused page",
+    "young and unmap": "more exits",
+    "not young": "more faults from the swap cache",
+}
+"""What each answer is said to cost, by policy."""
+
+
+def _price(one: Ageing) -> float:
+    """What an answer costs of what it is said to cost, as a share of the answers or of the cost with accessed bits."""
+    if one.policy == "always young":
+        return one.pinned / one.answers
+    count, bits = (one.exits, one.bits_exits) if one.policy == "young and unmap" else (one.cached, one.bits_cached)
+    return count / bits - 1
 
 
 def better_locking(figures: Sequence[Locking]) -> Judgement:

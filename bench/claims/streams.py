@@ -17,14 +17,12 @@ SCENARIOS = (
     *("boot", "steady", "balloon", "ksm", "swap", "hugepages", "snapshot", "precopy", "postcopy", "hotplug"),
     *("firmware", "ageing", "mix"),
 )
-EVENTS, MOST_EVENTS = 50_000, 200_000
 
 
 def common_case(lab: Lab) -> list[Mix]:
     """Claim 13: the events of every recording that has both kinds, and of every scenario of a VM's life."""
     found = []
-    events = MOST_EVENTS if lab.rigorous else EVENTS
-    for subject in (*recorded(), *(Subject(name, events=events) for name in SCENARIOS)):
+    for subject in (*recorded(), *(Subject(name, events=lab.effort.events) for name in SCENARIOS)):
         trace = lab.trace(subject)
         kinds = np.bincount(trace.events["kind"], minlength=len(EventKind))
         origin = workloads()[subject.workload].origin

@@ -14,23 +14,54 @@ from .figures import Figures
 from .judging import Judgement
 from .lab import Lab
 
-ARCANGELI, KIVITY = "Andrea Arcangeli", "Avi Kivity"
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of the thread; `id` is its Message-ID, with which archives find it."""
+
+    author: str
+    date: str
+    id: str
+
+
+FIRST = Message("Avi Kivity", "2008-06-05", "48480C36.6050309@qumranet.com")
+SECOND = Message("Andrea Arcangeli", "2008-06-05", "20080605164717.GH15502@duo.random")
+THIRD = Message("Avi Kivity", "2008-06-06", "4848FA13.6040204@qumranet.com")
+FOURTH = Message("Andrea Arcangeli", "2008-06-06", "20080606125019.GN15502@duo.random")
+FIFTH = Message("Avi Kivity", "2008-06-06", "484967DC.901@qumranet.com")
+"""In the order in which they were sent. Each answers the one before; the first answers version 18 of the patch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A few words of a message by which a claim can be found in it."""
+
+    message: Message
+    words: str
+
+    def __str__(self) -> str:
+        return f'"{self.words}" ({self.message.author}, {self.message.date}, <{self.message.id}>)'
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim in a paraphrase, who held it, and its experiment.
+    """A claim in a paraphrase, where it was made, and its experiment.
 
     `measure` returns figures, from which `rule` gives the verdict. `steps` describe the experiment in order.
     """
 
     id: int
     text: str
-    held_by: tuple[str, ...]
+    quotes: tuple[Quote, ...]
     experiment: str
     steps: tuple[str, ...]
     measure: Callable[[Lab], Sequence[Figures]]
     rule: Callable[[Any], Judgement]
+
+    @property
+    def held_by(self) -> tuple[str, ...]:
+        """The authors of the messages, each once."""
+        return tuple(dict.fromkeys(quote.message.author for quote in self.quotes))
 
     @property
     def rule_text(self) -> str:
@@ -48,7 +79,7 @@ CLAIMS = (
     Claim(
         1,
         "An array sorted by size finds the slot in fewer than two lookups on average.",
-        (KIVITY,),
+        (Quote(THIRD, "an average of less than two lookups"),),
         "slots examined per lookup, on the thread's two slots and on recorded layouts",
         (
             "Replay accesses to the two slots that the thread names, every page equally often.",
@@ -61,7 +92,7 @@ CLAIMS = (
     Claim(
         2,
         "Any other algorithm needs more lookups, with a far higher constant.",
-        (KIVITY,),
+        (Quote(THIRD, "more lookups with a far higher constant"),),
         "other structures against an array sorted by size: slots examined, lines, times hot and cold",
         (
             "Replay accesses to the thread's two slots, and to 4 to 64 slots, every page equally often.",
@@ -74,7 +105,7 @@ CLAIMS = (
     Claim(
         3,
         "Sometimes linear search is the best algorithm.",
-        (KIVITY,),
+        (Quote(THIRD, "Sometimes linear search is the best algorithm"),),
         "the fastest scan against the fastest other structure, by role, pattern and slot count",
         (
             "Time lookups, visits and slot changes at 2 to 512 slots, with skewed, uniform and repeated accesses.",
@@ -87,7 +118,7 @@ CLAIMS = (
     Claim(
         4,
         "Sorting by size does not help an hva visit, which cannot stop at the first match.",
-        (ARCANGELI,),
+        (Quote(FOURTH, "Sorting by size won't be useful"),),
         "slots examined per visit, in order of creation and of size",
         (
             "Replay visits on the two slots, a synthetic layout, every recorded one and three with shared host memory.",
@@ -99,7 +130,7 @@ CLAIMS = (
     Claim(
         5,
         "With a flag on slots without aliases, a visit stops early.",
-        (KIVITY,),
+        (Quote(FIFTH, 'we can add an "unaliased" flag'),),
         "slots examined per visit without and with the flag, on layouts with and without aliases",
         (
             "Replay the visits of the previous claim.",
@@ -112,7 +143,7 @@ CLAIMS = (
     Claim(
         6,
         "A prio_tree finds all slots that overlap a range in O(log n).",
-        (ARCANGELI,),
+        (Quote(SECOND, "show me in O(log(N))"),),
         "growth of the slots examined with n, beyond the slots found",
         (
             "Replay visits at several slot counts: a synthetic layout, and three in which slots share host memory.",
@@ -125,7 +156,7 @@ CLAIMS = (
     Claim(
         7,
         "An rbtree by start eliminates at least the slots that start above the range's end.",
-        (ARCANGELI,),
+        (Quote(FOURTH, "a single-index tree like rbtree"),),
         "slots examined per visit, by the position of the range",
         (
             "Replay visits to the slots with the lowest starts, to those with the highest, and to all of a layout.",
@@ -138,7 +169,7 @@ CLAIMS = (
     Claim(
         8,
         "On paper the prio_tree is best for visits; in practice it may be the rbtree.",
-        (ARCANGELI,),
+        (Quote(FOURTH, "on the paper prio_tree is best"),),
         "counts against times of the prio_tree, the rbtree and the interval tree that replaced it",
         (
             "Replay visits at 2 to 4,096 slots.",
@@ -151,7 +182,7 @@ CLAIMS = (
     Claim(
         9,
         "Pointer-based structures are much slower than a list at such small numbers of slots.",
-        (KIVITY,),
+        (Quote(FIFTH, "much slower than a list"),),
         "three trees against an unsorted array, from 2 to 128 slots, in times hot and cold and in lines",
         (
             "Replay lookups at 2 to 128 slots, every slot equally often.",
@@ -164,7 +195,7 @@ CLAIMS = (
     Claim(
         10,
         "With frequent modifications and few slots, a tree is slower than a list.",
-        (ARCANGELI,),
+        (Quote(SECOND, "likely would be slower than a list"),),
         "a stream of lookups and slot changes, by the share of changes and the slot count",
         (
             "Time lookups and slot changes at 2 to 128 slots, for an unsorted array and three trees.",
@@ -176,7 +207,7 @@ CLAIMS = (
     Claim(
         11,
         "There are not enough slots for the structure to matter.",
-        (ARCANGELI,),
+        (Quote(SECOND, "there aren't enough slots for this to matter"),),
         "the search's share of a page fault and of an invalidation, on recorded layouts and up to KVM's limit",
         (
             "Take the shipped measurements of Linux: a search among N slots beyond one, a page fault, an invalidation.",
@@ -190,7 +221,7 @@ CLAIMS = (
     Claim(
         12,
         "With the guest's physical space in one contiguous region, one slot is enough.",
-        (KIVITY,),
+        (Quote(FIFTH, "just one slot for the guest"),),
         "every recorded layout against one slot over all of it: what forbids it, what it saves, the holes",
         (
             "Take the slots of every recorded layout at its end, and one slot from the lowest gfn to the highest.",
@@ -204,7 +235,7 @@ CLAIMS = (
     Claim(
         13,
         "A lookup by gfn is the common case, a visit by hva the rare one.",
-        (KIVITY,),
+        (Quote(FIFTH, "the gfn->hva (the common case)"),),
         "lookups and visits among the events of recordings and scenarios",
         (
             "Take the recordings that recorded both lookups and visits, and the scenarios of a VM's life.",
@@ -216,7 +247,7 @@ CLAIMS = (
     Claim(
         14,
         "Without an accessed bit: young pins pages, young and unmap costs exits, not young costs minor faults.",
-        (KIVITY, ARCANGELI),
+        (Quote(THIRD, "take unnecessary exits to maintain age"), Quote(FOURTH, "it'd pin the page in host ram")),
         "the three answers to ageing requests under memory pressure, against accessed bits",
         (
             "Model a guest of 32 MiB on a host of 20 MiB, on hardware without accessed bits and on hardware with them.",
@@ -229,7 +260,7 @@ CLAIMS = (
     Claim(
         15,
         "Sorting the slots needs better locking, likely RCU.",
-        (KIVITY,),
+        (Quote(FIRST, "better locking then (rcu, likely)"),),
         "what a change moves in an array by slot id and by size; what readers see and pay by update discipline",
         (
             "Make recorded and derived slot changes to an array by slot id and to an array by size.",

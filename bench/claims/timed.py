@@ -35,7 +35,7 @@ def _times(lab: Lab, subject: Subject, role: Operation, mode: TimingMode = HOT) 
 
 
 def _command(lab: Lab, subject: Subject, *strategies: str) -> str:
-    return subject.command(*strategies, options=lab.timed)
+    return subject.command(*strategies, options=lab.effort.timed)
 
 
 def _lines(lab: Lab, subject: Subject, role: Operation, strategy: str) -> float:

@@ -18,9 +18,6 @@ EVENTS = 20_000
 NOT_ALIASED = (TWO_SLOT, Subject("synthetic-skewed", 64, EVENTS))
 ALIASED = tuple(Subject(f"adversarial-{name}", 64, EVENTS) for name in ("nested", "same-start", "covered"))
 GROWING = ("synthetic-uniform", "adversarial-nested", "adversarial-same-start", "adversarial-covered")
-GROWTH_SLOTS = (16, 64, 256, 1024)
-MOST_GROWTH_SLOTS = 4096
-"""Of the adversarial workloads; a visit that finds half of 4,096 slots takes seconds in all."""
 QUARTERS = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
 
 
@@ -72,7 +69,7 @@ def prio_tree(lab: Lab) -> list[Growth]:
     """Claim 6: the counts of the prio_tree from few slots to many, also where each visit finds half of the slots."""
     found = []
     for name in GROWING:
-        for slots in (*GROWTH_SLOTS, *((MOST_GROWTH_SLOTS,) if lab.rigorous else ())):
+        for slots in lab.effort.growth:
             subject = Subject(name, slots, EVENTS)
             questions = lab.questions(subject)
             answers = expected_hvas(questions.start_slots, questions.hva).counts
