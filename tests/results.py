@@ -116,6 +116,11 @@ def result(
         "parameters": {"slots": None, "events": None, "memory": None},
         "outcome": None,
         "origin": {"gfn": "recorded", "hva": "recorded", "update": "recorded"},
+        "mix": {
+            "gfn": {"events": 10, "derived": False},
+            "hva": {"events": 0, "derived": False},
+            "update": {"events": 0, "derived": False},
+        },
     }
     how = {
         "counts_only": False,
@@ -127,6 +132,8 @@ def result(
         "processes": 1,
         "stride": 0,
         "floor": False,
+        "mix": None,
+        "complete": True,
     }
     return RunResult(
         {**asked, **(workload or {})},

@@ -7,6 +7,7 @@ from typing import Any
 
 from results import result, row
 
+from slotlookup.bench.results.document import document
 from slotlookup.bench.results.model import RoleResult, Timing
 from slotlookup.bench.results.statistics import Interval, median_interval
 from slotlookup.bench.sweep.points import SweepOptions
@@ -49,7 +50,4 @@ def point(
     """A run with `slots` slots: roles by strategy; `control` is the ratio of identical gfn lookups."""
     rows = [row(name, roles) for name, roles in native.items()]
     rows += [row(name, roles, "python", bytes_per_slot=None) for name, roles in (python or {}).items()]
-    made: dict[str, Any] = result(
-        *rows, workload={"name": "synthetic-uniform", "slots": slots}, control=control
-    ).as_json()
-    return made
+    return document(result(*rows, workload={"name": "synthetic-uniform", "slots": slots}, control=control))

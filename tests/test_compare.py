@@ -14,7 +14,8 @@ from results import Made, gfn, result, row, timing
 
 from slotlookup.bench.commands.compare import command
 from slotlookup.bench.results.compare import Change, Comparison, RowChange, Shift, TimeChange, blocks_apart, compare
-from slotlookup.bench.results.model import RoleResult, RunResult, Timing, to_json
+from slotlookup.bench.results.document import to_json
+from slotlookup.bench.results.model import RoleResult, RunResult, Timing
 from slotlookup.bench.results.statistics import Interval
 from slotlookup.errors import Incomparable, InputFileError, UsageError
 
@@ -245,11 +246,11 @@ def test_the_name_of_a_workload_does_not_matter() -> None:
 
 def test_another_schema_is_incomparable() -> None:
     run = result(row("linear", gfn()))
-    Path("old.json").write_text(to_json(run).replace('"schema_version": 4', '"schema_version": 1'))
+    Path("old.json").write_text(to_json(run).replace('"schema_version": 5', '"schema_version": 1'))
     Path("new.json").write_text(to_json(run))
     refused = CliRunner().invoke(command, ["old.json", "new.json"], standalone_mode=False)
     assert isinstance(refused.exception, Incomparable)
-    assert str(refused.exception).startswith("old.json: result schema 1; this slotlookup reads schema 4")
+    assert str(refused.exception).startswith("old.json: result schema 1; this slotlookup reads schema 5")
 
 
 def test_a_result_is_not_compared_with_itself() -> None:
@@ -350,7 +351,7 @@ def test_json_holds_every_figure() -> None:
     printed = call(*slow_machine(), "--json")
     assert printed.return_value == 0
     found = json.loads(printed.stdout)
-    assert (found["schema_version"], found["effect"], found["paired"]) == (4, 0.05, False)
+    assert (found["schema_version"], found["effect"], found["paired"]) == (5, 0.05, False)
     assert found["old"]["date"] < found["new"]["date"] == LATER
     sorted_ = next(s for s in found["strategies"] if s["strategy"] == "size-sorted")
     assert sorted_["state"] == "compared"

@@ -17,7 +17,7 @@ from sweep_points import options, point, role
 
 from slotlookup.bench.cli import cli
 from slotlookup.bench.kernel.measure import recorded_path
-from slotlookup.bench.results.model import to_json
+from slotlookup.bench.results.document import to_json
 from slotlookup.bench.sweep import file as sweep_file
 from slotlookup.bench.sweep import points as bench_sweep
 from slotlookup.errors import SlotlookupError

@@ -14,7 +14,8 @@ from results import gfn, result, row, timing
 from slotlookup.bench.cli import cli
 from slotlookup.bench.commands.export import command
 from slotlookup.bench.results import export
-from slotlookup.bench.results.model import RunResult, to_json
+from slotlookup.bench.results.document import to_json
+from slotlookup.bench.results.model import RunResult
 from slotlookup.errors import InputFileError, SlotlookupError, UsageError
 from slotlookup.memslots import make_memslot
 from slotlookup.trace import Trace, gfn_events, write_trace
@@ -84,7 +85,7 @@ def test_markdown_keeps_families_apart() -> None:
 
 def test_every_markdown_table_is_rectangular_and_stands_apart() -> None:
     blocks = [b for b in export.to_markdown([example()]).split("\n\n") if b.lstrip().startswith("|")]
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.strip().splitlines()}
         assert len(widths) == 1, block

@@ -74,14 +74,26 @@ def test_other_workloads_have_no_outcome() -> None:
 
 
 def test_every_modelled_workload_has_one_and_its_table_says_it() -> None:
-    printed = call("run", "swap", *SMALL, "-s", "linear", "--counts-only").stdout
+    printed = call("run", "swap", *SMALL, "-s", "linear", "--counts-only", "--role", "gfn").stdout
     text = " ".join(printed.split())
     found = outcome_of("swap")
     assert f"with {found['exits']:,} exits" in text
     assert f"{found['major_faults']:,} major faults" in text
     assert f"{found['wrongly_evicted']:,} wrongly evicted" in text
     printed = call(
-        "run", "boot", "--slots", "2", "--memory", "4M", "--events", "500", "-s", "linear", "--counts-only"
+        "run",
+        "boot",
+        "--slots",
+        "2",
+        "--memory",
+        "4M",
+        "--events",
+        "500",
+        "-s",
+        "linear",
+        "--counts-only",
+        "--role",
+        "gfn",
     ).stdout
     assert "The guest made" in printed and "wrongly evicted" not in printed
 

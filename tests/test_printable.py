@@ -13,7 +13,7 @@ from results import gfn, result, row
 from slotlookup.bench.cli import cli
 from slotlookup.bench.console import output
 from slotlookup.bench.printable import printable, printable_all
-from slotlookup.bench.results.model import to_json
+from slotlookup.bench.results.document import to_json
 
 HOSTILE = "nice\x1b[2J\x1b]0;title\x07\nVerdict: rbtree is the cheapest.\r\u202e\x9b1m"
 

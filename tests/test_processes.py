@@ -90,7 +90,7 @@ def test_a_run_has_one_sample_per_process_and_role() -> None:
     [("1", "95 % in run", "another run may lie outside"), ("2", "95 %", "an interval between runs needs 6 or more")],
 )
 def test_tables_name_what_an_interval_covers(processes: str, heading: str, words: str) -> None:
-    printed = call("run", "two-slot", "-s", "rbtree", "--processes", processes).stdout
+    printed = call("run", "two-slot", "-s", "rbtree", "--processes", processes, "--role", "gfn").stdout
     assert words in " ".join(printed.split())
     (line,) = {
         line.split("ns", 1)[1].split("ratio")[0].strip()
@@ -162,7 +162,7 @@ def test_a_script_without_a_main_guard_can_run_in_several_processes(tmp_path: Pa
     (tmp_path / "script.py").write_text(
         "print('once')\n"
         "from slotlookup.bench.cli import cli\n"
-        "cli(['run', 'two-slot', '-s', 'rbtree', '--processes', '2'], standalone_mode=False)\n"
+        "cli(['run', 'two-slot', '-s', 'rbtree', '--processes', '2', '--role', 'gfn'], standalone_mode=False)\n"
     )
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.count("once") == 1

@@ -20,8 +20,8 @@ from slotlookup.bench.cli import cli
 from slotlookup.bench.measure import machine
 from slotlookup.bench.measure import passes as bench_passes
 from slotlookup.bench.measure.tasks import GfnTask
+from slotlookup.bench.results.document import to_json
 from slotlookup.bench.results.load import OtherSchemaVersion, load_result
-from slotlookup.bench.results.model import to_json
 from slotlookup.errors import BrokenStrategy, InputFileError
 from slotlookup.memslots import make_memslot
 from slotlookup.strategy import Strategy
@@ -106,6 +106,8 @@ def test_the_options_are_told() -> None:
         "processes": 1,
         "stride": 512,
         "floor": False,
+        "mix": None,
+        "complete": True,
         "timings": ["throughput_hot", "throughput_cold", "latency_hot", "latency_cold"],
     }
     assert document["workload"]["seed"] == 7
@@ -180,7 +182,7 @@ BREAKAGES = {
     "no seed": (delete("workload", "seed"), "workload.seed: missing"),
     "no options": (delete("options", "displaced"), "options.displaced: missing"),
     "no timing": (delete(*GFN, "ns", "latency_cold"), "roles.gfn[0].figures.ns.latency_cold: missing"),
-    "a key too many": (put(1, "workload", "sed"), "workload.sed: schema 4 has no such key"),
+    "a key too many": (put(1, "workload", "sed"), "workload.sed: schema 5 has no such key"),
     "a count as text": (put("10", *GFN, "compares"), "roles.gfn[0].figures.compares: "),
     "a negative count": (put(-1, *GFN, "hops"), "roles.gfn[0].figures.hops: "),
     "no operations": (put(0, *GFN, "operations"), "roles.gfn[0].figures.operations: "),
@@ -311,7 +313,7 @@ def test_no_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", [1, 2, 3, 0, True, "4", None])
 def test_another_schema_version_is_refused_by_its_number(version: object, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps({**whole(), "schema_version": version}))
-    words = f"result schema {json.dumps(version)}; this slotlookup reads schema 4"
+    words = f"result schema {json.dumps(version)}; this slotlookup reads schema 5"
     with pytest.raises(OtherSchemaVersion, match=re.escape(words)):
         load_result(tmp_path / "x.json")
 

@@ -14,6 +14,7 @@ from sweep_points import options, point, role
 
 from slotlookup.bench.commands import sweep as sweep_command
 from slotlookup.bench.measure import passes as bench_passes
+from slotlookup.bench.results.document import document
 from slotlookup.bench.results.load import load_result
 from slotlookup.bench.results.model import SCHEMA_VERSION as RUN_SCHEMA_VERSION
 from slotlookup.bench.sweep import file as sweep_file
@@ -95,7 +96,7 @@ def test_a_point_states_the_slots_asked_for_where_its_events_end_before_all_are_
 def test_a_point_is_a_result_of_a_run() -> None:
     sweep = found("-s", "linear", "--quick", "--slots", "2")
     Path("point.json").write_text(json.dumps(sweep["points"][0]))
-    assert load_result(Path("point.json")).as_json() == sweep["points"][0]
+    assert document(load_result(Path("point.json"))) == sweep["points"][0]
 
 
 def test_times_are_those_asked_for() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from ..results.verdict import TOO_NOISY, enumerated, significant
+from ..results.verdict import enumerated, significant
 from .figures import Difference, MixedStream, OtherAlgorithm, Pointers
 
 _Figures = TypeVar("_Figures")
@@ -47,6 +47,8 @@ NAMED = 4
 """The number of places that a sentence names."""
 
 
+TOO_NOISY = 0.25
+"""The share of a time by which identical work may differ before nothing is said of small differences."""
 FEW = 8
 """The largest number of slots that counts as few."""
 MUCH = 1.5

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from slotlookup.config.settings import Settings
-from slotlookup.errors import EXIT_FAILED, UsageError
-from slotlookup.vocabulary import Placement
+from slotlookup.errors import EXIT_FAILED
+from slotlookup.registry import strategy_names
+from slotlookup.vocabulary import Operation, Placement
 from slotlookup.writing import must_be_writable, must_differ, write_then_show
 
 from ..configuration import announce_code, announce_left_out, configuration
@@ -34,8 +36,11 @@ from ..options import (
     workload_name,
 )
 from ..printable import printable_all
+from ..results.document import to_json
 from ..results.export import check_export_path, exported
-from ..results.model import State, to_json, write_texts
+from ..results.mix import parse_weights
+from ..results.model import RunResult, State, write_texts
+from ..results.order import SETUP, SORTS
 
 EFFORT = {"quick": 0.15, "rigorous": 5.0}
 """Shares of the default time for timing."""
@@ -56,7 +61,29 @@ EFFORT = {"quick": 0.15, "rigorous": 5.0}
     help="Name, spec or file of a strategy; may be repeated [default: the configured strategies, or the default set: "
     f"{RULE}].",
 )
-@click.option("--all", "every", is_flag=True, help="Replay every strategy, and show all tables.")
+@click.option(
+    "--all", "every", is_flag=True, help="Replay every strategy unless some are named, and show all full tables."
+)
+@click.option(
+    "--role",
+    "tables",
+    type=choice(*Operation, SETUP),
+    multiple=True,
+    help="Also show the full table of this role, or of the set-up; may be repeated.",
+)
+@click.option(
+    "--sort",
+    type=choice(*SORTS),
+    default=SORTS[0],
+    show_default=True,
+    help="Order of full tables: cost (ns, or counts if nothing was timed), name, count (lines, then slots examined), "
+    "ns, ratio.",
+)
+@click.option(
+    "--mix",
+    metavar="gfn=90,hva=9,update=1",
+    help="Weights of lookups, visits and slot changes in the summary [default: the workload's own events].",
+)
 @click.option(
     "--slots",
     type=Number(hint="; for several slot counts use `slotlookup sweep --slots`"),
@@ -112,6 +139,9 @@ def command(
     workload: str | None,
     strategies: tuple[str, ...],
     every: bool,
+    tables: tuple[str, ...],
+    sort: str,
+    mix: str | None,
     slots: int | None,
     events: int | None,
     seed: int | None,
@@ -142,13 +172,12 @@ def command(
     for path in exports:
         check_export_path(path)
     must_differ(save, *exports)
-    if every and strategies:
-        raise UsageError("give --all for every strategy, or --strategy for some, but not both")
     if counts_only:
         refuse_with(
             "--counts-only", {f"--{effort}": effort, "--displace": displace, "--processes": processes, "--floor": floor}
         )
-    named = () if every else strategies or settings.strategies
+    weights = None if mix is None else parse_weights(mix)
+    named = strategies or (() if every else settings.strategies)
     if named and not strategies:
         announce_code(config.place("strategies"), settings.strategies)
     selection = select(
@@ -170,8 +199,10 @@ def command(
         processes=settings.processes if processes is None else processes,
         stride=stride,
         floor=floor,
+        mix=weights,
+        complete=bool(named),
     )
-    from ..console import output, progress_bar
+    from ..console import progress_bar
 
     with progress_bar(shown=not as_json or sys.stderr.isatty()) as report:
         result = run(selection.trace, selection.workload, selection.strategies, options, report, selection.left_out)
@@ -184,9 +215,24 @@ def command(
         if as_json:
             click.echo(to_json(result), nl=False)
         else:
-            from ..results.tables import print_run
-
-            print_run(printable_all(result), output())
+            _print(printable_all(result), [*Operation, SETUP] if every else tables, sort)
 
     write_then_show(write, show)
     return EXIT_FAILED if any(one.state is State.VOID for one in result.strategies) else 0
+
+
+def _print(result: RunResult, tables: Sequence[str], sort: str) -> None:
+    from ..console import output
+    from ..results.screen import print_screen
+    from ..results.summary import summarise
+    from ..results.tables import print_tables
+
+    console = output()
+    others = len(strategy_names()) - len(result.strategies)
+    more = (
+        f"--all replays {others} more strategies and shows every table." if others > 0 else "--all shows every table."
+    )
+    hint = f"Full tables: --role {'|'.join((*Operation, SETUP))}; {more}"
+    print_screen(result, summarise(result), hint, console)
+    if tables:
+        print_tables(result, tables, sort, console)

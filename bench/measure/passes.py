@@ -8,7 +8,7 @@ sample is therefore the median of one pass, and an interval over such samples ho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from slotlookup.families.native import HOT, NativeStrategy
 from slotlookup.questions import Questions
@@ -35,11 +35,12 @@ Key = tuple[Family, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pass times: the strategies by family and role (or SETUP)."""
+    """What a pass times: the strategies by family and role (or SETUP), and each family's reference."""
 
     questions: Questions
     options: RunOptions
     texts: Mapping[tuple[Family, str], tuple[str, ...]]
+    references: Mapping[Family, str] = field(default_factory=lambda: REFERENCES)
 
     def without(self, left_out: set[str]) -> Plan:
         """The same plan without some strategies."""
@@ -64,7 +65,8 @@ def time_pass(plan: Plan, report: Report, held: dict[str, Strategy]) -> dict[Key
     faulty: set[str] = set()
     for done, ((family, role), asked) in enumerate(plan.texts.items()):
         # The reference and the empty loop take part even if their rows are not requested.
-        extra = [REFERENCES[family], CONTROL, EMPTY] if family is Family.NATIVE else [REFERENCES[family]]
+        reference = plan.references[family]
+        extra = [reference, CONTROL, EMPTY] if family is Family.NATIVE else [reference]
         if plan.options.floor and family is Family.NATIVE and role != Operation.UPDATE:
             extra.append(PERFECT)
         if role == SETUP:
@@ -96,7 +98,7 @@ def _time_role(
         found[mode] = time_task(
             task,
             texts,
-            lambda text: loaded(task, text, held, options.stride),
+            lambda text: loaded(task, text, held, options.stride, plan.references[family]),
             seconds,
             lambda share, i=i, mode=mode: report(f"timing {mode} {role}", (i + share) / len(modes)),  # type: ignore[misc]
             native_mode(mode, options.displaced),
@@ -126,21 +128,29 @@ def _rounds(processes: int, least: int) -> tuple[int, int]:
     return (ROUNDS, least) if processes == 1 else (PASS_ROUNDS, min(LEAST_PASS_ROUNDS, least))
 
 
-def loaded(task: Task, text: str, held: dict[str, Strategy], stride: int = 0) -> Strategy:
+def loaded(
+    task: Task,
+    text: str,
+    held: dict[str, Strategy],
+    stride: int = 0,
+    reference: str = REFERENCES[Family.NATIVE],
+) -> Strategy:
     """A strategy with the starting slots: from `held` if only lookups and visits were replayed since it was loaded.
+
+    CONTROL is another instance of `reference`.
 
     Loading 32,764 slots into a Python tree takes seconds, and each role and timing would load them again.
     """
     if not task.timeline.static or task.role == Operation.UPDATE:
-        return _make_loaded(task, text, stride)
+        return _make_loaded(task, text, stride, reference)
     if text not in held:
-        held[text] = _make_loaded(task, text, stride)
+        held[text] = _make_loaded(task, text, stride, reference)
     return held[text]
 
 
-def _make_loaded(task: Task, text: str, stride: int) -> Strategy:
+def _make_loaded(task: Task, text: str, stride: int, reference: str) -> Strategy:
     if text == CONTROL:
-        return task.load(REFERENCES[Family.NATIVE])
+        return task.load(reference)
     if text not in (EMPTY, PERFECT):
         return task.load(text)
     strategy = NativeStrategy(text, StrategySpec(text, text), (), stride=stride)

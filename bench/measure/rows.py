@@ -46,12 +46,17 @@ class Contender:
 
 @dataclass(slots=True)
 class Group(Generic[Figures]):
-    """The contenders of one family that `uses` serves in one role; `figures` are those of `measured`."""
+    """The contenders of one family that `uses` serves in one role; `figures` are those of `measured`.
+
+    If the row is `cut`, it was not run further, for that reason; `at_least_ns` is then a lower bound per operation.
+    """
 
     uses: str
     members: list[Contender]
     measured: Contender | None = None
     figures: Figures | None = None
+    cut: str | None = None
+    at_least_ns: float | None = None
 
     def choice(self) -> Contender | None:
         """The sound member to measure, if any. It gives the row its name.
@@ -68,15 +73,17 @@ class Group(Generic[Figures]):
         """The row, in the state of the contender that was measured."""
         present = [member for member in self.members if member.absent is None] or self.members
         shown = self.measured or present[0]
+        cut = self.cut if shown.sound else None
         return Row(
             name=shown.text if shown.text in presets() else self.uses,
             uses=self.uses,
             family=str(shown.family),
             strategies=tuple(member.text for member in present),
             measured_in=None if shown.absent is not None else shown.text,
-            state=shown.state,
-            reason=shown.absent or shown.fault,
+            state=shown.state if cut is None else State.CUT,
+            reason=shown.absent or shown.fault or cut,
             figures=self.figures if shown.sound else None,
+            at_least_ns=None if cut is None else self.at_least_ns,
         )
 
 

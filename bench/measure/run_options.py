@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 
 from slotlookup.registry import make_strategy
 from slotlookup.structure import PATIENCE
-from slotlookup.vocabulary import Placement, TimingMode
+from slotlookup.vocabulary import Operation, Placement, TimingMode
 
 from .tasks import MakeStrategy
 
@@ -19,6 +19,11 @@ SETUP_SECONDS = 0.4
 """Seconds per family for loading the starting slots repeatedly."""
 DISPLACED = 64 << 10
 """Larger than any first-level cache, smaller than a second-level one, like the memory that a fault touches."""
+
+HOPELESS = 10
+"""A strategy that takes so many times as long as the cheapest to answer a role's questions is not run further."""
+WAITED_FOR = 0.3
+"""Seconds that a strategy may take in any case to answer a role's questions."""
 
 Report = Callable[[str, float], None]
 """Receives the current activity and the completed share of the whole run."""
@@ -34,7 +39,9 @@ class RunOptions:
     `processes` is the number of new processes that time, one after another, each a share of the time; with 1, this
     process times, and intervals do not cover what differs from process to process. `stride` is the distance of native
     strategies' slots in bytes; with 0, each strategy has the one that its nodes need. With `floor`, the cost of reading
-    the right slots without finding them is timed too.
+    the right slots without finding them is timed too. `mix` are weights of the user's by role, for the summary. Unless
+    the run is `complete`, a strategy that costs HOPELESS times as much as the cheapest is not run to the end in that
+    role.
     """
 
     counts_only: bool = False
@@ -47,6 +54,8 @@ class RunOptions:
     processes: int = 1
     stride: int = 0
     floor: bool = False
+    mix: Mapping[Operation, float] | None = None
+    complete: bool = True
 
     @property
     def make(self) -> MakeStrategy:
@@ -56,4 +65,5 @@ class RunOptions:
     def stored(self) -> dict[str, object]:
         """The options in a result: all except the seed, which is stored with the workload."""
         kept = {key: value for key, value in asdict(self).items() if key != "seed"}
-        return kept | {"timings": list(self.timings)}
+        mix = None if self.mix is None else {str(role): weight for role, weight in self.mix.items()}
+        return kept | {"timings": list(self.timings), "mix": mix}

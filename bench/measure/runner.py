@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -15,14 +15,16 @@ from slotlookup.structure import Family
 from slotlookup.trace import Trace
 from slotlookup.vocabulary import TimingMode
 
+from ..results.mix import mix_of
 from ..results.model import Figures, RoleResult, RunResult, SetupResult, Timing
 from ..results.statistics import Interval, median_interval, ratio_interval
+from .hopeless import cut_hopeless
 from .machine import describe_machine
 from .passes import SETUP, Key, Plan, Readings, loaded, readings, time_pass
 from .processes import TimingProcesses
 from .rows import Contender, Group, groups, strategy_results
 from .run_options import Report, RunOptions
-from .selection import REFERENCES
+from .selection import REFERENCES, SUBSTITUTES
 from .tasks import EMPTY, PERFECT, TASKS, Task, make_task
 from .timing import CONTROL, Samples
 
@@ -72,19 +74,20 @@ def run(
     held: dict[str, Strategy] = {}
     whole = 1.0 if options.counts_only else EXAMINED
     _examine(contenders, questions, options, findings, held, lambda what, share: report(what, whole * share))
+    references = {**REFERENCES, Family.NATIVE: _reference(contenders, findings)}
     if not options.counts_only:
-        plan = _plan(contenders, questions, options, findings)
+        plan = replace(_plan(contenders, questions, options, findings), references=references)
 
         def tell(what: str, share: float) -> None:
             report(what, EXAMINED + (1 - EXAMINED) * share)
 
         measured = processes.time(plan, tell) if processes is not None else [time_pass(plan, tell, held)]
-        _take_times(measured, findings)
+        _take_times(measured, findings, references)
     return RunResult(
-        {**workload, "origin": questions.origin},
+        {**workload, "origin": questions.origin, "mix": _mix_as_json(questions)},
         describe_machine(),
         options.stored(),
-        {str(family): name for family, name in REFERENCES.items()},
+        {str(family): name for family, name in references.items()},
         strategy_results(contenders, findings.groups),
         {
             role: tuple(g.row() for g in found) if role in findings.asked else ()
@@ -95,6 +98,22 @@ def run(
         findings.control,
         findings.floor,
     )
+
+
+def _reference(contenders: Sequence[Contender], findings: _Findings) -> str:
+    """The native reference; if it was not run further in a role, the first of SUBSTITUTES and the others that was."""
+    cut = {
+        member.text for found in findings.groups.values() for group in found if group.cut for member in group.members
+    }
+    whole = [one.text for one in contenders if one.sound and one.family is Family.NATIVE and one.text not in cut]
+    first = REFERENCES[Family.NATIVE]
+    if first not in cut:
+        return first
+    return next((name for name in (*SUBSTITUTES, *whole) if name in whole), first)
+
+
+def _mix_as_json(questions: Questions) -> dict[str, object]:
+    return {str(role): asdict(weight) for role, weight in mix_of(questions).weights.items()}
 
 
 def _contender(text: str, absent: str | None = None) -> Contender:
@@ -136,14 +155,19 @@ def _examine(
             if not task.operations:
                 continue
             findings.asked.add(role)
+            found = _of(family, findings.groups[role])
+            if not options.complete and family is Family.NATIVE:
+                tell("checking", 0.0)
+                cut_hopeless(task, found, partial(loaded, held=held))
+            hopeless = {member.text for group in found if group.cut for member in group.members}
             for k, member in enumerate(members):
                 tell("checking", 0.5 * k / len(members))
-                if member.sound:
+                if member.sound and member.text not in hopeless:
                     _guarded(member, partial(_verify, task, member, held))
-            found = _of(family, findings.groups[role])
             for k, group in enumerate(found):
                 tell("counting", 0.5 + 0.5 * k / len(found))
-                _count(task, group)
+                if group.cut is None:
+                    _count(task, group)
 
 
 def _verify(task: Task, member: Contender, held: dict[str, Strategy]) -> None:
@@ -220,7 +244,9 @@ def _plan(contenders: Sequence[Contender], questions: Questions, options: RunOpt
     return Plan(questions, options, {key: found for key, found in texts.items() if found})
 
 
-def _take_times(measured: Sequence[Mapping[Key, Samples]], findings: _Findings) -> None:
+def _take_times(
+    measured: Sequence[Mapping[Key, Samples]], findings: _Findings, references: Mapping[Family, str]
+) -> None:
     """Put the times of all passes into the rows. A strategy at fault in any pass is at fault."""
     faults = {text: fault for times in measured for samples in times.values() for text, fault in samples.faults.items()}
     notes = {text: note for times in measured for samples in times.values() for text, note in samples.notes.items()}
@@ -232,7 +258,7 @@ def _take_times(measured: Sequence[Mapping[Key, Samples]], findings: _Findings) 
         family, role, mode = key
         cold = mode.cold if isinstance(mode, TimingMode) else False
         read = readings([times[key] for times in measured if key in times], cold=cold)
-        reference = REFERENCES[family]
+        reference = references[family]
         if role == SETUP:
             for member, group in _measured(_of(family, findings.setup)):
                 size = present(group.figures, "the size of what was loaded")

@@ -32,6 +32,9 @@ from .default_set import default_set
 REFERENCES = {Family.NATIVE: "linear", Family.PYTHON: "py-linear"}
 """The strategy of each family to which the others' times are ratios."""
 
+SUBSTITUTES = ("kvm-5.17", "interval-tree")
+"""The native references where the usual one was not run further: Linux's own, then its structure for visits."""
+
 
 @dataclass(frozen=True)
 class Selection:

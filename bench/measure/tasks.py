@@ -45,6 +45,10 @@ _Stream = TypeVar("_Stream", GfnStream, HvaStream)
 EDGES_LOOKED_AT = 2_048
 """After slot changes the edges of at most this many slots are looked up: a scan for each of n slots costs n squared."""
 
+EDGES_AND_SLOTS = 1 << 22
+"""Of more slots fewer are looked at, so that the two multiplied stay below this, until LEAST_LOOKED_AT."""
+LEAST_LOOKED_AT = 64
+
 
 class Task(ABC):
     """A role's questions with their right answers, common to all strategies."""
@@ -244,7 +248,7 @@ class UpdateTask(Task):
         self.sliceable = False
         held, self.cuts = _follow_to_cuts(questions, self.changes)
         self.restarts = held != by_number(questions.start_slots)
-        looked_at = min(EDGES_LOOKED_AT, limit)
+        looked_at = min(EDGES_LOOKED_AT, limit, max(EDGES_AND_SLOTS // max(len(held), 1), LEAST_LOOKED_AT))
         self._after = _Edges(held.values(), looked_at)
         # Between two cuts, and after changes that end as they began, the slots are the starting ones.
         self._between = _Edges(questions.start_slots, looked_at) if self.restarts else self._after

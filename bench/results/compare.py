@@ -287,7 +287,7 @@ def _pairs(
 
 
 def _require_comparable(old: RunResult, new: RunResult) -> None:
-    if old.as_json() == new.as_json():
+    if old == new:
         raise Incomparable(f"OLD and NEW contain the same run, of {new.machine['date']}: one is a copy of the other")
     asked = [
         Difference("the seed", old.workload["seed"], new.workload["seed"]),

@@ -21,8 +21,10 @@ from slotlookup.writing import must_be_writable
 
 from .floor import floor_rows
 from .model import RoleResult, Row, RunResult, SetupResult, State, Timing
+from .order import in_order
 from .statistics import Interval
-from .verdict import closing_sentence, significant, what_rows_are
+from .summary import Summary, mix_words, summarise
+from .verdict import significant, what_rows_are
 
 RUN_COLUMNS = ("date", "cpu", "workload", "slots", "events", "seed", "fingerprint", "displaced", "placement")
 ROW_COLUMNS = (
@@ -134,14 +136,15 @@ def _run_markdown(run: RunResult) -> str:
         f"Seed {workload['seed']}, fingerprint {workload['fingerprint']}. {escape(str(machine['cpu']))}, "
         f"Linux {escape(str(machine['kernel']))}, {escape(str(machine['compiler']))}, {machine['date']}.\n",
     ]
+    parts.append(_summary_markdown(run, summarise(run)))
     for role in Operation:
         for family in Family:
-            rows = [row for row in (*run.roles[role], *floor_rows(run, role)) if row.family == family]
+            rows = in_order([row for row in (*run.roles[role], *floor_rows(run, role)) if row.family == family], "cost")
             if rows:
                 parts.append(f"**{role.plural}**, {family}{_asked(run, rows, role)}\n")
                 parts += [_role_markdown(rows), _what_rows_are(rows)]
     for family in Family:
-        setup = [row for row in run.setup if row.family == family]
+        setup = in_order([row for row in run.setup if row.family == family], "cost")
         if setup:
             parts.append(f"**set-up**, {family}: loading the starting slots\n")
             parts += [_setup_markdown(setup), _what_rows_are(setup)]
@@ -151,8 +154,31 @@ def _run_markdown(run: RunResult) -> str:
     remarks += [f"- {escape(one.strategy)}: {escape(one.note)}.\n" for one in noted]
     if remarks:
         parts.append("".join(remarks))
-    parts.append(f"{escape(closing_sentence(run))}\n")
     return "\n".join(part for part in parts if part)
+
+
+def _summary_markdown(run: RunResult, summary: Summary) -> str:
+    """The ranking under the mix, and the two sentences."""
+    if not summary.ranking:
+        return "".join(f"{escape(sentence)}\n" for sentence in summary.sentences if sentence)
+    headings = ["strategy", "rank", "ms per million events", "ratio"]
+    headings += ["recorded part alone"] if summary.mix.derived else []
+    table: list[list[str]] = []
+    for one, place in zip(summary.ranking, summary.places, strict=True):
+        own = [with_span(one.own) if one.own else "n/a"] if summary.mix.derived else []
+        cost = (
+            with_span(one.cost)
+            if one.cost
+            else "n/a"
+            if one.at_least is None
+            else f"at least {significant(one.at_least)}"
+        )
+        ratio = with_span(one.ratio) if one.ratio else "n/a"
+        counts = [significant(one.lines), significant(one.slots_examined)]
+        table.append([", ".join(one.strategies), place, cost, ratio, *own, *counts])
+    headings += ["lines per event", "slots examined per event"]
+    sentences = "\n".join(f"{escape(sentence)}\n" for sentence in summary.sentences if sentence)
+    return f"**{escape(mix_words(summary.mix))}**\n\n{markdown_table(headings, table)}\n{sentences}"
 
 
 def _what_rows_are(rows: Sequence[Row[RoleResult] | Row[SetupResult]]) -> str:

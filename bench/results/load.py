@@ -165,6 +165,7 @@ def _to_row(saved: SavedRoleRow | SavedSetupRow, figures: Figures | None) -> Row
         State(saved.state),
         saved.reason,
         figures,
+        saved.at_least_ns,
     )
 
 

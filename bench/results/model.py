@@ -7,7 +7,6 @@ changes and set-up are the work of both structures, so the rows there name both.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,7 +19,7 @@ from slotlookup.writing import Writer, write_files
 
 from .statistics import Interval, noise
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """The schema version of `run --json` and saved results. Any added or changed key makes a new version."""
 
 
@@ -31,6 +30,8 @@ class State(StrEnum):
     """Every answer agreed with the oracle."""
     VOID = "void"
     """An answer was wrong, or the structure failed in another way."""
+    CUT = "cut"
+    """A row only: it was not run further, since it costs many times more than others."""
     ABSENT = "absent"
     """It could not take part: a library is missing, or an address is beyond its keys."""
 
@@ -117,7 +118,8 @@ class Row(Generic[Figures]):
 
     `uses` is the structure or structures with the options that matter in the role (`StrategySpec.serving`). `name` is
     `uses`, or the name of a preset. `strategies` are those that the row serves. One of them, `measured_in`, was counted
-    and timed, and its state is the row's. Only a verified row has figures; other rows have a reason.
+    and timed, and its state is the row's. Only a verified row has figures; other rows have a reason. A row that was not
+    run further has a lower bound instead, in nanoseconds per operation.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Row(Generic[Figures]):
     state: State = State.VERIFIED
     reason: str | None = None
     figures: Figures | None = None
+    at_least_ns: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All keys."""
@@ -139,6 +142,7 @@ class Row(Generic[Figures]):
             "measured_in": self.measured_in,
             "state": str(self.state),
             "reason": self.reason,
+            "at_least_ns": self.at_least_ns,
             "figures": None if self.figures is None else self.figures.as_json(),
         }
 
@@ -178,7 +182,7 @@ class StrategyResult:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A whole run.
+    """A whole run; `document.py` has its published form.
 
     `strategies` are the requested ones and those that could not take part; `roles` has the rows of each role, `setup`
     those of loading the starting slots. `empty_ns` is the cost of an empty native strategy, in nanoseconds per
@@ -204,26 +208,6 @@ class RunResult:
         """The share by which identical work differed in a role and timing; 0 if unknown, as for Python strategies."""
         return noise(self.control.get(role, {}).get(mode) if family == Family.NATIVE else None)
 
-    def as_json(self) -> dict[str, Any]:
-        """The published form."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "machine": dict(self.machine),
-            "workload": dict(self.workload),
-            "options": dict(self.options),
-            "references": dict(self.references),
-            "empty_ns": _intervals_as_json(self.empty_ns),
-            "floor_ns": _intervals_as_json(self.floor_ns),
-            "control": _intervals_as_json(self.control),
-            "strategies": [strategy.as_json() for strategy in self.strategies],
-            "roles": {role: [row.as_json() for row in self.roles[role]] for role in Operation},
-            "setup": [row.as_json() for row in self.setup],
-        }
-
-
-def _intervals_as_json(intervals: Mapping[str, Mapping[str, Interval]]) -> dict[str, Any]:
-    return {role: {mode: interval.as_json() for mode, interval in modes.items()} for role, modes in intervals.items()}
-
 
 def write_texts(texts: Sequence[tuple[Path, str]]) -> None:
     """Write all of the files or none. Raises InputFileError if that fails."""
@@ -233,8 +217,3 @@ def write_texts(texts: Sequence[tuple[Path, str]]) -> None:
 def writer_of(text: str) -> Writer:
     """Writes this text as UTF-8."""
     return lambda file: file.write(text.encode())
-
-
-def to_json(result: RunResult) -> str:
-    """The JSON text of a run."""
-    return json.dumps(result.as_json(), indent=2, allow_nan=False) + "\n"

@@ -75,7 +75,7 @@ class SavedSetup(_Saved):
 class _Outcome(_Saved):
     """The state of a row or a strategy."""
 
-    state: Literal["verified", "void", "absent"]
+    state: Literal["verified", "void", "cut", "absent"]
     reason: Text | None
 
     @model_validator(mode="after")
@@ -93,11 +93,14 @@ class _SavedRow(_Outcome):
     family: FamilyName
     strategies: Annotated[list[Text], Field(min_length=1)]
     measured_in: Text | None
+    at_least_ns: Mean | None
 
     @model_validator(mode="after")
     def _verified_rows_alone_have_figures(self) -> Self:
         if (self.state == "verified") != (getattr(self, "figures", None) is not None):
             raise ValueError("a verified row has figures, and no other has")
+        if (self.state == "cut") != (self.at_least_ns is not None):
+            raise ValueError("a row that was cut has a lower bound, and no other has")
         if (self.state == "absent") != (self.measured_in is None):
             raise ValueError("a row was measured in a strategy unless it is absent")
         return self
@@ -156,6 +159,17 @@ class SavedOutcome(_Saved):
     forced: Whole
 
 
+class SavedWeight(_Saved):
+    """The events of a role."""
+
+    events: Whole
+    derived: bool
+
+
+class SavedMix(words.keyed(_Saved, Operation, (SavedWeight, ...))):  # type: ignore[misc]
+    """The events of each role."""
+
+
 class SavedWorkload(_Saved):
     """The workload."""
 
@@ -167,6 +181,13 @@ class SavedWorkload(_Saved):
     parameters: SavedParameters
     outcome: SavedOutcome | None
     origin: dict[words.Operation, str]
+    mix: SavedMix
+
+    @model_validator(mode="after")
+    def _something_happens(self) -> Self:
+        if not sum(getattr(self.mix, role).events for role in Operation) > 0:
+            raise ValueError("mix must have an event")
+        return self
 
     @model_validator(mode="after")
     def _every_stream_has_an_origin(self) -> Self:
@@ -187,6 +208,14 @@ class SavedOptions(_Saved):
     processes: Annotated[int, Field(ge=1)]
     stride: Whole
     floor: bool
+    mix: dict[words.Operation, Mean] | None
+    complete: bool
+
+    @model_validator(mode="after")
+    def _a_mix_weighs_something(self) -> Self:
+        if self.mix is not None and not sum(self.mix.values()) > 0:
+            raise ValueError("mix must have a weight above 0")
+        return self
 
 
 class SavedMachine(_Saved):
@@ -210,6 +239,43 @@ class SavedMachine(_Saved):
     slotlookup: str
 
 
+class SavedRanked(_Saved):
+    """Strategies of one cost."""
+
+    strategies: Annotated[list[Text], Field(min_length=1)]
+    rank: Annotated[int, Field(ge=1)] | None
+    cost: SavedInterval | None
+    ratio: SavedRatio | None
+    own_cost: SavedInterval | None
+    lines: Mean | None
+    slots_examined: Mean | None
+    at_least: Mean | None
+
+
+class SavedCheapest(_Saved):
+    """The cheapest strategy or row."""
+
+    winner: Text | None
+    tied: Annotated[list[Text], Field(min_length=1)]
+    by: Literal["time", "counts", "nothing"]
+
+
+class SavedCheapestOf(words.keyed(_Saved, Operation, (SavedCheapest | None, ...))):  # type: ignore[misc]
+    """The cheapest under the mix and in each role."""
+
+    all: SavedCheapest | None
+
+
+class SavedSummary(_Saved):
+    """The summary, which a reader calculates again."""
+
+    family: FamilyName | None
+    noise: Mean
+    ranking: list[SavedRanked]
+    cheapest: SavedCheapestOf
+    sentences: Annotated[list[str], Field(min_length=2, max_length=2)]
+
+
 class SavedRun(_Saved):
     """A whole run."""
 
@@ -218,6 +284,7 @@ class SavedRun(_Saved):
     workload: SavedWorkload
     options: SavedOptions
     references: dict[FamilyName, str]
+    summary: SavedSummary
     empty_ns: dict[words.Operation, dict[words.TimingMode, SavedInterval]]
     floor_ns: dict[words.Operation, dict[words.TimingMode, SavedInterval]]
     control: dict[words.Operation, dict[words.TimingMode, SavedRatio]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from textwrap import TextWrapper, indent
 from typing import Literal
 
@@ -19,10 +19,12 @@ from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
 from .floor import floor_rows, times_floor
 from .model import RoleResult, Row, RunResult, SetupResult, State, StrategyResult
+from .order import SETUP, in_order
 from .statistics import Interval, sign_test_rank
-from .verdict import closing_sentence, significant, what_rows_are
+from .verdict import significant, what_rows_are
 
 NOT_KNOWN = "n/a"
+REFERENCE = " (reference)"
 REASON_WIDTH = 24
 """Width of the reason of an absent row below its name, if no name is longer."""
 NARROWEST_NAME = 12
@@ -103,9 +105,9 @@ def _columns(width: int, timed: bool, interval: str, floor: bool) -> list[_Colum
     return found
 
 
-def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
+def role_table(run: RunResult, role: str, width: int, sort: str = "cost") -> tuple[Table, str]:
     """One role's table with a section for each family, which are never ranked together; and its scope in words."""
-    rows = (*run.roles[role], *floor_rows(run, role))
+    rows = in_order((*run.roles[role], *floor_rows(run, role)), sort)
     timed = any(row.figures is not None and RANKED in row.figures.ns for row in rows)
     lines = [(row, _cells(run, role, row, width, timed)) for row in rows]
     floor = bool(run.floor_ns.get(role))
@@ -119,17 +121,19 @@ def role_table(run: RunResult, role: str, width: int) -> tuple[Table, str]:
         asked = f"{few}{first.operations:,} operations" if first else "no figures"
         scope.append(f"{family}: {asked}" + (f", ratio to {run.references[family]}." if timed else "."))
     columns = _columns(width, timed, interval_heading(run.options["processes"]), floor)
-    return _table(columns, lines, width), " ".join(scope)
+    return _table(columns, lines, width, run.references.values()), " ".join(scope)
 
 
-def setup_table(run: RunResult, width: int) -> Table:
+def setup_table(run: RunResult, width: int, sort: str = "cost") -> Table:
     """The table of the set-up: bytes per slot, and the time to load the slots."""
     timed = any(row.figures is not None and row.figures.ns is not None for row in run.setup)
     columns: list[_Column] = [("slot\nstride", "right"), ("bytes\nper slot", "right")]
     if timed:
         columns += [("ns\nper slot", "right"), (interval_heading(run.options["processes"]), "left"), ("ratio", "right")]
-    lines = [(row, [_state(row)] if row.figures is None else _setup_cells(row.figures)) for row in run.setup]
-    return _table(columns, lines, width)
+    lines = [
+        (row, [_state(row)] if row.figures is None else _setup_cells(row.figures)) for row in in_order(run.setup, sort)
+    ]
+    return _table(columns, lines, width, run.references.values())
 
 
 def _setup_cells(figures: SetupResult) -> list[Text | str]:
@@ -141,13 +145,13 @@ def _setup_cells(figures: SetupResult) -> list[Text | str]:
     return cells
 
 
-def _table(columns: Sequence[_Column], lines: Sequence[_Line], width: int) -> Table:
+def _table(columns: Sequence[_Column], lines: Sequence[_Line], width: int, references: Collection[str]) -> Table:
     """Rows by family. Names are broken at their punctuation to fit the width that the figures leave."""
     taken = 0
     for i, (heading, _) in enumerate(columns):
         texts = [*heading.split("\n"), *(str(cells[i]) for _, cells in lines if i < len(cells))]
         taken += max(map(len, texts))
-    wanted = max([len(row.name) + 1 for row, _ in lines] + [REASON_WIDTH])
+    wanted = max([len(row.name) + 1 + len(REFERENCE) * (row.name in references) for row, _ in lines] + [REASON_WIDTH])
     # Figures are two columns apart, or one if names would otherwise be broken.
     gap = 2 if width - taken - 2 * len(columns) >= REASON_WIDTH else 1
     room = max(NARROWEST_NAME, min(wanted, width - taken - gap * len(columns) - 2))
@@ -155,21 +159,29 @@ def _table(columns: Sequence[_Column], lines: Sequence[_Line], width: int) -> Ta
     table.add_column("strategy", overflow="fold")
     for heading, justify in columns:
         table.add_column(heading, justify=justify, no_wrap=True)
-    for family in Family:
-        of_family = [(row, cells) for row, cells in lines if row.family == family]
-        if of_family:
-            table.add_row(Text(str(family), style="bold"))
-            for row, cells in of_family:
-                table.add_row(_name(row, room), *cells)
-            table.add_section()
+    for heading, of_section in _sections(lines):
+        table.add_row(Text(heading, style="bold"))
+        for row, cells in of_section:
+            table.add_row(_name(row, room, row.name in references), *cells)
+        table.add_section()
     return table
 
 
-def _name(row: _AnyRow, width: int) -> Text:
-    """A row's name; below it the reason, if the row is absent."""
+def _sections(lines: Sequence[_Line]) -> Iterator[tuple[str, list[_Line]]]:
+    """Structures, presets of real systems, and Python strategies, apart from one another."""
+    for family in Family:
+        of_family = [line for line in lines if line[0].family == family]
+        for heading, preset in ((str(family), False), ("presets of real systems", True)):
+            section = [line for line in of_family if (line[0].name != line[0].uses) is preset]
+            if section:
+                yield heading, section
+
+
+def _name(row: _AnyRow, width: int, reference: bool) -> Text:
+    """A row's name; below it the reason, if the row is absent or was not run further."""
     name = indent(wrapped(row.name, width - 1), " ")
-    if row.state is not State.ABSENT:
-        return Text(name)
+    if row.state not in (State.ABSENT, State.CUT):
+        return Text.assemble(name, (REFERENCE if reference else "", "dim"))
     words = TextWrapper(width - 3, break_on_hyphens=False, break_long_words=False)
     reason = indent(words.fill(row.reason or ""), "   ")
     return Text.assemble(f"{name}\n", (reason, "dim"))
@@ -189,33 +201,33 @@ def _state(row: _AnyRow) -> Text:
     return Text(str(row.state), style="bold red" if row.state is State.VOID else "dim")
 
 
-def print_run(run: RunResult, console: Console) -> None:
-    """Every table of a run, its remarks, and the closing sentence."""
-    workload, machine = run.workload, run.machine
-    console.print(
-        f"[bold]{escape(workload['name'])}[/bold]: {workload['slots']:,} slots, {workload['events']:,} events, "
-        f"seed {workload['seed']}, fingerprint {workload['fingerprint']}"
-    )
-    console.print(
-        f"{machine['cpu']}, Linux {machine['kernel']}, {machine['compiler']}, load {machine['load']}", style="dim"
-    )
-    if workload["outcome"] is not None:
-        console.print(Text(outcome_words(workload["outcome"]), style="dim"))
-    for role in Operation:
+def print_tables(run: RunResult, tables: Sequence[str], sort: str, console: Console) -> None:
+    """The tables of the given roles, and of the set-up if SETUP is among them; and what they depend on."""
+    machine = run.machine
+    for role in (role for role in Operation if role in tables):
         console.print()
-        console.print(Text.assemble((role.plural, "bold"), "  ", (run.workload["origin"][role], "dim")))
-        table, scope = role_table(run, role, console.width)
+        derived = run.workload["mix"][role]["derived"]
+        origin = Text(run.workload["origin"][role], style="yellow" if derived else "dim")
+        console.print(
+            Text.assemble((role.plural, "bold"), ("  DERIVED" if derived else "", "bold yellow"), "  ", origin)
+        )
+        table, scope = role_table(run, role, console.width, sort)
         console.print(table)
         console.print(Text(scope, style="dim"))
         _print_what_rows_are(run.roles[role], console)
-    if any(row.figures is not None for row in run.setup):
+    if SETUP in tables and any(row.figures is not None for row in run.setup):
         console.print()
         slots = max(row.figures.slots for row in run.setup if row.figures is not None)
         what = f"loading the {slots:,} starting slots" if slots else "no starting slots; bytes at the most slots held"
         console.print(Text.assemble(("set-up", "bold"), "  ", (what, "dim")))
-        console.print(setup_table(run, console.width))
-    for line in _remarks(run.strategies):
+        console.print(setup_table(run, console.width, sort))
+    for line in _notes(run.strategies):
         console.print(line)
+    console.print(
+        f"{machine['cpu']}, Linux {machine['kernel']}, {machine['compiler']}, load {machine['load']}", style="dim"
+    )
+    if run.workload["outcome"] is not None:
+        console.print(Text(outcome_words(run.workload["outcome"]), style="dim"))
     if not run.options["counts_only"]:
         console.print(Text(interval_words(run.options["processes"]), style="dim"))
     if run.empty_ns:
@@ -228,7 +240,6 @@ def print_run(run: RunResult, console: Console) -> None:
     if run.control:
         apart = ", ".join(f"{Operation(r).plural} {run.noise(Family.NATIVE, r, RANKED):.1%}" for r in run.control)
         console.print(f"[dim]Identical work differed by up to: {apart}. Smaller differences are ties.[/dim]")
-    console.print(closing_sentence(run))
 
 
 def outcome_words(outcome: Mapping[str, int]) -> str:
@@ -251,13 +262,8 @@ def _print_what_rows_are(rows: Sequence[_AnyRow], console: Console) -> None:
         console.print(Text(told, style="dim"))
 
 
-def _remarks(strategies: Iterable[StrategyResult]) -> list[str]:
-    lines = [
-        f"[bold red]{escape(one.strategy)} is void[/bold red]: {escape(one.reason or '')}"
-        for one in strategies
-        if one.state is State.VOID
-    ]
-    return lines + [
+def _notes(strategies: Iterable[StrategyResult]) -> list[str]:
+    return [
         f"[dim]{escape(one.strategy)}: {escape(one.note)}.[/dim]"
         for one in strategies
         if one.state is State.VERIFIED and one.note

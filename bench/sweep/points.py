@@ -24,6 +24,7 @@ from ..measure.processes import TimingProcesses
 from ..measure.run_options import NATIVE_SECONDS, Report, RunOptions
 from ..measure.runner import run
 from ..measure.selection import describe_workload, load_with_outcome
+from ..results.document import document
 from ..results.model import State
 from .crossover import count_of_slots
 from .curves import panels
@@ -112,7 +113,7 @@ def measure(
     )
     asked = {"slots": slots, "events": len(trace.events), "memory": None}
     workload = describe_workload(trace, slots, options.seed, asked, outcome)
-    return run(trace, workload, list(options.strategies), how, report, processes=processes).as_json()
+    return document(run(trace, workload, list(options.strategies), how, report, processes=processes))
 
 
 def sweep(
