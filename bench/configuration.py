@@ -75,3 +75,5 @@ def _strategy_names(settings: Settings) -> Iterator[tuple[str, str]]:
     for i, gate in enumerate(settings.check.times):
         yield f"check.times.{i}.strategy", gate.strategy
         yield f"check.times.{i}.against", gate.against
+    if settings.advise.now is not None:
+        yield "advise.now", settings.advise.now

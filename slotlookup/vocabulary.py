@@ -108,7 +108,7 @@ class Placement(StrEnum):
 
 
 class _Described(StrEnum):
-    """Names with a summary, which `slotlookup help specs` prints."""
+    """Names with a summary, which help texts print."""
 
     summary: str
 
@@ -117,6 +117,14 @@ class _Described(StrEnum):
         member._value_ = value
         member.summary = summary
         return member
+
+
+class Target(_Described):
+    """Where slots are looked up, which decides the strategies that can be used."""
+
+    KERNEL = "kernel", "no SIMD, no large allocation, readers continue during changes"
+    VMM = "vmm", "any native structure; readers may wait for changes"
+    PYTHON = "python", "Python structures"
 
 
 class CachePolicy(_Described):

@@ -46,7 +46,7 @@ def test_every_key_is_documented() -> None:
     tables = [schema, *schema["$defs"].values()]
     keys = {name for t in tables for o in t.get("anyOf", [t]) for name in o.get("properties", {})}
     assert {key for key in keys if f"`{key}`" not in text} == set()
-    variables = {f"SLOTLOOKUP_{key.upper()}" for key in settings.Settings.model_fields if key != "check"}
+    variables = {f"SLOTLOOKUP_{key.upper()}" for key in settings.Settings.model_fields if key not in settings.TABLES}
     assert {variable for variable in variables if f"`{variable}`" not in text} == set()
 
 
@@ -83,6 +83,14 @@ role = "gfn"
 mode = "latency_cold"
 workload = "eight"
 percent = 10.5
+
+[advise]
+target = "vmm"
+now = "rbtree"
+max_bytes_per_slot = 400
+max_update_ns = 1000.5
+worst_case = true
+cold = true
 """
 WRONG = [
     "stratgies = []",
@@ -107,6 +115,12 @@ WRONG = [
     "check.tolerances = [{percent = -1}]",
     "check.tolerances = [{percent = 1, metric = 'compare'}]",
     "check.times = [{strategy = 'linear', percent = 1}]",
+    "advise = 'kernel'",
+    "advise.target = 'hypervisor'",
+    "advise.now = ''",
+    "advise.max_update_ns = -1",
+    "advise.max_bytes_per_slot = '8'",
+    "advise.cold = 1",
 ]
 
 

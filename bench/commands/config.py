@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from slotlookup.config.settings import config_schema, without_nulls
+from slotlookup.config.settings import TABLES, config_schema, without_nulls
 
 from ..configuration import configuration
 from ..helpful import HelpfulGroup
@@ -24,11 +24,11 @@ def show(as_json: bool) -> None:
     """Print every setting with its source: a file, an environment variable, or `default`."""
     config = configuration()
     values = without_nulls(config.settings.model_dump(mode="json"))
-    check = values.pop("check")
-    rows = [(key, value, config.source[key]) for key, value in values.items()]
+    rows = [(key, value, config.source[key]) for key, value in values.items() if key not in TABLES]
     rows += [
-        (f"check.{key}", check.get(key), config.source[f"check.{key}"])
-        for key in type(config.settings.check).model_fields
+        (f"{table}.{key}", values[table].get(key), config.source[f"{table}.{key}"])
+        for table, kind in TABLES.items()
+        for key in kind.model_fields
     ]
     if as_json:
         settings = [{"key": key, "value": value, "source": source} for key, value, source in rows]

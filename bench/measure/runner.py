@@ -149,7 +149,7 @@ def _examine(
                 report(f"{what} {role}", (at + part) / steps)
 
             if role == SETUP:
-                _measure_sizes(_of(family, findings.setup), questions, options, tell)
+                measure_sizes(_of(family, findings.setup), questions, options, tell)
                 continue
             task = make_task(role, family, questions, options.make)
             if not task.operations:
@@ -195,14 +195,14 @@ def _guarded(member: Contender, work: Callable[[], T]) -> T | None:
     return None
 
 
-def _measure_sizes(
+def measure_sizes(
     found: Sequence[Group[SetupResult]], questions: Questions, options: RunOptions, report: Report
 ) -> None:
     """The size of each combination of structures, and the notes that are known only after a run."""
     for i, group in enumerate(found):
         report("measuring the size of", i / len(found))
         while (member := group.choice()) is not None:
-            figures = _guarded(member, partial(_measure_size, member, questions, options))
+            figures = _guarded(member, partial(measure_size, member, questions, options))
             if figures is not None:
                 group.measured, group.figures = member, figures
                 for same in group.members:
@@ -210,7 +210,7 @@ def _measure_sizes(
                 break
 
 
-def _measure_size(member: Contender, questions: Questions, options: RunOptions) -> SetupResult:
+def measure_size(member: Contender, questions: Questions, options: RunOptions) -> SetupResult:
     """Bytes per slot at the maximum number of slots of the workload; the changes are replayed up to that moment."""
     strategy = make_strategy(member.text, stride=options.stride, patience=options.patience)
     strategy.load_table(questions.start)

@@ -19,7 +19,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from slotlookup.config.settings import CheckSettings
+from slotlookup.config.settings import TABLES
 from slotlookup.config.settings import Settings as Settings
 from slotlookup.errors import ConfigError
 
@@ -125,7 +125,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """The top-level keys that variables set; only files set tables."""
-    variables = {ENVIRONMENT_PREFIX + name.upper(): name for name in Settings.model_fields if name != "check"}
+    variables = {ENVIRONMENT_PREFIX + name.upper(): name for name in Settings.model_fields if name not in TABLES}
     values: dict[str, Any] = {}
     source: dict[str, str] = {}
     for variable, text in environment.items():
@@ -133,8 +133,8 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], d
             name = variables[variable]
             values[name] = _converted(name, text)
             source[name] = variable
-        elif variable == f"{ENVIRONMENT_PREFIX}CHECK":
-            raise ConfigError(f"{variable}: check is a table; set its keys in a file")
+        elif (name := variable.removeprefix(ENVIRONMENT_PREFIX).lower()) in TABLES and variable.isupper():
+            raise ConfigError(f"{variable}: {name} is a table; set its keys in a file")
         elif variable.startswith(ENVIRONMENT_PREFIX):
             # Variables of other tools may have the same prefix, so only names close to a known one are errors.
             near = get_close_matches(variable, list(variables), n=1, cutoff=0.85)
@@ -164,9 +164,10 @@ def load_config(directory: Path | None = None, environment: Mapping[str, str] | 
     values, source = _from_environment(os.environ if environment is None else environment)
     for name in Settings.model_fields:
         source.setdefault(name, file if name in table else DEFAULT)
-    inner = table.get("check")
-    for name in CheckSettings.model_fields:
-        source[f"check.{name}"] = file if isinstance(inner, Mapping) and name in inner else DEFAULT
+    for key, kind in TABLES.items():
+        inner = table.get(key)
+        for name in kind.model_fields:
+            source[f"{key}.{name}"] = file if isinstance(inner, Mapping) and name in inner else DEFAULT
     try:
         settings = Settings.model_validate({**table, **values})
     except ValidationError as error:

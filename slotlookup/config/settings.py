@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from slotlookup.config import words
 from slotlookup.structure import PATIENCE
-from slotlookup.vocabulary import RANKED, Operation, Placement
+from slotlookup.vocabulary import RANKED, Operation, Placement, Target
 
 LARGEST_SEED = (1 << 63) - 1
 PROCESSES = 6
@@ -138,6 +138,24 @@ class CheckSettings(Table):
         return workloads
 
 
+Limit = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+
+
+class AdviseSettings(Table):
+    """The search `slotlookup advise`."""
+
+    target: words.Target = Field(default=Target.KERNEL, description="Where the strategy is used; `--for`.")
+    now: Text | None = Field(
+        default=None, description="The strategy of today; if not given, kvm-5.17, or py-linear for python."
+    )
+    max_bytes_per_slot: Limit | None = Field(default=None, description="Limit of memory in bytes per slot.")
+    max_update_ns: Limit | None = Field(default=None, description="Limit of the nanoseconds per slot change.")
+    worst_case: bool = Field(
+        default=False, strict=True, description="Whether the adversarial workloads are replayed as well."
+    )
+    cold: bool = Field(default=False, strict=True, description="Whether times are those with displaced caches.")
+
+
 class Settings(Table):
     """Every setting. An empty `strategies` means the default set."""
 
@@ -166,6 +184,11 @@ class Settings(Table):
         default=PATIENCE, description="Seconds without an answer after which a structure from a file counts as hanging."
     )
     check: CheckSettings = Field(default_factory=CheckSettings, description="The gate `slotlookup check`.")
+    advise: AdviseSettings = Field(default_factory=AdviseSettings, description="The search `slotlookup advise`.")
+
+
+TABLES: Mapping[str, type[Table]] = {"check": CheckSettings, "advise": AdviseSettings}
+"""The keys that are tables, which only files set."""
 
 
 class _TomlSchema(GenerateJsonSchema):

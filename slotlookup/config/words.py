@@ -27,6 +27,7 @@ Operation = Annotated[vocabulary.Operation, _Listed()]
 Count = Annotated[vocabulary.Count, _Listed()]
 TimingMode = Annotated[vocabulary.TimingMode, _Listed()]
 Placement = Annotated[vocabulary.Placement, _Listed()]
+Target = Annotated[vocabulary.Target, _Listed()]
 
 
 def keyed(base: type[BaseModel], names: type[StrEnum], field: Any) -> Any:

@@ -1,1 +1,0 @@
-"""Charts as Vega-Lite specifications, for the report and for `--plot`."""
