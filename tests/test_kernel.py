@@ -9,12 +9,12 @@ from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import _slotlookup_native as native
 import jsonschema  # type: ignore[import-untyped]
 import numpy as np
 import pytest
+from charts_read import symbols, words
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -349,10 +349,14 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
 
 def test_a_plot_has_a_line_for_each_side_of_each_pattern(tmp_path: Path) -> None:
     path = tmp_path / "plot.svg"
-    write_files([(path, drawing(figures.read_measurement(recorded_path()), "svg"))])
-    ids = {element.attrib.get("id") for element in ElementTree.parse(path).iter()}
-    for title in figures.read_measurement(recorded_path()).lookups():
-        assert {f"{title}-{how}" for how in ("kernel", "hot", "called")} <= ids
+    measured = figures.read_measurement(recorded_path())
+    write_files([(path, drawing(measured, "svg"))])
+    found = symbols(path)
+    most = max(point.slots for point in measured.points)
+    patterns = measured.lookups()
+    for name in ("Linux", "kvm-5.17, hot", "kvm-5.17, as the kernel calls"):
+        assert len(found[name, most]) == len(patterns)  # with the most slots, each costs more than nothing
+    assert set(patterns) <= set(words(path))
 
 
 def test_without_kvm_it_says_so_and_shows_nothing_in_its_place(tmp_path: Path) -> None:

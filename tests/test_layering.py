@@ -41,10 +41,19 @@ MAY_IMPORT = {
     "bench/results": set(),
     "bench/measure": {"bench/results"},
     "bench/gate": {"bench/measure", "bench/results"},
-    "bench/sweep": {"bench/measure", "bench/results"},
-    "bench/kernel": {"bench/measure", "bench/results", "bench/sweep"},
+    "bench/charts": set(),
+    "bench/sweep": {"bench/charts", "bench/measure", "bench/results"},
+    "bench/kernel": {"bench/charts", "bench/measure", "bench/results", "bench/sweep"},
     "bench/advise": {"bench/measure", "bench/results"},
     "bench/claims": {"bench/measure", "bench/results", "bench/kernel"},
+    "bench/report": {
+        "bench/charts",
+        "bench/claims",
+        "bench/kernel",
+        "bench/measure",
+        "bench/results",
+        "bench/sweep",
+    },
     "bench/record": set(),
 }
 """The folders that a folder may import, besides itself. All may import the interface (the modules that lie flat in

@@ -369,7 +369,7 @@ def test_the_plot_is_drawn() -> None:
     result = call(*BASE, *SLOTS, "--plot", "x.svg", "--plot-role", "hva", "--plot-metric", "lines")
     assert result.exception is None
     text = Path("x.svg").read_text()
-    assert "native-hva-rbtree" in text and "native-gfn-rbtree" not in text
+    assert "hva visits (native)" in text and "gfn lookups" not in text
 
 
 @pytest.mark.parametrize(
@@ -385,6 +385,7 @@ def test_the_plot_is_drawn() -> None:
         (["--slots", "32765"], "--slots: 32,765 is not within"),
         (["--save", "a", "--resume", "b"], "give --save to start a sweep, or --resume"),
         (["--plot-role", "gfn"], "--plot-role: nothing is drawn without a file"),
+        (["--plot", "x.svg", "--plot-ratio", "rbtre"], "--plot-ratio rbtre: the sweep has no such row"),
         (["--save", "no/dir/x.jsonl"], "no directory"),
     ],
 )

@@ -10,12 +10,12 @@ import click
 from slotlookup.errors import UsageError
 from slotlookup.writing import Writer, must_be_writable, must_differ, write_files, write_then_show
 
+from ..charts.picture import check_plot_path, plot_kind
 from ..helpful import EachOnce
 from ..kernel.figures import read_measurement, to_json
 from ..kernel.measure import DEVICE, EFFORTS, QUICK_SLOTS, measure, recorded_path
 from ..printable import printable, printable_all
 from ..results.model import writer_of
-from ..sweep.plot import check_plot_path, plot_kind
 from ..sweep.points import parse_slots
 
 

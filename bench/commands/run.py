@@ -17,7 +17,7 @@ from slotlookup.writing import must_be_writable, must_differ, write_then_show
 from ..configuration import announce_code, announce_left_out, configuration
 from ..helpful import EachOnce
 from ..measure.default_set import RULE
-from ..measure.run_options import RunOptions
+from ..measure.run_options import EFFORTS, RunOptions
 from ..measure.runner import run
 from ..measure.selection import select
 from ..options import (
@@ -41,9 +41,6 @@ from ..results.export import check_export_path, exported
 from ..results.mix import parse_weights
 from ..results.model import RunResult, State, write_texts
 from ..results.order import SETUP, SORTS
-
-EFFORT = {"quick": 0.15, "rigorous": 5.0}
-"""Shares of the default time for timing."""
 
 
 @click.command(
@@ -192,7 +189,7 @@ def command(
     options = RunOptions(
         counts_only,
         seed,
-        settings.budget if effort is None else EFFORT[effort],
+        settings.budget if effort is None else EFFORTS[effort],
         settings.displaced if displace is None else displace,
         placement or settings.placement,
         settings.patience if patience is None else patience,

@@ -92,6 +92,7 @@ from ..sweep.points import Point, SweepOptions
     type=choice("ns", *Count),
     help="Draw this metric [default: ns; compares with --counts-only].",
 )
+@click.option("--plot-ratio", metavar="STRATEGY", help="Draw the ratio to this row of the tables.")
 @click.option(
     "--save",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -118,6 +119,7 @@ def command(
     plot_file: Path | None,
     plot_role: str | None,
     plot_metric: str | None,
+    plot_ratio: str | None,
     save: Path | None,
     resume: Path | None,
     as_json: bool,
@@ -129,10 +131,9 @@ def command(
     """
     if save is not None and resume is not None:
         raise UsageError("give --save to start a sweep, or --resume to continue one in its file, but not both")
-    if plot_file is None and (plot_role or plot_metric):
-        raise UsageError(
-            f"--plot-{'role' if plot_role else 'metric'}: nothing is drawn without a file; add --plot FILE.svg"
-        )
+    for name, value in {"role": plot_role, "metric": plot_metric, "ratio": plot_ratio}.items():
+        if plot_file is None and value:
+            raise UsageError(f"--plot-{name}: nothing is drawn without a file; add --plot FILE.svg")
     must_differ(save or resume, plot_file)
     if counts_only:
         refuse_with("--counts-only", {"--timing": _is_given("timing"), "--processes": processes, "--floor": floor})
@@ -172,7 +173,7 @@ def command(
     require_available(options.strategies)
     if jobs > 1 and not options.counts_only:
         raise UsageError("--jobs: parallel timings disturb each other; leave it out or add --counts-only")
-    metric = _plot_metric(plot_file, plot_metric, options)
+    metric = _plot_metric(plot_file, plot_metric, plot_ratio, options)
     if resume is not None:
         sweep.check_points(options, points, str(resume))
         sweep_file.cut(resume, kept)
@@ -194,7 +195,7 @@ def command(
     if plot_file is not None:
         from ..sweep.plot import draw
 
-        draw(options, machine, points, metric, plot_role, plot_file)
+        draw(options, machine, points, metric, plot_role, plot_file, plot_ratio)
         if not as_json:
             click.echo(printable(f"drawn: {plot_file}"), err=True)
     return EXIT_FAILED if sweep.faults(points) else 0
@@ -238,14 +239,19 @@ def _options(
     )
 
 
-def _plot_metric(plot_file: Path | None, metric: str | None, options: SweepOptions) -> str:
+def _plot_metric(plot_file: Path | None, metric: str | None, ratio: str | None, options: SweepOptions) -> str:
     """The metric to draw. Raises UsageError, before any measurement, if it cannot be drawn."""
     if metric == "ns" and options.counts_only:
         raise UsageError(f"--plot-metric ns: --counts-only measures no times; choose one of {', '.join(Count)}")
     if plot_file is not None:
-        from ..sweep.plot import check_plot_path
+        from ..charts.picture import check_plot_path
 
         check_plot_path(plot_file)
+    if ratio is not None:
+        specs = [parse_spec(spec) for spec in options.strategies.values()]
+        rows = {*options.strategies, *(spec.serving(role) for spec in specs for role in Operation)}
+        if ratio not in rows:
+            raise UsageError(f"--plot-ratio {ratio}: the sweep has no such row; name one of {', '.join(sorted(rows))}")
     if metric is None:
         metric = Count.COMPARES if options.counts_only else "ns"
     return options.timing if metric == "ns" else metric

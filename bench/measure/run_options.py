@@ -20,6 +20,9 @@ SETUP_SECONDS = 0.4
 DISPLACED = 64 << 10
 """Larger than any first-level cache, smaller than a second-level one, like the memory that a fault touches."""
 
+EFFORTS = {"quick": 0.15, "rigorous": 5.0}
+"""Shares of the default time for timing."""
+
 HOPELESS = 10
 """A strategy that takes so many times as long as the cheapest to answer a role's questions is not run further."""
 WAITED_FOR = 0.3

@@ -46,7 +46,11 @@ def load_result(path: Path | str) -> RunResult:
     the schema, with the key in the message; OtherSchemaVersion for another schema version.
     """
     source = Path(path)
-    document = _parse(source)
+    return result_of(parse_json(source), source)
+
+
+def result_of(document: Any, source: Path) -> RunResult:
+    """As `load_result`, of the parsed content of the file `source`."""
     if (
         not isinstance(document, dict)
         or "schema_version" not in document
@@ -67,7 +71,8 @@ def run_of(document: dict[str, Any], source: Path) -> RunResult:
     return _to_run(_validate(document, source), source)
 
 
-def _parse(path: Path) -> Any:
+def parse_json(path: Path) -> Any:
+    """The content of a file. Raises InputFileError, with the line, if there is no file or it is not whole JSON."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -75,7 +80,7 @@ def _parse(path: Path) -> Any:
     except OSError as error:
         raise InputFileError(path, None, f"cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise InputFileError(path, None, "not a result of a run: not text in UTF-8") from None
+        raise InputFileError(path, None, "not a result: not text in UTF-8") from None
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:

@@ -25,6 +25,7 @@ from ..results.model import SCHEMA_VERSION as RUN_SCHEMA_VERSION
 from ..results.model import State
 from .curves import panels
 from .points import EFFORTS, Point, SweepOptions
+from .points import SCHEMA_VERSION as SWEEP_SCHEMA_VERSION
 
 FILE_VERSION = 1
 TRANSIENT = ("date", "load")
@@ -94,6 +95,24 @@ def read(path: Path) -> Kept:
         slots, point = _read_point(path, number, document, kept.options)
         kept.points[slots] = point
     return kept
+
+
+def read_document(path: Path, document: Mapping[str, Any]) -> Kept:
+    """The sweep in a document that `sweep --json` printed into the file `path`. Raises InputFileError."""
+    if document["schema_version"] != SWEEP_SCHEMA_VERSION:
+        found = json.dumps(document["schema_version"])
+        raise InputFileError(
+            path, None, f"sweep schema {found}; this slotlookup reads {SWEEP_SCHEMA_VERSION}: sweep again"
+        )
+    try:
+        options = SweepOptions(**document["options"])
+        machine = dict(document["machine"])
+        points = {int(point["workload"]["slots"]): point for point in document["points"]}
+    except (KeyError, TypeError, ValueError):
+        raise InputFileError(path, None, "not a sweep: its options, machine or points are damaged") from None
+    for point in points.values():
+        run_of(point, path)
+    return Kept(options, tuple(sorted(points)), machine, points, remark="", whole=0)
 
 
 def cut(path: Path, kept: Kept) -> None:
