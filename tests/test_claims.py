@@ -78,9 +78,9 @@ def apart(ns: float, *, noise: float = 0.1, wide: float = 0.1) -> Difference:
 OPEN = apart(10.0, noise=8.0)
 
 
-def other(hot: Difference, cold: Difference, examined: float = 2.0) -> OtherAlgorithm:
+def other(hot: Difference, cold: Difference, examined: float = 2.0, slots: int = 2) -> OtherAlgorithm:
     counts = {"examined": examined, "lines": 3.0, "array_examined": 1.4, "array_lines": 3.0}
-    return OtherAlgorithm(**at("two-slot", 2), strategy="rbtree", hot=hot, cold=cold, **counts)  # type: ignore[arg-type]
+    return OtherAlgorithm(**at("a", slots), strategy="rbtree", hot=hot, cold=cold, **counts)  # type: ignore[arg-type]
 
 
 def scan(hot: Difference) -> Scan:
@@ -139,10 +139,10 @@ VERDICTS: Mapping[int, Mapping[Verdict, Sequence[Figures]]] = {
         Verdict.CANNOT_BE_TOLD: [sized(1.0, "derived")],
     },
     2: {
-        Verdict.HOLDS: [other(apart(16.0), apart(16.0))],
-        Verdict.HOLDS_IF: [other(apart(16.0), apart(12.0))],
+        Verdict.HOLDS: [other(apart(16.0), apart(16.0)), other(apart(9.0), apart(9.0), slots=16)],
+        Verdict.HOLDS_IF: [other(apart(12.0), apart(12.0)), other(apart(16.0), apart(12.0), slots=8)],
         Verdict.DOES_NOT_HOLD: [other(apart(16.0), apart(16.0), examined=1.0), other(apart(8.0), apart(12.0))],
-        Verdict.CANNOT_BE_TOLD: [other(OPEN, apart(15.0))],
+        Verdict.CANNOT_BE_TOLD: [other(OPEN, apart(15.0)), other(apart(16.0), OPEN, slots=4)],
     },
     3: {
         Verdict.HOLDS: [scan(apart(9.0)), scan(apart(20.0))],

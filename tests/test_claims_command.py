@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from importlib.resources import files
@@ -16,6 +17,7 @@ from test_command_lines import check_line
 
 from slotlookup.bench.claims import report, rules
 from slotlookup.bench.claims.judging import Verdict
+from slotlookup.bench.claims.saved import read_result, recorded_path
 from slotlookup.bench.claims.thread import find_claim
 from slotlookup.bench.commands.claims import command
 from slotlookup.errors import InputFileError, UsageError
@@ -112,6 +114,20 @@ def test_explain_shows_steps_rule_figures_and_commands() -> None:
     assert len(shown) == 3
     for line in shown:
         check_line(shlex.split(line)[1:])
+
+
+def test_a_time_below_its_noise_is_not_shown() -> None:
+    shown = " ".join(invoke("--recorded", "2", "--markdown").stdout.split())
+    assert "below the noise, size-sorted below the noise (" in shown
+    assert not re.search(r"-[0-9.]+ ns|size-sorted -\d", shown)
+
+
+def test_the_table_is_brief_and_an_explanation_has_all() -> None:
+    settled = read_result(recorded_path(), [find_claim(12)]).settled[0]
+    assert settled.judgement.details
+    words = settled.judgement.details.split("; ")[0]
+    assert words not in " ".join(invoke("--recorded", "12").stdout.split())
+    assert words in " ".join(invoke("--recorded", "12", "--explain").stdout.split())
 
 
 def test_markdown_has_the_table_and_a_section() -> None:

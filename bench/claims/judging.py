@@ -25,10 +25,21 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict, and the figures that it rests on, in a sentence without its full stop."""
+    """A verdict and its figures in words, without a full stop: `brief` for the table, `details` for explanations."""
 
     verdict: Verdict
-    text: str
+    brief: str
+    details: str = ""
+
+    @property
+    def text(self) -> str:
+        """All figures in words."""
+        return f"{self.brief}; {self.details}" if self.details else self.brief
+
+
+def judged(verdict: Verdict, parts: Sequence[str], brief: int = 1) -> Judgement:
+    """A judgement in parts, of which the first `brief` are brief."""
+    return Judgement(verdict, "; ".join(parts[:brief]), "; ".join(parts[brief:]))
 
 
 TWO_LOOKUPS = 2.0
@@ -129,13 +140,17 @@ def standing(figures: Sequence[OtherAlgorithm | Pointers | MixedStream], timing:
     return ", ".join(parts)
 
 
-def among(holding: Sequence[object], failing: Sequence[object]) -> Verdict:
-    """The verdict of a claim that was tried in several places. No place decides nothing."""
-    if not holding and not failing:
+def among(holding: Sequence[object], failing: Sequence[object], open_: Sequence[object] = ()) -> Verdict:
+    """The verdict of a claim that was tried in several places. No place decides nothing.
+
+    Places that times leave open take nothing from a claim that holds in one place and fails in another. If the decided
+    places agree, they decide unless most places are open.
+    """
+    if holding and failing:
+        return Verdict.HOLDS_IF
+    if len(open_) > len(holding) + len(failing) or not (holding or failing):
         return Verdict.CANNOT_BE_TOLD
-    if not failing:
-        return Verdict.HOLDS
-    return Verdict.HOLDS_IF if holding else Verdict.DOES_NOT_HOLD
+    return Verdict.HOLDS if holding else Verdict.DOES_NOT_HOLD
 
 
 def some(places: Sequence[str]) -> str:

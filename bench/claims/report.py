@@ -208,13 +208,18 @@ def print_claims(result: Result, console: Console, source: str | None = None) ->
             Text(" and ".join(one.claim.held_by)),
             Text(one.claim.experiment),
             Text(verdict, STYLES[verdict]),
-            Text(one.judgement.text),
+            Text(one.judgement.brief),
         )
     console.print(Text("The 2008 thread, claim by claim", "bold"))
     _print_source(result, console, source)
     console.print(table)
     console.print(Text(f"{tally(result.settled)} Measured in {duration(result.seconds)}."))
-    console.print(Text("slotlookup claims ID --explain shows an experiment and the commands that repeat it.", "dim"))
+    console.print(
+        Text(
+            "slotlookup claims ID --explain shows an experiment, all its figures and the commands that repeat it.",
+            "dim",
+        )
+    )
 
 
 def _cell(value: object) -> str:
@@ -222,9 +227,10 @@ def _cell(value: object) -> str:
         span = "too few samples"
         if value.low is not None and value.high is not None:
             span = f"{value.low:+.3g} to {value.high:+.3g}"
-        return (
-            f"{significant(value.ns)} ns, {value.base} {significant(value.base_ns)} ({span}, noise {value.noise:.2g})"
+        ns, base = (
+            f"{significant(time)} ns" if time > value.noise else "below the noise" for time in (value.ns, value.base_ns)
         )
+        return f"{ns}, {value.base} {base} ({span}, noise {value.noise:.2g})"
     if isinstance(value, float):
         return significant(value)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -311,9 +317,16 @@ def to_markdown(result: Result) -> str:
 
 def summary(result: Result) -> str:
     """The machine, the command, the table of verdicts and their tally, as Markdown."""
-    head = ["#", "claim", "held by", "verdict"]
+    head = ["#", "claim", "held by", "experiment", "figures", "verdict"]
     rows = [
-        [str(one.claim.id), one.claim.text, " and ".join(one.claim.held_by), str(one.judgement.verdict)]
+        [
+            str(one.claim.id),
+            one.claim.text,
+            " and ".join(one.claim.held_by),
+            one.claim.experiment,
+            one.judgement.brief,
+            str(one.judgement.verdict),
+        ]
         for one in result.settled
     ]
     parts = [

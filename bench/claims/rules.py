@@ -48,6 +48,7 @@ from .judging import (
     among,
     by,
     fewer,
+    judged,
     much_slower,
     ns_of,
     order,
@@ -74,8 +75,8 @@ def size_sorted_array(figures: Sequence[SizeSorted]) -> Judgement:
     parts += [f"2 or more: {words(above)}"] if above else []
     parts += ["no layout has recorded accesses"] if not counted else []
     derived = [one for one in figures if one not in counted]
-    parts += [f"derived accesses, which do not count: {words(derived)}"] if derived else []
-    return Judgement(among(below, above), "; ".join(parts))
+    details = f"derived accesses, which do not count: {words(derived)}" if derived else ""
+    return Judgement(among(below, above), "; ".join(parts), details)
 
 
 def sorted_by_size(figures: Sequence[OrderedVisit]) -> Judgement:
@@ -106,9 +107,10 @@ def unaliased_flag(figures: Sequence[UnaliasedVisit]) -> Judgement:
         saved = f"{significant(one.without)} to {significant(one.flagged)}"
         return f"{one.workload} {saved} ({one.aliased} of {one.slots} aliased)"
 
-    parts = [f"the flag helps on {some([words(one) for one in helps])}"] if helps else []
+    parts = [f"the flag helps on {len(helps)} of {len(figures)} layouts"]
+    parts += [f"it helps on {some([words(one) for one in helps])}"] if helps else []
     parts += [f"not on {some([words(one) for one in useless])}"] if useless else []
-    return Judgement(among(helps, useless), "; ".join(parts))
+    return judged(among(helps, useless), parts)
 
 
 def prio_tree(figures: Sequence[Growth]) -> Judgement:
@@ -136,9 +138,10 @@ def prio_tree(figures: Sequence[Growth]) -> Judgement:
     steep = [words for growth, words in found.values() if growth > LOGARITHMIC]
     per_doubling, per_answer = fitted(figures)
     parts = [f"fitted: {per_doubling:.2g} slots examined per doubling of n and {per_answer:.2g} per answer"]
-    parts += [f"growth beyond the answers: {some(fine)}"] if fine else []
     parts += [f"steeper than logarithmic: {some(steep)}"] if steep else []
-    return Judgement(among(fine, steep), "; ".join(parts))
+    brief = len(parts)
+    parts += [f"growth beyond the answers: {some(fine)}"] if fine else []
+    return judged(among(fine, steep), parts, brief)
 
 
 def fitted(figures: Sequence[Growth]) -> tuple[float, float]:
@@ -167,26 +170,30 @@ def rbtree_by_start(figures: Sequence[Position]) -> Judgement:
 
 
 def other_algorithms(figures: Sequence[OtherAlgorithm]) -> Judgement:
-    """Counts and times decide: each other structure against `size-sorted` on the two-slot layout, hot and cold.
+    """Counts and times decide: each other structure against `size-sorted` with up to 8 slots, hot and cold.
 
-    Against a structure the claim holds if it does not cost less by counts (slots examined and lines together) and takes
-    at least 1.5 times as long. Holds if this is so against all structures, hot and cold; holds if against some; does
-    not hold if against none; cannot be told if times cannot tell for any. The text says up to how many slots each
-    structure stays slower at all.
+    In a place the claim holds if the structure does not cost less by counts (slots examined and lines together) and
+    takes at least 1.5 times as long. Holds if this is so everywhere; holds if it is somewhere; does not hold if it is
+    nowhere; cannot be told if times cannot tell in most places and the others agree. The text says up to how many slots
+    each structure stays slower at all.
     """
-    fewest = min(one.slots for one in figures)
-    first = [one for one in figures if one.slots == fewest]
-    cheaper = [one for one in first if fewer(one.examined, one.lines, one.array_examined, one.array_lines)]
-    apart = [(one, timing, getattr(one, timing)) for one in first for timing in TIMINGS]
+    small = [one for one in figures if one.slots <= FEW]
+    cheaper = [one for one in small if fewer(one.examined, one.lines, one.array_examined, one.array_lines)]
+    apart = [(one, timing, getattr(one, timing)) for one in small for timing in TIMINGS]
     holding = [one for one in apart if one[0] not in cheaper and much_slower(one[2])]
     open_ = [one for one in apart if one[0] not in cheaper and much_slower(one[2]) is None]
     failing = [one for one in apart if one not in holding and one not in open_]
-    parts = [f"at least {MUCH} times as long at {fewest} slots in {len(holding)} of {len(apart)} places"]
+    parts = [f"with up to {FEW} slots at least {MUCH} times as long in {len(holding)} of {len(apart)} places"]
+    where = [f"{one.strategy} at {one.slots} {timing}" for one, timing, _ in holding]
+    parts[0] += f" ({some(where)})" if where else ""
     parts[0] += f", open in {len(open_)}" if open_ else ""
+    names = [
+        f"{strategy} at {enumerated([str(one.slots) for one in group])}"
+        for strategy, group in by(cheaper, lambda one: one.strategy).items()
+    ]
+    parts.append(f"fewer slots examined and no more lines: {some(names)}" if names else "none costs less by counts")
     parts += [f"{timing}: {standing(figures, timing)}" for timing in TIMINGS]
-    names = enumerated([one.strategy for one in cheaper] or ["none"])
-    parts.append(f"fewer slots examined and no more lines at {fewest} slots: {names}")
-    return Judgement(among(holding, failing), "; ".join(parts))
+    return judged(among(holding, failing, open_), parts, 2)
 
 
 def linear_search(figures: Sequence[Scan]) -> Judgement:
@@ -211,7 +218,7 @@ def linear_search(figures: Sequence[Scan]) -> Judgement:
     parts += [f"tied in {words(level)}"] if level else []
     parts += [f"open in {words(open_)}"] if open_ else []
     verdict = Verdict.HOLDS if best else Verdict.CANNOT_BE_TOLD if open_ else Verdict.DOES_NOT_HOLD
-    return Judgement(verdict, "; ".join(parts))
+    return judged(verdict, parts)
 
 
 def paper_and_practice(figures: Sequence[Trees]) -> Judgement:
@@ -249,8 +256,8 @@ def pointers(figures: Sequence[Pointers]) -> Judgement:
     """Times decide: each tree against `linear` in gfn lookups with up to 8 slots, hot and cold.
 
     Holds if every tree takes at least 1.5 times as long everywhere; holds if some do somewhere; does not hold if none
-    does; cannot be told if times cannot tell in most places. The text says up to how many slots each tree is slower,
-    and up to how many it touches more lines.
+    does; cannot be told if times cannot tell in most places and the others agree. The text says up to how many slots
+    each tree is slower, and up to how many it touches more lines.
     """
     small = [one for one in figures if one.slots <= FEW]
     apart = [(one, timing, getattr(one, timing)) for one in small for timing in TIMINGS]
@@ -265,15 +272,14 @@ def pointers(figures: Sequence[Pointers]) -> Judgement:
         for strategy, group in by(figures, lambda one: one.strategy).items()
     ]
     parts.append(f"more lines: {enumerated(lines)}")
-    verdict = Verdict.CANNOT_BE_TOLD if 2 * len(open_) > len(apart) else among(holding, failing)
-    return Judgement(verdict, "; ".join(parts))
+    return judged(among(holding, failing, open_), parts)
 
 
 def mixed_stream(figures: Sequence[MixedStream]) -> Judgement:
     """Times decide: each tree against `linear` with up to 8 slots and at least 10 % of slot changes.
 
     Holds if every tree is slower there; holds if some are somewhere; does not hold if none is; cannot be told if times
-    cannot tell in most places.
+    cannot tell in most places and the others agree.
     """
     small = [one for one in figures if one.slots <= FEW and one.changes >= FREQUENT]
     holding = [one for one in small if order(one.hot) is Order.SLOWER]
@@ -286,8 +292,7 @@ def mixed_stream(figures: Sequence[MixedStream]) -> Judgement:
         for share, group in by(figures, lambda one: one.changes).items()
         if share >= FREQUENT
     ]
-    verdict = Verdict.CANNOT_BE_TOLD if 2 * len(open_) > len(small) else among(holding, failing)
-    return Judgement(verdict, "; ".join(parts))
+    return judged(among(holding, failing, open_), parts)
 
 
 def enough_slots(figures: Sequence[Share]) -> Judgement:
@@ -343,12 +348,14 @@ def one_slot(figures: Sequence[OneSlot]) -> Judgement:
         reasons += [f"{one.span:,} pages"] if one.span > MAX_PAGES else []
         return f"{one.workload} ({', '.join(reasons)})"
 
-    parts = [f"enough on {some([words(one) for one in enough])}"] if enough else []
-    parts += [f"not on {some([why(one) for one in not_enough])}"] if not_enough else []
+    parts = [f"enough on {enumerated([one.workload for one in enough])}"] if enough else []
+    parts += [f"not on {enumerated([why(one) for one in not_enough])}"] if not_enough else []
+    brief = len(parts)
+    parts += [words(one) for one in enough]
     missed = sum(one.missed for one in figures)
     found = f"{sum(one.found for one in figures):,} of {missed:,} lookups outside all slots find the one slot"
     parts.append(found if missed else "no lookup of these workloads is outside all slots")
-    return Judgement(among(enough, not_enough), "; ".join(parts))
+    return judged(among(enough, not_enough), parts, brief)
 
 
 def no_accessed_bit(figures: Sequence[Ageing]) -> Judgement:
@@ -415,10 +422,10 @@ def better_locking(figures: Sequence[Locking]) -> Judgement:
         (holding if not reasons else failing).append(f"{workload} ({' and '.join(reasons)})" if reasons else workload)
     parts = [
         f"by size a change moves {_range(moved)} entries of other slots, by id none",
-        f"with copies lookups touch {_range(lookups)} times and changes {_range(changes)} times the lines of in place",
+        f"lines of copies against in place: lookups {_range(lookups)} times, changes {_range(changes)} times",
     ]
     parts += [f"not on {some(failing)}"] if failing else []
-    return Judgement(among(holding, failing), "; ".join(parts))
+    return judged(among(holding, failing), parts, len(parts))
 
 
 def _range(values: Sequence[float]) -> str:
