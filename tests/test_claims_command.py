@@ -19,7 +19,9 @@ from slotlookup.bench.claims import report, rules
 from slotlookup.bench.claims.judging import Verdict
 from slotlookup.bench.claims.saved import read_result, recorded_path
 from slotlookup.bench.claims.thread import find_claim
+from slotlookup.bench.commands import run
 from slotlookup.bench.commands.claims import command
+from slotlookup.bench.results.verdict import significant
 from slotlookup.errors import InputFileError, UsageError
 
 SCHEMA = files("slotlookup.bench") / "schemas" / "claims.schema.json"
@@ -128,6 +130,37 @@ def test_the_table_is_brief_and_an_explanation_has_all() -> None:
     words = settled.judgement.details.split("; ")[0]
     assert words not in " ".join(invoke("--recorded", "12").stdout.split())
     assert words in " ".join(invoke("--recorded", "12", "--explain").stdout.split())
+
+
+@pytest.mark.parametrize("width", ["60", "80", "140"])
+def test_no_figure_is_cut_at_any_width(width: str) -> None:
+    arguments = ["--recorded", "--explain"]
+    shown = CliRunner(env={"COLUMNS": width}).invoke(command, arguments, standalone_mode=False).stdout
+    words = {word.strip(";,.") for word in shown.split()}
+    assert "…" not in shown
+    for one in read_result(recorded_path()).settled:
+        for figures in one.figures:
+            texts = [value for value in figures.cells().values() if isinstance(value, str)]
+            counts = [f"{value:,}" for value in figures.cells().values() if type(value) is int]
+            assert {word.strip(";,.") for text in (*texts, *counts) for word in text.split()} <= words
+
+
+@pytest.mark.parametrize(("number", "workload"), [(1, "mm-operations"), (5, "two-slot")])
+def test_a_command_shows_the_figure_that_it_repeats(number: int, workload: str) -> None:
+    (one,) = read_result(recorded_path(), [find_claim(number)]).settled
+    (figures,) = (each for each in one.figures if each.workload == workload)
+    words = shlex.split(figures.command)[2:]
+    shown = CliRunner(env={"COLUMNS": "160"}).invoke(run.command, words, standalone_mode=False).stdout
+    _, table = shown.split(f"{'gfn lookups' if number == 1 else 'hva visits'}  ")
+    for value in figures.cells().values():
+        if isinstance(value, float):
+            assert significant(value) in table.split()
+
+
+def test_commands_repeat_the_draws_of_a_seed() -> None:
+    found = json.loads(invoke("7", "--json", "--seed", "3").stdout)["claims"][0]["figures"]
+    assert all("--seed 3" in figures["command"] for figures in found)
+    assert "claims 7 --explain --seed 3" in invoke("7", "--explain", "--seed", "3").stdout
 
 
 def test_markdown_has_the_table_and_a_section() -> None:

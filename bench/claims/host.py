@@ -64,7 +64,7 @@ def enough_slots(lab: Lab) -> list[Share]:
                 Share(
                     workload=subject.workload,
                     slots=slots,
-                    command=subject.command("linear", options=lab.effort.timed),
+                    command=lab.command(subject, ["linear"], [role], timed=True),
                     operation=operation,
                     measured=measured.slots,
                     whole=measured.whole,

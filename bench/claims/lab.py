@@ -82,14 +82,6 @@ class Subject:
     slots: int | None = None
     events: int | None = None
 
-    def command(self, *strategies: str, options: str = "--counts-only") -> str:
-        """The command line that measures these strategies here."""
-        words = ["slotlookup run", self.workload]
-        words += [f"--slots {self.slots}"] if self.slots is not None else []
-        words += [f"--events {self.events}"] if self.events is not None else []
-        words += [f"-s {strategy}" for strategy in strategies]
-        return " ".join([*words, options])
-
 
 @dataclass(frozen=True, slots=True)
 class Times:
@@ -133,6 +125,22 @@ class Lab:
         self._questions: dict[Subject, Questions] = {}
         self._counts: dict[tuple[Subject, str, str], RoleResult] = {}
         self._times: dict[tuple[Subject, str, TimingMode, tuple[str, ...]], Times] = {}
+
+    @property
+    def seed(self) -> list[str]:
+        """The option that repeats the draws; none for seed 0."""
+        return [f"--seed {self.options.seed}"] if self.options.seed else []
+
+    def command(
+        self, subject: Subject, strategies: Sequence[str], roles: Sequence[Operation], *, timed: bool = False
+    ) -> str:
+        """The command line that measures these strategies in these roles, and shows the tables of the roles."""
+        words = ["slotlookup run", subject.workload]
+        words += [f"--slots {subject.slots}"] if subject.slots is not None else []
+        words += [f"--events {subject.events}"] if subject.events is not None else []
+        words += [f"-s {strategy}" for strategy in strategies]
+        words += [f"--role {role}" for role in roles]
+        return " ".join([*words, *self.seed, self.effort.timed if timed else "--counts-only"])
 
     def trace(self, subject: Subject) -> Trace:
         """The trace of a subject."""

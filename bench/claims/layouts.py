@@ -56,7 +56,7 @@ def one_slot_for_all(lab: Lab) -> list[OneSlot]:
             OneSlot(
                 workload=subject.workload,
                 slots=len(slots),
-                command=subject.command(ARRAY),
+                command=lab.command(subject, [ARRAY], [Operation.GFN, Operation.HVA]),
                 readonly=sum(slot.flags & READONLY != 0 for slot in slots),
                 spaces=len({slot.as_id for slot in slots}),
                 aliased=len(find_aliased(slots)),
@@ -141,7 +141,7 @@ def locking(lab: Lab) -> list[Locking]:
                 Locking(
                     workload=subject.workload,
                     slots=lab.slots(subject),
-                    command=subject.command(strategy),
+                    command=lab.command(subject, [strategy], [Operation.GFN, Operation.UPDATE]),
                     order=order,
                     update=discipline,
                     moved=moved,

@@ -28,7 +28,7 @@ def size_sorted_array(lab: Lab) -> list[SizeSorted]:
             SizeSorted(
                 workload=subject.workload,
                 slots=lab.slots(subject),
-                command=subject.command(*counted),
+                command=lab.command(subject, list(counted), [Operation.GFN]),
                 accesses="synthetic" if synthetic else "recorded" if origin.startswith("recorded") else "derived",
                 lookups=counted["linear"].operations,
                 linear=counted["linear"].slots_examined or 0.0,

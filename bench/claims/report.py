@@ -23,6 +23,8 @@ from .judging import Judgement, Verdict
 from .thread import CLAIMS, Claim
 
 SCHEMA_VERSION: Literal[1] = 1
+WIDE = 110
+"""The columns of a console from which on a table has a column for everything."""
 STYLES = {
     Verdict.HOLDS: "green",
     Verdict.HOLDS_IF: "yellow",
@@ -192,24 +194,37 @@ def _print_source(result: Result, console: Console, source: str | None) -> None:
 
 
 def print_claims(result: Result, console: Console, source: str | None = None) -> None:
-    """One table of all claims. `source` is that of a run that was not measured now."""
+    """One table of all claims. `source` is that of a run that was not measured now.
+
+    On a narrow console a claim, who held it, its experiment and its figures stand below each other.
+    """
+    wide = console.width >= WIDE
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("claim", ratio=5)
-    table.add_column("held by", width=9)
-    table.add_column("experiment", ratio=4)
-    table.add_column("verdict", width=10)
-    table.add_column("figures", ratio=7)
+    if wide:
+        table.add_column("claim", ratio=5)
+        table.add_column("held by", width=9)
+        table.add_column("experiment", ratio=4)
+        table.add_column("verdict", width=10)
+        table.add_column("figures", ratio=7, min_width=26)
+    else:
+        table.add_column("claim, held by, experiment, figures", ratio=1)
+        table.add_column("verdict", width=10)
     for one in result.settled:
-        verdict = one.judgement.verdict
-        table.add_row(
-            str(one.claim.id),
-            Text(one.claim.text),
-            Text(" and ".join(one.claim.held_by)),
-            Text(one.claim.experiment),
-            Text(verdict, STYLES[verdict]),
-            Text(one.judgement.brief),
-        )
+        number, verdict = str(one.claim.id), one.judgement.verdict
+        shown = Text(verdict, STYLES[verdict])
+        claim, experiment, brief = Text(one.claim.text), Text(one.claim.experiment), Text(one.judgement.brief)
+        holders = Text(" and ".join(one.claim.held_by))
+        if wide:
+            table.add_row(number, claim, holders, experiment, shown, brief)
+        else:
+            claim.stylize("bold")
+            labelled = [
+                Text.assemble(("held by: ", "dim"), holders),
+                Text.assemble(("experiment: ", "dim"), experiment),
+            ]
+            labelled.append(Text.assemble(("figures: ", "dim"), brief))
+            table.add_row(number, Text("\n").join([claim, *labelled]), shown, end_section=True)
     console.print(Text("The 2008 thread, claim by claim", "bold"))
     _print_source(result, console, source)
     console.print(table)
@@ -278,6 +293,10 @@ def print_explained(result: Result, console: Console, source: str | None = None)
     for one in result.settled:
         console.print()
         _explain(one, console)
+        options = [f"--{name}" for name in ("quick", "rigorous") if result.options[name]]
+        options += [f"--seed {result.options['seed']}"] if result.options["seed"] else []
+        again = " ".join([f"slotlookup claims {one.claim.id} --explain", *options])
+        console.print(Text(f"All figures again: {again}", "dim"), soft_wrap=True)
 
 
 def _explain(one: Settled, console: Console) -> None:
@@ -291,15 +310,7 @@ def _explain(one: Settled, console: Console) -> None:
     console.print(Text(f"Rule: {claim.rule_text}"))
     console.print()
     cells = _Cells.of(one)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
-    for i, heading in enumerate(cells.headings):
-        is_number = all(row[i].replace(",", "").replace(".", "").isdigit() for row in cells.rows)
-        least = min(max(len(row[i]) for row in cells.rows), 12)
-        justify: Literal["right", "left"] = "right" if is_number else "left"
-        table.add_column(heading, justify=justify, no_wrap=is_number, overflow="fold", min_width=least)
-    for row in cells.rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
+    _print_figures(cells, console)
     if cells.common_line:
         console.print(Text(cells.common_line))
     console.print(Text("Commands that repeat these figures:"))
@@ -308,6 +319,27 @@ def _explain(one: Settled, console: Console) -> None:
     console.print()
     verdict = one.judgement.verdict
     console.print(Text.assemble((f"Verdict: {verdict}: ", STYLES[verdict]), one.judgement.text + "."))
+
+
+def _print_figures(cells: _Cells, console: Console) -> None:
+    """A table; one paragraph per row where the console is too narrow for its longest words."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    least = 0
+    for i, heading in enumerate(cells.headings):
+        texts = [row[i] for row in cells.rows]
+        is_number = all(text.replace(",", "").replace(".", "").isdigit() for text in texts)
+        longest = max(len(word) for text in (heading, *texts) for word in text.split())
+        table.add_column(heading, justify="right" if is_number else "left", min_width=longest)
+        least += longest + 2
+    for row in cells.rows:
+        table.add_row(*map(Text, row))
+    if least <= console.width:
+        console.print(table)
+        return
+    for row in cells.rows:
+        named = [f"{heading} {cell}" for heading, cell in zip(cells.headings, row, strict=True)]
+        console.print(Text("; ".join(named)))
+    console.print()
 
 
 def to_markdown(result: Result) -> str:

@@ -32,7 +32,7 @@ def common_case(lab: Lab) -> list[Mix]:
             Mix(
                 workload=subject.workload,
                 slots=lab.slots(subject),
-                command=subject.command("linear"),
+                command=lab.command(subject, ["linear"], [Operation.GFN, Operation.HVA]),
                 origin=origin,
                 lookups=int(kinds[EventKind.GFN_LOOKUP]),
                 visits=int(kinds[EventKind.HVA_VISIT]),

@@ -34,10 +34,6 @@ def _times(lab: Lab, subject: Subject, role: Operation, mode: TimingMode = HOT) 
     return lab.times(subject, role, mode, TIMED[role])
 
 
-def _command(lab: Lab, subject: Subject, *strategies: str) -> str:
-    return subject.command(*strategies, options=lab.effort.timed)
-
-
 def _lines(lab: Lab, subject: Subject, role: Operation, strategy: str) -> float:
     return lab.counts(subject, role, strategy).lines or 0.0
 
@@ -54,7 +50,7 @@ def other_algorithms(lab: Lab) -> list[OtherAlgorithm]:
                 OtherAlgorithm(
                     workload=subject.workload,
                     slots=lab.slots(subject),
-                    command=_command(lab, subject, "size-sorted", strategy),
+                    command=lab.command(subject, ["size-sorted", strategy], [Operation.GFN], timed=True),
                     strategy=strategy,
                     examined=counted.slots_examined or 0.0,
                     lines=counted.lines or 0.0,
@@ -81,7 +77,7 @@ def linear_search(lab: Lab) -> list[Scan]:
             Scan(
                 workload=subject.workload,
                 slots=lab.slots(subject),
-                command=_command(lab, subject, scan, other),
+                command=lab.command(subject, [scan, other], [role], timed=True),
                 role=role,
                 hot=times.difference(scan, other),
                 scan_lines=_lines(lab, subject, role, scan),
@@ -107,7 +103,7 @@ def paper_and_practice(lab: Lab) -> list[Trees]:
             Trees(
                 workload=subject.workload,
                 slots=lab.slots(subject),
-                command=_command(lab, subject, *TREES),
+                command=lab.command(subject, [*TREES], [Operation.HVA], timed=True),
                 rbtree_examined=examined["rbtree"],
                 rbtree_lines=lines["rbtree"],
                 prio_tree_examined=examined["prio-tree"],
@@ -131,7 +127,7 @@ def pointers(lab: Lab) -> list[Pointers]:
                 Pointers(
                     workload=subject.workload,
                     slots=lab.slots(subject),
-                    command=_command(lab, subject, "linear", strategy),
+                    command=lab.command(subject, ["linear", strategy], [Operation.GFN], timed=True),
                     strategy=strategy,
                     lines=_lines(lab, subject, Operation.GFN, strategy),
                     array_lines=_lines(lab, subject, Operation.GFN, "linear"),
@@ -158,7 +154,9 @@ def mixed_stream(lab: Lab) -> list[MixedStream]:
                     MixedStream(
                         workload=subject.workload,
                         slots=lab.slots(subject),
-                        command=_command(lab, subject, "linear", strategy),
+                        command=lab.command(
+                            subject, ["linear", strategy], [Operation.GFN, Operation.UPDATE], timed=True
+                        ),
                         strategy=strategy,
                         changes=share,
                         lines=lines(strategy),

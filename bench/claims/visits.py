@@ -37,7 +37,7 @@ def sorted_by_size(lab: Lab) -> list[OrderedVisit]:
             OrderedVisit(
                 workload=subject.workload,
                 slots=lab.slots(subject),
-                command=subject.command(*names),
+                command=lab.command(subject, names, [Operation.HVA]),
                 linear=linear,
                 size_sorted=by_size,
             )
@@ -56,7 +56,7 @@ def unaliased_flag(lab: Lab) -> list[UnaliasedVisit]:
             UnaliasedVisit(
                 workload=subject.workload,
                 slots=lab.slots(subject),
-                command=subject.command(*names),
+                command=lab.command(subject, names, [Operation.HVA]),
                 aliased=len(find_aliased(trace.final_slots())),
                 without=without,
                 flagged=flagged,
@@ -77,7 +77,7 @@ def prio_tree(lab: Lab) -> list[Growth]:
                 Growth(
                     workload=name,
                     slots=slots,
-                    command=subject.command("prio-tree"),
+                    command=lab.command(subject, ["prio-tree"], [Operation.HVA]),
                     answers=float(answers.mean()),
                     examined=lab.counts(subject, Operation.HVA, "prio-tree").slots_examined or 0.0,
                 )
@@ -107,7 +107,9 @@ def rbtree_by_start(lab: Lab) -> list[Position]:
                 Position(
                     workload=name,
                     slots=slots,
-                    command=subject.command("rbtree") if whole else "slotlookup claims 7 --json",
+                    command=lab.command(subject, ["rbtree"], [Operation.HVA])
+                    if whole
+                    else " ".join(["slotlookup claims 7 --json", *lab.seed]),
                     position=position,
                     below=float(below[chosen].mean()),
                     rbtree=counted.slots_examined or 0.0,
