@@ -25,6 +25,7 @@ COMMANDS = {
     "check": ("check", "Compare counts with a baseline in git: the gate for continuous integration."),
     "compare": ("compare", "Report the differences between two saved results."),
     "report": ("report", "Write saved results as one HTML file with charts."),
+    "history": ("history", "Keep the runs of a project, and report what changed from commit to commit."),
     "export": ("export", "Write saved results as CSV or Markdown."),
     "config": ("config", "Show the effective configuration, or its schema."),
     "record": ("record", "Record a VM on this machine as a trace."),

@@ -46,9 +46,11 @@ MAY_IMPORT = {
     "bench/kernel": {"bench/charts", "bench/measure", "bench/results", "bench/sweep"},
     "bench/advise": {"bench/measure", "bench/results"},
     "bench/claims": {"bench/measure", "bench/results", "bench/kernel"},
+    "bench/history": {"bench/results"},
     "bench/report": {
         "bench/charts",
         "bench/claims",
+        "bench/history",
         "bench/kernel",
         "bench/measure",
         "bench/results",

@@ -105,6 +105,36 @@ def curves(styles: Mapping[str, Style], unit: str, *, others: bool = False) -> d
     return _spec(alt.layer(*layers).properties(height=300))
 
 
+def over_runs(styles: Mapping[str, Style], unit: str) -> dict[str, Any]:
+    """Lines with their bands over the runs of a history.
+
+    Rows: `run` (its label, in the order of the rows), `strategy` (a name of `styles`), `value`, `low`, `high` in
+    `unit`, and `span`, the interval in words.
+    """
+    base = alt.Chart(alt.NamedData(ROWS))
+    across = alt.X("run:O", title="run", sort=None, axis=alt.Axis(labelAngle=-35, labelLimit=200))
+    up = alt.Y("value:Q", title=unit, scale=_wide(), axis=_plain(FEW_TICKS))
+    named = _by_name("strategy", styles, None)
+    band = base.mark_area(opacity=BAND).encode(
+        x=across, y=alt.Y("low:Q", title=unit), y2="high:Q", color=named["color"], detail="strategy:N"
+    )
+    line = base.mark_line(strokeWidth=1.6).encode(x=across, y=up, **named)
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(
+        x=across,
+        y=up,
+        color=named["color"],
+        shape=_symbol("strategy", styles, None),
+        tooltip=[
+            alt.Tooltip("strategy:N"),
+            alt.Tooltip("commit:N"),
+            alt.Tooltip("value:Q", title=unit, format=",.4~r"),
+            alt.Tooltip("span:N", title="95 % interval"),
+            alt.Tooltip("noise:N"),
+        ],
+    )
+    return _spec(alt.layer(band, line, points).properties(height=260))
+
+
 def standings(styles: Mapping[str, Style]) -> dict[str, Any]:
     """Which strategy is cheapest, by slot count and workload.
 

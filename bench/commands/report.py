@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,12 @@ OF_HERE = "quick run"
     help="Also show the claims in this file, which `claims --json` wrote.",
 )
 @click.option(
+    "--history",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also show the runs of this history, over commits; see `slotlookup history`.",
+)
+@click.option(
     "-o",
     "--output",
     metavar="FILE.html",
@@ -44,12 +51,14 @@ OF_HERE = "quick run"
     help="The file to write; an existing one is replaced.",
 )
 @click.option("--title", default="Memory slot lookup", show_default=True, help="The title of the report.")
-def command(results: tuple[Path, ...], claims: Path | None, output: Path, title: str) -> int:
+def command(results: tuple[Path, ...], claims: Path | None, history: Path | None, output: Path, title: str) -> int:
     """Write results as one HTML file with charts, which opens without a network.
 
     RESULT.json are the saved results of `run`, `sweep` and `kernel`, and what `claims --json` printed, in any mix.
     Without any, the configured workload is replayed as by `run --quick`.
     """
+    from ..history.entries import read_history
+    from ..history.series import series_of
     from ..report.page import make_page
     from ..report.sources import Sources, read_sources
 
@@ -60,7 +69,9 @@ def command(results: tuple[Path, ...], claims: Path | None, output: Path, title:
     given = [*results, *([] if claims is None else [claims])]
     if any(output.resolve() == path.resolve() for path in given):
         raise UsageError(f"-o {output}: is one of the results; write the report to another file")
-    sources = read_sources(given) if given else Sources(runs=[_quick_run()])
+    series = [] if history is None else series_of(read_history(history))
+    sources = read_sources(given) if given or series else Sources(runs=[_quick_run()])
+    sources = replace(sources, history=series)
     write_files([(output, writer_of(make_page(sources, title)))])
     click.echo(printable(f"written: {output} ({output.stat().st_size / 1e6:.1f} MB); open it in a browser"), err=True)
     return 0

@@ -10,10 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from slotlookup.structure import Family
 from slotlookup.vocabulary import RANKED, Count, Operation, TimingMode
 
 from ..charts import specs
 from ..charts.styles import Style, styles
+from ..history.entries import Entry
+from ..history.series import Series
 from ..kernel.draw import UNIT, labels
 from ..kernel.figures import Measurement
 from ..measure.default_set import THREAD
@@ -90,6 +93,7 @@ def make_figures(sources: Sources) -> Figures:
         *_standings(placed, named),
         *(chart for i, run in enumerate(sources.runs) for chart in _of_run(i, run, named)),
         *(chart for i, kernel in enumerate(sources.kernels) for chart in _of_kernel(i, kernel)),
+        *(chart for i, one in enumerate(sources.history) for chart in _of_series(i, one, named)),
     ]
     found = {row["metric"] for chart in charts if chart.by_metric for row in chart.rows}
     metrics = {str(metric): unit(metric) for metric in METRICS if metric in found}
@@ -103,11 +107,15 @@ def _told(panel: Panel) -> str:
 
 
 def _names(sources: Sources) -> Iterator[str]:
+    """Every row's name, by the order of the sources."""
     for run in sources.runs:
         yield from (row.name for role in Operation for row in run.result.roles[role])
     for sweep in sources.sweeps:
         for point in sweep.points.values():
             yield from (row["name"] for role in Operation for row in point["roles"][role])
+    for series in sources.history:
+        for entry in series.entries:
+            yield from (name for role in Operation for name in entry.rows[role])
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,3 +381,47 @@ def _of_kernel(i: int, kernel: Kernel) -> Iterator[Chart]:
                 by_metric=False,
                 by_strategy=False,
             )
+
+
+HISTORY_COLUMNS = (
+    ("commit", "commit"),
+    ("strategy", "strategy"),
+    ("value", "cost"),
+    ("span", "95 % interval"),
+    ("noise", "noise"),
+)
+
+
+def _of_series(i: int, series: Series, named: Mapping[str, Style]) -> Iterator[Chart]:
+    """Per role: each figure over the runs of a series, with its interval widened by the noise of the run."""
+    for role in Operation:
+        rows = [row for place, entry in enumerate(series.entries) for row in _of_entry(place, entry, role)]
+        if rows:
+            yield Chart(
+                f"history-{i}-{role}",
+                "history",
+                f"{series.title}: {role.plural} over commits",
+                "The band is the 95 % interval, widened by what identical work differed by in that run. "
+                "+ means that the work tree had changes.",
+                specs.over_runs(named, "cost"),
+                rows,
+                HISTORY_COLUMNS,
+            )
+
+
+def _of_entry(place: int, entry: Entry, role: Operation) -> Iterator[dict[str, Any]]:
+    run = f"{place + 1}. {entry.label}"
+    for name, row in entry.rows[role].items():
+        same = {"strategy": name, "run": run, "commit": f"{entry.label} {entry.subject}".strip()}
+        for count, value in row.counts.items():
+            if value is not None:
+                yield {**same, "metric": count, **_figure(Interval(value, value, value)), "noise": "none"}
+        for mode, time in row.ns.items():
+            noise = entry.noise.get(role, {}).get(mode, 0.0) if row.family == Family.NATIVE else 0.0
+            low, high = time.low, time.high
+            band = Interval(
+                time.median,
+                None if low is None else low / (1 + noise),
+                None if high is None else high * (1 + noise),
+            )
+            yield {**same, "metric": mode, **_figure(band), "span": _spanned(time.interval()), "noise": f"{noise:.0%}"}

@@ -29,6 +29,7 @@ SECTIONS = {
     "distributions": "Every sample",
     "setup": "Set-up and memory",
     "kernel": "The running kernel",
+    "history": "Over commits",
 }
 """The sections with charts, in the order of the page."""
 
@@ -84,7 +85,8 @@ def _contents(shown: list[dict[str, Any]], claims: bool) -> list[tuple[str, str]
 def _subtitle(sources: Sources) -> str:
     dates = sorted(machine["date"][:10] for machine in sources.machines.values())
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    return f"{', '.join(sources.documents)}. Measured {when}."
+    names = [*sources.documents, *(["the history"] if sources.history else [])]
+    return f"{', '.join(names)}. Measured {when}."
 
 
 def _packed(sources: Sources, figures: Figures) -> str:

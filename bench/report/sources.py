@@ -16,6 +16,7 @@ from ..sweep import file as sweep_file
 from ..sweep.points import Point, SweepOptions
 
 if TYPE_CHECKING:
+    from ..history.series import Series
     from ..kernel.figures import Measurement
 
 REMEDY = "give files that `run --save`, `sweep --save`, `kernel --save` or `claims --json` wrote"
@@ -64,6 +65,7 @@ class Sources:
     sweeps: Sequence[Sweep] = ()
     kernels: Sequence[Kernel] = ()
     claims: Sequence[Claims] = ()
+    history: Sequence[Series] = ()
     remarks: Sequence[str] = field(default=())
 
     @property
@@ -73,6 +75,11 @@ class Sources:
         found |= {one.source: one.machine for one in self.sweeps}
         found |= {one.source: one.measured.machine for one in self.kernels}
         found |= {one.source: one.document["machine"] for one in self.claims}
+        found |= {
+            f"history, {entry.label}": {**entry.machine, "date": entry.date}
+            for series in self.history
+            for entry in series.entries
+        }
         return found
 
     @property
@@ -128,7 +135,7 @@ def read_sources(paths: Sequence[Path]) -> Sources:
             runs.append(Run(name, result_of(document, path), document))
         else:
             raise InputFileError(path, None, f"not a result of slotlookup; {REMEDY}")
-    return Sources(runs, sweeps, kernels, claims, remarks)
+    return Sources(runs, sweeps, kernels, claims, remarks=remarks)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

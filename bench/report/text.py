@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..claims.judging import Verdict
+from ..history.series import Series
 from ..kernel.tables import summary as kernel_summary
 from ..results.model import RunResult, State
 from ..results.summary import ALL, mix_words, summarise
@@ -60,6 +61,7 @@ def answers(sources: Sources, figures: Figures) -> list[Answer]:
         *(_of_sweep(sweep, figures) for sweep in sources.sweeps),
         *(_of_kernel(kernel) for kernel in sources.kernels),
         *(_of_claims(claims) for claims in sources.claims),
+        *(_of_series(series) for series in sources.history),
     ]
 
 
@@ -141,6 +143,16 @@ def _of_claims(claims: Claims) -> Answer:
         if (found := by_verdict.get(str(verdict)))
     ]
     return Answer("The claims of 2008", f"{claims.source}: the numbers of the claims by verdict.", sentences)
+
+
+def _of_series(series: Series) -> Answer:
+    runs = f"{len(series.entries)} run{'' if len(series.entries) == 1 else 's'}"
+    apart = f" A series of its own: {series.apart}." if series.apart else ""
+    return Answer(
+        f"Over commits: {series.title}",
+        f"{runs}, from {series.entries[0].date[:10]} to {series.entries[-1].date[:10]}.{apart}",
+        [step.sentence for step in series.steps()] or ["There is no earlier run to compare with."],
+    )
 
 
 def settled(claims: Claims) -> dict[str, Any]:
