@@ -57,7 +57,7 @@ class Command:
 def answers(sources: Sources, figures: Figures) -> list[Answer]:
     """One answer per result, in the order of the page."""
     return [
-        *(_of_run(run) for run in sources.runs),
+        *(answer_of_run(run) for run in sources.runs),
         *(_of_sweep(sweep, figures) for sweep in sources.sweeps),
         *(_of_kernel(kernel) for kernel in sources.kernels),
         *(_of_claims(claims) for claims in sources.claims),
@@ -65,7 +65,8 @@ def answers(sources: Sources, figures: Figures) -> list[Answer]:
     ]
 
 
-def _of_run(run: Run) -> Answer:
+def answer_of_run(run: Run) -> Answer:
+    """The ranking of a run under its mix, and its sentences."""
     result = run.result
     summary = summarise(result)
     workload = result.workload
