@@ -134,14 +134,14 @@ class Strategy(ABC):
 
         It starts at `as_id` and advances by a multiple of ADDRESS_SPACES whenever readers come to see other slots of
         this address space, flags included: in place when a change is staged, otherwise when it is published, and with
-        two sets also when a slot that is deleted or moved is marked INVALID.
+        two-sets and copy also when a slot that is deleted or moved is marked INVALID.
         """
 
     @abstractmethod
     def flags_at(self, gfn: Gfn, as_id: int = 0) -> int | None:
         """The flags of the slot in which readers find `gfn`, None for a hole.
 
-        With two sets they have INVALID from the staging of a deletion or move to its publication.
+        With two-sets and copy they have INVALID from the staging of a deletion or move to its publication.
         """
 
     @abstractmethod

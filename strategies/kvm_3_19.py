@@ -9,7 +9,7 @@ among 117 slots from 13,000 to 2,000.
 Approximated: the array was in descending order and held the slots themselves; here it is in ascending order and
 holds {start, last, pointer}. There, one array served both roles; here, hvas are searched in a second array in order of
 creation, and both are copied. The last-used slot was an index into the array and was copied with it; here the copy
-starts without one. A deletion or move first published a copy with the slot marked invalid; here
+starts without one. A deletion or move first published a copy with the slot marked invalid; here the slot is marked, and
 one copy is made.
 """
 

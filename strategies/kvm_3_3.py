@@ -4,9 +4,9 @@ The array of slots is sorted by size, the largest first, and scanned for a gfn; 
 array. Since 2.6.34 (bc6678a33d9b) a change makes a copy of the array, to which readers under SRCU then switch.
 
 Approximated: the array held the slots themselves, here {start, last, pointer}. Each change included a heap sort of the
-copy; here it is an insertion into the sorted array, which costs less. A deletion or move first published a
-copy with the slot marked invalid; here one copy is made for each change. Left out: the table from ids to places in the
-array, which lookups do not use, and the waiting for grace periods.
+copy; here it is an insertion into the sorted array, which costs less. A deletion or move first published a copy with
+the slot marked invalid; here the slot is marked, and one copy is made for each change. Left out: the table from ids to
+places in the array, which lookups do not use, and the waiting for grace periods.
 """
 
 from slotlookup.structure import Preset

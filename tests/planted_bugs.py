@@ -261,6 +261,16 @@ class SkipsInvalid(TwoSets):
     marks = ()
 
 
+class Copies(TwoSets):
+    def __init__(self) -> None:
+        super().__init__()
+        self.capabilities = Capabilities(Family.NATIVE, UpdateDiscipline.COPY, "", counts=())
+
+
+class SkipsInvalidInCopies(Copies):
+    marks = ()
+
+
 class SkipsInvalidOnMove(TwoSets):
     marks = (ChangeKind.DELETE,)
 
@@ -492,6 +502,7 @@ BUGS: list[tuple[type[Strategy], str]] = [
     (HidesTheStaged, "update discipline"),
     (SaysTwoSets, "update discipline"),
     (SkipsInvalid, "slots that go are invalid"),
+    (SkipsInvalidInCopies, "slots that go are invalid"),
     (SkipsInvalidOnMove, "slots that go are invalid"),
     (SkipsInvalidOnDelete, "slots that go are invalid"),
     (MarksInTheOldGeneration, "slots that go are invalid"),
@@ -517,6 +528,7 @@ WHOLLY_INSIDE_A_SCRIPT = {
     HidesTheStaged,
     SaysTwoSets,
     SkipsInvalid,
+    SkipsInvalidInCopies,
     SkipsInvalidOnMove,
     SkipsInvalidOnDelete,
     MarksInTheOldGeneration,

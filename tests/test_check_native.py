@@ -115,6 +115,7 @@ def is_examined(row: dict[str, object]) -> bool:
 
 CORE = "slotlookup/native/strategy.cpp"
 TWO_SETS = "gfn=rbtree,hva=interval-tree,update=two-sets"
+COPY = "gfn=linear,hva=linear,update=copy"
 PLANTED: list[dict[str, tuple[str, str, str, str]]] = [
     {
         "linear": (
@@ -133,8 +134,14 @@ PLANTED: list[dict[str, tuple[str, str, str, str]]] = [
     {
         TWO_SETS: (
             CORE,
-            "if (spec_.discipline == Discipline::two_sets &&",
-            "if (spec_.discipline == Discipline::two_sets && false &&",
+            "if (spec_.discipline == Discipline::two_sets && goes) {",
+            "if (spec_.discipline == Discipline::two_sets && goes && false) {",
+            "slots that go are invalid: move(1, 0x300) was staged: flags_at(0x100, as_id=0) gave 0; 65536 is right",
+        ),
+        COPY: (
+            CORE,
+            "if (spec_.discipline == Discipline::copy && goes) {",
+            "if (spec_.discipline == Discipline::copy && goes && false) {",
             "slots that go are invalid: move(1, 0x300) was staged: flags_at(0x100, as_id=0) gave 0; 65536 is right",
         ),
         # The structure still has the old node where the slot is when the node of the new place is put in.

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from checking import BASELINE, CONFIG, call, code, settle, verified
+from foreign_sources import compile_c
 
 from slotlookup import registry
 from slotlookup.address import HOLE, Gfn
@@ -48,6 +49,15 @@ def test_a_strategy_that_nothing_gates_is_not_comparable(options: tuple[str, ...
     result = call(*options)
     assert code(result) == 4
     assert str(result.exception) == f"{Path('slotlookup.toml').resolve()}: {WORDS}"
+    assert not BASELINE.exists()
+
+
+def test_a_library_that_nothing_gates_is_not_comparable(tmp_path: Path) -> None:
+    library = compile_c(tmp_path, "list")
+    Path("slotlookup.toml").write_text(CONFIG.replace('"rbtree"', f'"{library}"'))
+    result = call("--update")
+    assert code(result) == 4
+    assert f"strategy '{library}' has no counts; gate it by [[check.times]]" in str(result.exception)
     assert not BASELINE.exists()
 
 

@@ -17,6 +17,7 @@ from planted_bugs import (
     WHOLLY_INSIDE_A_SCRIPT,
     Cached,
     CachedByVcpu,
+    Copies,
     Crashes,
     EndBelongs,
     KeepsDeleted,
@@ -157,7 +158,7 @@ def test_stateful(spec: str) -> None:
     )
 
 
-@pytest.mark.parametrize("right", [Plain, Cached, CachedByVcpu, TwoSets])
+@pytest.mark.parametrize("right", [Plain, Cached, CachedByVcpu, TwoSets, Copies])
 def test_a_right_strategy_passes(right: type[Strategy]) -> None:
     assert conformance.run(right, make_counted=right) == []
 

@@ -435,7 +435,7 @@ for _name, _summary, _run in (
     ),
     (
         "slots that go are invalid",
-        "with two sets, a slot that is deleted or moved is marked INVALID for readers, in a swap of its own",
+        "with two-sets and copy, a slot that is deleted or moved is marked INVALID for readers, in a swap of its own",
         slots_that_go,
     ),
     (

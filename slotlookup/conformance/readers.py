@@ -32,6 +32,8 @@ _POINTS = (0, 0x100, 0x104, 0x107, 0x10B, 0x200, 0x300, 0x307)
 """Changes of slot 1 or 5, and gfns in, beside and between the old and the new places."""
 
 
+_MARKING = (UpdateDiscipline.TWO_SETS, UpdateDiscipline.COPY)
+"""The disciplines of KVM since readers are not locked out (Linux 2.6.34)."""
 _REPEATED = 400
 """A slot that no workout has."""
 
@@ -86,12 +88,12 @@ def update_discipline(make: Make) -> None:
 
 
 def slots_that_go(make: Make) -> None:
-    """With two sets, a slot that is deleted or moved is first swapped in as INVALID; no other slot ever is."""
+    """In KVM's disciplines a slot that is deleted or moved is first swapped in as INVALID; no other slot ever is."""
     for step in _STEPS:
         tandem = Tandem(make)
         tandem.play(_START)
         strategy = tandem.strategy
-        goes = strategy.capabilities.update == UpdateDiscipline.TWO_SETS and step.what in ("delete", "move")
+        goes = strategy.capabilities.update in _MARKING and step.what in ("delete", "move")
         before = strategy.generation(0)
         for phase in _phases(tandem, step):
             for point in _POINTS:

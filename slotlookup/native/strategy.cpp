@@ -260,8 +260,13 @@ void Strategy::stage(const Change& change) {
     return;
   }
 
-  if (spec_.discipline == Discipline::two_sets &&
-      (change.kind == ChangeKind::erase || change.kind == ChangeKind::move)) {
+  const bool goes = change.kind == ChangeKind::erase || change.kind == ChangeKind::move;
+  if (spec_.discipline == Discipline::copy && goes) {
+    // KVM swaps in a copy of the array with the flag. No index contains flags, so the copy would be the same.
+    old_slot->flags |= kInvalidFlag;
+    in.generation += kAddressSpaces;
+  }
+  if (spec_.discipline == Discipline::two_sets && goes) {
     Slot* invalid = create_slot({change.kind, old_slot->number, old_slot->base_gfn, old_slot->npages,
                                  old_slot->userspace_addr, old_slot->flags | kInvalidFlag});
     through_both_sets(in, old_slot, invalid);

@@ -4,8 +4,11 @@
 // staged and then published; the update disciplines differ in the slots that readers see in between:
 //   in_place   the one set is edited when the change is staged
 //   two_sets   the inactive set is edited, then swapped in, then the other set is updated; slot objects are shared and
-//              have a node for each set. DELETE and MOVE first swap in a copy that is marked invalid, as Linux 5.17
-//              does.
+//              have a node for each set. DELETE and MOVE first swap in a copy of the slot that is marked invalid, as
+//              Linux 5.17 does.
+//   copy       a copy of the set is edited, then swapped in. DELETE and MOVE first mark the slot invalid, as Linux does
+//              from 2.6.34 on.
+//   rebuild    a new set is built from all slots, then swapped in
 // Each address space has a generation, as in KVM: it starts at the number of the space and advances by the number of
 // spaces whenever readers come to see other slots. Whoever remembers an answer can tell from it that the answer is old.
 #pragma once
