@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip --quiet
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-builds lint sanitize fuzz bench bench-short clean FORCE
+.PHONY: help run test test-builds lint sanitize fuzz kernel-rules bench bench-short clean FORCE
 
 help:
 	@echo "make run       build, then compare the structures (ARGS='--slots 64' and so on are passed on)"
@@ -33,6 +33,7 @@ help:
 	@echo "make lint      check style and types of Python and C++"
 	@echo "make sanitize  run the native tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make fuzz      import damaged recordings for FUZZ_SECONDS (600)"
+	@echo "make kernel-rules  compare the slot rules with the running kernel's (ARGS='--changes 100000 --seed 2')"
 	@echo "make bench     time with pytest-benchmark"
 	@echo "make bench-short  those benchmarks that no clock decides: counts, bytes, identical work"
 	@echo "make clean     remove what the above made"
@@ -64,6 +65,10 @@ sanitize: $(TEST) $(RUN)
 
 fuzz: $(TEST) $(RUN)
 	@$(BIN)/python tests/fuzz_importers.py
+
+# Exits with 1 if the kernel and the rules disagree, and with 0 and the reason where /dev/kvm cannot be used.
+kernel-rules: $(RUN)
+	@$(BIN)/python tests/kernel_rules.py $(ARGS)
 
 bench: $(TEST) $(RUN)
 	@$(BIN)/pytest bench/suites $(ARGS)

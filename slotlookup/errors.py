@@ -80,6 +80,10 @@ class RegionError(UsageError):
         super().__init__(f"{message} ({self.errno_name})")
 
 
+class HostLimit(RegionError):
+    """A refusal that depends on the host's architecture and configuration (`slotlookup.architecture`)."""
+
+
 class UnalignedRegion(RegionError):
     """guest_phys_addr, memory_size or userspace_addr is not a multiple of 4096."""
 
@@ -92,16 +96,24 @@ class WrappedRegion(RegionError):
     """guest_phys_addr + memory_size, or userspace_addr + memory_size, exceeds 64 bits."""
 
 
-class InaccessibleHva(RegionError):
-    """userspace_addr + memory_size reaches addresses outside user space (bit 63 set)."""
+class InaccessibleHva(HostLimit):
+    """userspace_addr + memory_size is above the end of user space."""
+
+
+class UnreachableGpa(HostLimit):
+    """guest_phys_addr + memory_size is above what a guest can address on the host."""
+
+    def __init__(self, message: str, errno_name: str) -> None:
+        self.errno_name = errno_name
+        super().__init__(message)
 
 
 class BadSlotId(RegionError):
     """The slot id is at or above the limit for user slots (32,764)."""
 
 
-class BadAddressSpace(RegionError):
-    """The address space id is at or above the number of address spaces (2)."""
+class BadAddressSpace(HostLimit):
+    """The address space id is at or above the VM's number of address spaces (2 at most)."""
 
 
 class UnknownSlot(RegionError):
@@ -118,6 +130,16 @@ class BadFlags(RegionError):
 
 class ImmutableRegion(RegionError):
     """An existing slot cannot change its size, hva, READONLY or GUEST_MEMFD; with GUEST_MEMFD it can change nothing."""
+
+
+class BadGuestMemfd(RegionError):
+    """The guest_memfd or its range cannot back the slot: of another VM, unaligned, too long, or bound already."""
+
+
+class ClosedGuestMemfd(RegionError):
+    """The descriptor of the guest_memfd is not open."""
+
+    errno_name = "EBADF"
 
 
 class GfnOverlap(RegionError):

@@ -2,8 +2,9 @@
 
 `Memslots` has the slot state of `struct kvm`: two address spaces, each with an active and an inactive slot set, and a
 generation. A call is first checked against the rules of Linux (virt/kvm/kvm_main.c, 5.17 to 6.18), then prepared in the
-inactive set, then published. Every refusal is a named error of `slotlookup.errors` with the offending values.
-Left out: KVM_MEM_GUEST_MEMFD, and the tag bits of hvas, which depend on the host's paging mode.
+inactive set, then published. Every refusal is a named error of `slotlookup.errors` with the offending values, and the
+rules are checked in the kernel's order wherever the errno depends on it. `make kernel-rules` compares them with a
+running kernel. Left out: refusals for lack of memory, and the tag bits of hvas, which depend on the process.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from slotlookup.address import (
     gfn_to_gpa,
     gpa_to_gfn,
 )
+from slotlookup.architecture import X86_64, Architecture
+from slotlookup.guest_memfd import Backing, GuestMemfd
 
 LOG_DIRTY_PAGES = 1
 READONLY = 2
@@ -38,13 +41,12 @@ INVALID = 1 << 16
 USER_SLOTS = 32_764
 """KVM_USER_MEM_SLOTS on x86: SHRT_MAX less three internal slots."""
 ADDRESS_SPACES = 2
+"""What slot sets and strategies have room for; a VM may have fewer (`Architecture.address_spaces`)."""
 MAX_PAGES = (1 << 31) - 1
-USER_ADDRESS_LIMIT = 1 << 63
 
 GENERATION_IN_PROGRESS = 1 << 63
 
 # Constants with which every call is compared, computed once.
-_NUMBER_LIMIT = ADDRESS_SPACES << 16
 _MOST_BYTES = MAX_PAGES << PAGE_SHIFT
 _IN_PAGE = PAGE_SIZE - 1
 _OTHER_FLAGS = ~(LOG_DIRTY_PAGES | READONLY)
@@ -212,15 +214,17 @@ class PendingChange:
 class Memslots:
     """A VM's memory slots, which the ioctl edits and lookups read."""
 
-    def __init__(self, slots: Iterable[Memslot] = ()) -> None:
+    def __init__(self, slots: Iterable[Memslot] = (), architecture: Architecture = X86_64) -> None:
         """Start from `slots`, each checked against the rules; a refusal raises RegionError."""
+        self.architecture = architecture
         self._sets = [(SlotSet(), SlotSet()) for _ in range(ADDRESS_SPACES)]
         self._active = [0] * ADDRESS_SPACES
         self._generations = list(range(ADDRESS_SPACES))
         self._pages = 0
         self._aliased: frozenset[SlotNumber] | None = None
+        self._backed: dict[SlotNumber, GuestMemfd] = {}
         for slot in slots:
-            self.set_user_memory_region(slot.number, slot.gpa, slot.size, slot.userspace_addr, slot.flags)
+            self.set_recorded(slot.number, slot.gpa, slot.size, slot.userspace_addr, slot.flags)
 
     def active(self, as_id: int = 0) -> SlotSet:
         """The set that lookups read."""
@@ -234,12 +238,17 @@ class Memslots:
         """Even numbers for address space 0, odd for 1; GENERATION_IN_PROGRESS is set while a change is pending."""
         return self._generations[as_id]
 
-    def prepare(self, number: int, gpa: int, size: int, hva: int, flags: int) -> PendingChange | None:
+    def prepare(
+        self, number: int, gpa: int, size: int, hva: int, flags: int, backing: Backing | None = None
+    ) -> PendingChange | None:
         """Check a call and prepare it in the inactive set; None if nothing would change.
 
-        `number` is `as_id << 16 | id`; `gpa`, `size` and `hva` are bytes. Raises RegionError if KVM refuses it.
+        `number` is `as_id << 16 | id`; `gpa`, `size` and `hva` are bytes. `backing` counts only with GUEST_MEMFD; None
+        is one that is not known, of which nothing is checked. Raises RegionError if KVM refuses the call.
         """
-        change = self._classify(number, gpa, size, hva, flags)
+        if not flags & GUEST_MEMFD:
+            backing = None
+        change = self._classify(number, gpa, size, hva, flags, backing)
         if change is None:
             return None
         as_id = change.slot.as_id
@@ -247,17 +256,44 @@ class Memslots:
             raise RuntimeError(f"a change of address space {as_id} is pending already")
         self._generations[as_id] |= GENERATION_IN_PROGRESS
         self.inactive(as_id).apply(change)
+        if backing is not None and backing.file is not None and change.kind is _CREATE:
+            backing.file.bind(change.slot.number, backing.offset, size)
+            self._backed[change.slot.number] = backing.file
         return PendingChange(self, change)
 
     def set_user_memory_region(self, number: int, gpa: int, size: int, hva: int, flags: int) -> SlotChange | None:
         """KVM_SET_USER_MEMORY_REGION: prepare and publish. None if the call changes nothing."""
+        if flags & GUEST_MEMFD:
+            raise errors.BadFlags(f"flags {flags:#x}: only KVM_SET_USER_MEMORY_REGION2 takes GUEST_MEMFD")
+        return self.set_recorded(number, gpa, size, hva, flags)
+
+    def set_user_memory_region2(
+        self,
+        number: int,
+        gpa: int,
+        size: int,
+        hva: int,
+        flags: int,
+        guest_memfd: GuestMemfd | None = None,
+        guest_memfd_offset: int = 0,
+    ) -> SlotChange | None:
+        """KVM_SET_USER_MEMORY_REGION2 (Linux 6.8). The last two count only with GUEST_MEMFD; None is no open file."""
+        pending = self.prepare(number, gpa, size, hva, flags, Backing(guest_memfd, guest_memfd_offset))
+        return None if pending is None else pending.publish()
+
+    def set_recorded(self, number: int, gpa: int, size: int, hva: int, flags: int) -> SlotChange | None:
+        """A recorded call of either ioctl. Recordings do not say which guest_memfd it names, so none is checked."""
         pending = self.prepare(number, gpa, size, hva, flags)
         return None if pending is None else pending.publish()
+
+    def create_guest_memfd(self, size: int) -> GuestMemfd:
+        """KVM_CREATE_GUEST_MEMFD: a file of `size` bytes. Raises BadGuestMemfd."""
+        return GuestMemfd(self, size)
 
     def play(self, calls: Iterable[tuple[int, int, int, int, int]]) -> Generator[SlotChange | None, None, None]:
         """Apply (slot number, gpa, size, hva, flags) calls without concurrent readers: the change of each, or None.
 
-        The result is that of set_user_memory_region on each, at half the cost: the inactive sets are updated once, at
+        The result is that of set_recorded on each, at half the cost: the inactive sets are updated once, at
         the end. A refusal raises RegionError; the calls before it stay applied. No other method may be called until
         the iterator is exhausted or closed.
         """
@@ -270,7 +306,7 @@ class Memslots:
                 if change is not None:
                     as_id = number >> 16
                     self._sets[as_id][self._active[as_id]].apply(change)
-                    self._count_pages(change)
+                    self._settle(change)
                     played[as_id] += 1
                 yield change
         finally:
@@ -312,17 +348,24 @@ class Memslots:
         self._active[as_id] ^= 1
         self.inactive(as_id).apply(change)
         self._generations[as_id] = (self._generations[as_id] & ~GENERATION_IN_PROGRESS) + ADDRESS_SPACES
-        self._count_pages(change)
+        self._settle(change)
         self._aliased = None
 
-    def _count_pages(self, change: SlotChange) -> None:
+    def _settle(self, change: SlotChange) -> None:
+        """What a change does beside the slot sets: the VM's pages, and a deleted slot's part of a guest_memfd."""
         if change.kind is _CREATE:
             self._pages += change.slot.npages
         elif change.kind is _DELETE:
             self._pages -= change.slot.npages
+            if self._backed and (file := self._backed.pop(change.slot.number, None)) is not None:
+                file.unbind(change.slot.number)
 
-    def _classify(self, number: int, gpa: int, size: int, hva: int, flags: int) -> SlotChange | None:
-        _check_values(number, gpa, size, hva, flags)
+    def _classify(
+        self, number: int, gpa: int, size: int, hva: int, flags: int, backing: Backing | None = None
+    ) -> SlotChange | None:
+        _check_values(number, gpa, size, hva, flags, self.architecture)
+        if backing is not None:
+            backing.check_values(size)
         slot_number = SlotNumber(number)
         slots = self._sets[number >> 16][self._active[number >> 16]]
         old = slots.get(slot_number)
@@ -357,16 +400,31 @@ class Memslots:
             other = slots.overlapping(wanted.base_gfn, wanted.end_gfn, slot_number)
             if other is not None:
                 raise errors.GfnOverlap(f"{wanted} meets {other}")
+            # The file is bound before the architecture sees the slot, so its errno comes first.
+            if backing is not None:
+                backing.check(self, size)
+            _check_gpa(number, gpa, size, self.architecture)
         return SlotChange(kind, wanted)
 
 
-def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> None:
-    """The rules that do not depend on other slots."""
+def _check_gpa(number: int, gpa: int, size: int, architecture: Architecture) -> None:
+    """The limit of gpas, which is not that of a deletion and comes after the other slots."""
+    if gpa + size > architecture.gpa_limit:
+        raise errors.UnreachableGpa(
+            f"gpa {gpa:#x} + size {size:#x} of slot {describe_number(number)} is above {architecture.gpa_limit:#x}, "
+            f"the most that a guest on {architecture.name} can address",
+            architecture.gpa_errno,
+        )
+
+
+def _check_values(number: int, gpa: int, size: int, hva: int, flags: int, architecture: Architecture) -> None:
+    """The rules that do not depend on other slots, but for the limit of gpas."""
     if (
-        0 <= number < _NUMBER_LIMIT
+        number >= 0
+        and number >> 16 < architecture.address_spaces
         and number & 0xFFFF < USER_SLOTS
         and 0 <= gpa < ADDRESS_LIMIT - size
-        and 0 <= hva <= USER_ADDRESS_LIMIT - size
+        and 0 <= hva <= architecture.hva_limit - size
         and 0 <= size <= _MOST_BYTES
         and not (gpa | size | hva) & _IN_PAGE
         and not flags & _OTHER_FLAGS
@@ -375,9 +433,10 @@ def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> Non
     for what, value in (("slot number", number), ("gpa", gpa), ("size", size), ("hva", hva)):
         if not 0 <= value < ADDRESS_LIMIT:
             raise errors.WrappedRegion(f"{what} {value:#x} is not an unsigned 64-bit value")
-    if number >> 16 >= ADDRESS_SPACES:
+    if number >> 16 >= architecture.address_spaces:
         raise errors.BadAddressSpace(
-            f"address space {number >> 16} of slot number {number:#x} is not below {ADDRESS_SPACES}"
+            f"address space {number >> 16} of slot number {number:#x} is not below {architecture.address_spaces}, the "
+            f"number that a VM on {architecture.name} has"
         )
     if number & 0xFFFF >= USER_SLOTS:
         raise errors.BadSlotId(f"slot id {number & 0xFFFF} is not below {USER_SLOTS}")
@@ -400,19 +459,25 @@ def _check_values(number: int, gpa: int, size: int, hva: int, flags: int) -> Non
     if hva + size >= ADDRESS_LIMIT:
         raise errors.WrappedRegion(f"hva {hva:#x} + size {size:#x} wraps")
     # Linux checks the hva before it looks at the size, so that of a deletion counts too.
-    if hva + size > USER_ADDRESS_LIMIT:
-        raise errors.InaccessibleHva(f"hva {hva:#x} + size {size:#x} is outside user memory")
+    if hva + size > architecture.hva_limit:
+        raise errors.InaccessibleHva(
+            f"hva {hva:#x} + size {size:#x} is above {architecture.hva_limit:#x}, the end of user space on "
+            f"{architecture.name}"
+        )
     if size >> PAGE_SHIFT > MAX_PAGES:
         raise errors.TooManyPages(
             f"slot {describe_number(number)} has {size >> PAGE_SHIFT:,} pages, more than {MAX_PAGES:,}"
         )
 
 
-def make_memslot(number: int, gpa: int, size: int, hva: int, flags: int = 0) -> Memslot:
+def make_memslot(
+    number: int, gpa: int, size: int, hva: int, flags: int = 0, *, architecture: Architecture = X86_64
+) -> Memslot:
     """A slot from byte addresses, checked against the rules that do not depend on other slots. Raises RegionError."""
-    _check_values(number, gpa, size, hva, flags)
+    _check_values(number, gpa, size, hva, flags, architecture)
     if size == 0:
         raise errors.ZeroSizeRegion(f"slot {describe_number(number)} at gpa {gpa:#x} has no pages")
+    _check_gpa(number, gpa, size, architecture)
     return Memslot(SlotNumber(number), gpa_to_gfn(Gpa(gpa)), size >> PAGE_SHIFT, Hva(hva), flags)
 
 

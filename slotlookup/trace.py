@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.architecture import ARCHITECTURES, X86_64, Architecture
 from slotlookup.arrays import Words
-from slotlookup.errors import InputFileError, RegionError
+from slotlookup.errors import HostLimit, InputFileError, RegionError
 from slotlookup.memslots import Memslot, Memslots, SlotChange, describe_number, make_memslot
 from slotlookup.stream import GfnStream, HvaStream, Timeline, change_table, creation_table
 from slotlookup.vocabulary import Operation
@@ -158,6 +159,7 @@ class Trace:
 
     `provenance` describes the source of each part in words; its keys `gfn`, `hva` and `update` label the streams.
     `slot_order` is the order of `start`. Slots that the trace's own events create are in order of creation.
+    `architecture` is that of the recorded host, whose limits its slots keep.
     """
 
     name: str
@@ -165,6 +167,7 @@ class Trace:
     events: Events
     provenance: Mapping[str, str] = field(default_factory=dict)
     slot_order: SlotOrder = SlotOrder.CREATION
+    architecture: Architecture = X86_64
 
     @cached_property
     def fingerprint(self) -> str:
@@ -180,7 +183,7 @@ class Trace:
         """The accepted slot changes, and the event index of each."""
         accepted = list(
             replay_changes(
-                Memslots(self.start),
+                Memslots(self.start, self.architecture),
                 self.events,
                 lambda index, error: InputFileError(self.name, None, f"event {index}: {error}"),
             )
@@ -199,11 +202,11 @@ class Trace:
 
     def final_slots(self) -> Memslots:
         """The slots after the last event."""
-        memslots = Memslots(self.start)
+        memslots = Memslots(self.start, self.architecture)
         for change in self.changes:
             slot = change.slot
             size = 0 if change.kind == change.kind.DELETE else slot.size
-            memslots.set_user_memory_region(slot.number, slot.gpa, size, slot.userspace_addr, slot.flags)
+            memslots.set_recorded(slot.number, slot.gpa, size, slot.userspace_addr, slot.flags)
         return memslots
 
     def gfn_stream(self) -> GfnStream:
@@ -276,6 +279,7 @@ def trace_writer(trace: Trace, compression_level: int = 19) -> Writer:
             "name": trace.name,
             "provenance": dict(trace.provenance),
             "slot_order": trace.slot_order,
+            "architecture": trace.architecture.name,
             "slots": [[s.number, s.gpa, s.size, s.userspace_addr, s.flags] for s in trace.start],
         }
     )
@@ -359,16 +363,23 @@ def read_trace(path: Path | str) -> Trace:
             None,
             f"{file.metadata.num_rows:,} events; the limit is {MOST_EVENTS:,}: import a part of the recording",
         )
+    # An unknown name is of a later version.
+    if header.architecture not in ARCHITECTURES:
+        raise InputFileError(
+            source, None, f"the architecture {header.architecture!a} is none of {', '.join(ARCHITECTURES)}; {_AGAIN}"
+        )
+    architecture = ARCHITECTURES[header.architecture]
     # Traces written before the order was kept do not say what it was.
     order = SlotOrder(header.slot_order or (SlotOrder.UNKNOWN if header.slots else SlotOrder.CREATION))
     twice = next((number for number, n in Counter(row[0] for row in header.slots).items() if n > 1), None)
     if twice is not None:
         raise InputFileError(source, None, f"slot {describe_number(twice)} is listed twice; {_AGAIN}")
     try:
-        start = tuple(make_memslot(*row) for row in header.slots)
-        Memslots(start)
+        start = tuple(make_memslot(*row, architecture=architecture) for row in header.slots)
+        Memslots(start, architecture)
     except RegionError as error:
-        raise InputFileError(source, None, f"the trace's starting slots break KVM's rules: {error}; {_AGAIN}") from None
+        remedy = f"{_AGAIN}{' --architecture' if isinstance(error, HostLimit) else ''}"
+        raise InputFileError(source, None, f"the trace's starting slots break KVM's rules: {error}; {remedy}") from None
     groups = list(iterate_trace(source))
     events = np.concatenate(groups) if groups else empty_events(0)
-    return Trace(header.name, start, events, header.provenance, order)
+    return Trace(header.name, start, events, header.provenance, order, architecture)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError, from_json
 
 from slotlookup.address import ADDRESS_LIMIT
+from slotlookup.architecture import OTHER
 from slotlookup.errors import InputFileError
 
 MOST_METADATA = 1 << 26
@@ -36,6 +37,7 @@ class TraceHeader(BaseModel):
     provenance: dict[_Text, _Text]
     slots: list[tuple[_Number, _Number, _Number, _Number, _Number]]
     slot_order: _Orders | None = None
+    architecture: _Text = OTHER.name
 
 
 def read_header(path: Path, raw: bytes | None, version: int) -> TraceHeader:

@@ -127,7 +127,7 @@ def test_arbitrary_bytes_are_no_gfn_stream(tmp_path: Path) -> None:
         (CALL.replace("flags=0x0", "flags=0x8"), 1, "LOG_DIRTY_PAGES, READONLY and GUEST_MEMFD"),
         (CALL.replace("flags=0x0", "flags=0x5"), 1, "cannot be combined with other flags"),
         (CALL.replace("flags=0x0", "flags=0x4") * 2, 2, "can only be deleted"),
-        (CALL.replace("ua=0x7f", "ua=0xffff7f"), 1, "outside user memory"),
+        (CALL.replace("ua=0x7f", "ua=0xffff7f"), 1, "the end of user space"),
         (CALL + CALL[:40] + "\n", 2, "not a line of QEMU"),
         (CALL + CALL[:40], 2, "truncated here"),
         (CALL + "kvm_set_us", 2, "truncated here"),
@@ -236,7 +236,7 @@ def test_playing_calls_is_making_them(made: list[tuple[int, int, int, int, int]]
     results: list[object] = []
     for call in made:
         try:
-            results.append(called.set_user_memory_region(*call))
+            results.append(called.set_recorded(*call))
         except Exception as error:  # compared with what the other way raises
             results.append((type(error), str(error)))
             break

@@ -42,13 +42,19 @@ VALUES: list[tuple[Call, type[RegionError], list[str]]] = [
     ((-1, 0, M, HVA, 0), errors.WrappedRegion, ["slot number -0x1"]),
     ((0, 0, M, 1 << 63, 0), errors.InaccessibleHva, ["hva 0x8000000000000000", "size 0x100000"]),
     ((0, 0, M, (1 << 63) - 4096, 0), errors.InaccessibleHva, ["hva 0x7ffffffffffff000"]),
+    ((0, 0, M, (1 << 47) - M, 0), errors.InaccessibleHva, ["hva 0x7ffffff00000", "0x7ffffffff000", "x86-64"]),
+    (
+        (0, (1 << 52) - M + 4096, M, HVA, 0),
+        errors.UnreachableGpa,
+        ["gpa 0xffffffff01000", "0x10000000000000", "x86-64"],
+    ),
     ((0, 0, 0, (1 << 63) + 4096, 0), errors.InaccessibleHva, ["hva 0x8000000000001000", "size 0x0"]),
     ((USER_SLOTS, 0, M, HVA, 0), errors.BadSlotId, ["slot id 32764", "32764"]),
     ((SECOND + 0xFFFF, 0, M, HVA, 0), errors.BadSlotId, ["slot id 65535"]),
     ((2 << 16, 0, M, HVA, 0), errors.BadAddressSpace, ["address space 2", "0x20000"]),
     ((0, 0, M, HVA, 8), errors.BadFlags, ["flags 0x8", "slot 0"]),
     ((0, 0, M, HVA, 1 << 31 | 1), errors.BadFlags, ["flags 0x80000001"]),
-    ((0, 0, (MAX_PAGES + 1) << 12, HVA, 0), errors.TooManyPages, ["2,147,483,648 pages", "2,147,483,647"]),
+    ((0, 0, (MAX_PAGES + 1) << 12, 0, 0), errors.TooManyPages, ["2,147,483,648 pages", "2,147,483,647"]),
     ((7, 0, 0, HVA, 0), errors.UnknownSlot, ["slot 7", "does not exist"]),
 ]
 
@@ -112,10 +118,10 @@ def test_refused_for_the_slots_there(call: Call, error: type[RegionError], words
 
 
 def test_what_no_other_slot_concerns_passes() -> None:
-    """The largest values that pass: the last page of gpas stays out, as gpa + size must not wrap to 0."""
+    """The largest values that pass on x86-64: the last page of 52-bit gpas, and that below the guard page of hvas."""
     memslots = Memslots()
     memslots.set_user_memory_region(
-        USER_SLOTS - 1, (1 << 64) - 2 * 4096, 4096, (1 << 63) - 4096, LOG_DIRTY_PAGES | READONLY
+        USER_SLOTS - 1, (1 << 52) - 4096, 4096, (1 << 47) - 2 * 4096, LOG_DIRTY_PAGES | READONLY
     )
     memslots.set_user_memory_region(0, 0, MAX_PAGES << 12, 0, 0)
     assert [slot.number for slot in memslots] == [0, USER_SLOTS - 1]

@@ -10,6 +10,7 @@ from time import perf_counter
 
 import click
 
+from slotlookup.architecture import ARCHITECTURES, OTHER
 from slotlookup.errors import InputFileError, UsageError
 from slotlookup.memslots import Memslots
 from slotlookup.recordings.importing import Limits, Progress
@@ -53,6 +54,13 @@ SLOTS_HEADER = "slot,gpa,size,hva,flags"
     metavar="NAME",
     help="Keep the events of threads of this name only; * and ? are wildcards; may be repeated.",
 )
+@click.option(
+    "--architecture",
+    type=click.Choice(list(ARCHITECTURES)),
+    default=OTHER.name,
+    show_default=True,
+    help="Architecture of the recorded host, whose limits the slots are held to; other has none.",
+)
 @click.option("--name", help="Name of the trace [default: the name of the output file, or of the first recording].")
 @click.option(
     "--max-bytes",
@@ -74,6 +82,7 @@ def command(
     slots_csv: Path | None,
     pids: tuple[int, ...],
     comms: tuple[str, ...],
+    architecture: str,
     name: str | None,
     max_bytes: int,
     max_memory: int,
@@ -102,7 +111,8 @@ def command(
     name = name or (output.stem if output is not None else None)
     with progress_bar(shown=True) as report:
         limits = Limits(max_bytes, max_memory, _rates(report))
-        trace, summary = import_files(files, name, Chosen(frozenset(pids), comms), limits)
+        selected = Chosen(frozenset(pids), comms)
+        trace, summary = import_files(files, name, selected, limits, ARCHITECTURES[architecture])
     table = slots_as_csv(summary.final, summary.slot_order)
     writers: list[tuple[Path, Writer]] = [] if output is None else [(output, trace_writer(trace))]
     if slots_csv is not None and slots_csv != STDOUT:

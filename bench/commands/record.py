@@ -15,7 +15,7 @@ import click
 from slotlookup.errors import InputFileError, UsageError, present
 from slotlookup.recordings.importing import Recording
 from slotlookup.recordings.ownership import Chosen
-from slotlookup.recordings.recordings import put_together, read_recording
+from slotlookup.recordings.recordings import put_together
 from slotlookup.trace import write_trace
 from slotlookup.writing import must_be_writable
 
@@ -23,7 +23,7 @@ from ..helpful import EachOnce
 from ..options import Seconds, check_name
 from ..printable import printable
 from ..record.live import IMPORTED, LARGEST, Command, Running, Stop, follow
-from ..record.live_slots import slot_changes, slots_of, with_its_slots
+from ..record.live_slots import read_here, slot_changes, slots_of, with_its_slots
 from ..record.qmp import monitor
 from ..record.tracefs import Instance, find_tracefs, instance, monotonic_offset
 
@@ -104,7 +104,7 @@ def command(
         _must_have_kvm()
     with _scratch(output) as folder:
         stop = Stop()
-        recordings: list[Recording] = [read_recording(path) for path in slots]
+        recordings: list[Recording] = [read_here(path) for path in slots]
         events = folder / "events.trace"
         with stop.watching(), instance(buffer) as recorder:
             if pid is not None:
@@ -113,7 +113,7 @@ def command(
                 process = _demo(recorder, events, seconds or DEMO_SECONDS, stop)
             else:
                 process = _command(recorder, events, vm, seconds, recordings, not slots, stop)
-        recorded = _named(read_recording(events, IMPORTED)) if events.stat().st_size else None
+        recorded = _named(read_here(events, IMPORTED)) if events.stat().st_size else None
         if recorded is None or not len(recorded.events):
             raise UsageError("KVM reported no events during the recording; does the VM run, and does it use KVM?")
         if stop.full:

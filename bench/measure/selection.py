@@ -7,7 +7,7 @@ strategies everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slotlookup.errors import UsageError
@@ -116,7 +116,7 @@ def _read_trace(name: str, slots: int | None, events: int | None) -> Trace:
         raise UsageError(f"{name}: a recorded trace has fixed slots; remove --slots")
     trace = read_trace(Path(name))
     if events is not None and events < len(trace.events):
-        trace = Trace(trace.name, trace.start, trace.events[:events], trace.provenance)
+        trace = replace(trace, events=trace.events[:events])
     return trace
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from slotlookup.address import PAGE_SIZE, Hva
+from slotlookup.architecture import of_machine
 from slotlookup.errors import UsageError, present
 from slotlookup.memslots import Memslot
-from slotlookup.recordings.importing import Recording
+from slotlookup.recordings.importing import Limits, Recording
 from slotlookup.recordings.recordings import read_recording
 
 from .qmp import Monitor
 
 _QEMU = ("qemu-system-", "qemu-kvm")
+
+
+def read_here(path: Path, limits: Limits | None = None) -> Recording:
+    """Read a recording of a VM on this machine. Raises InputFileError."""
+    return read_recording(path, limits, of_machine(platform.machine()))
 
 
 def with_its_slots(command: Sequence[str], told: Path) -> list[str]:
@@ -35,7 +42,7 @@ def with_its_slots(command: Sequence[str], told: Path) -> list[str]:
 
 def slot_changes(told: Path, offset: int) -> Recording:
     """The slot changes that a command reported, their times minus `offset` ns. Raises InputFileError."""
-    recording = read_recording(told)
+    recording = read_here(told)
     if recording.times is not None:
         recording.times = recording.times - offset
     return recording
@@ -47,7 +54,7 @@ def slots_of(monitor: Monitor, scratch: Path) -> Recording:
     `scratch` is a temporary file that is written. Raises UsageError.
     """
     scratch.write_text(monitor.human("info mtree -f").replace("\r\n", "\n"))
-    recording = read_recording(scratch)
+    recording = read_here(scratch)
     table = present(recording.table, "the slot table of `info mtree -f`")
     recording.table = tuple(_placed(monitor, slot) for slot in table)
     recording.hva_recorded = True

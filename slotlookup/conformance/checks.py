@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from slotlookup.address import GFN_LIMIT, PAGE_SIZE, Hva
+from slotlookup.architecture import ARCHITECTURES
 from slotlookup.conformance.notes import written
 from slotlookup.conformance.readers import SECOND, accepted, generation, slots_that_go, update_discipline
 from slotlookup.conformance.tandem import (
@@ -38,7 +39,7 @@ from slotlookup.conformance.tandem import (
     workout,
 )
 from slotlookup.errors import BrokenStrategy, DeadStrategy
-from slotlookup.memslots import ADDRESS_SPACES, USER_ADDRESS_LIMIT, USER_SLOTS
+from slotlookup.memslots import ADDRESS_SPACES, USER_SLOTS
 from slotlookup.strategy import Counters
 from slotlookup.stream import GfnStream, HvaAnswers, HvaStream, Timeline, change_table, one_segment
 
@@ -65,6 +66,8 @@ class Failure:
 
 CHECKS: list[Check] = []
 """The fixed checks, in order."""
+
+LARGEST_HVA = max(architecture.hva_limit for architecture in ARCHITECTURES.values())
 
 REST_LEFT_OUT = "; the remaining checks were left out"
 
@@ -118,13 +121,13 @@ _script(
 )
 _script(
     "top of the address space",
-    "nothing wraps at 2^64, nor at 2^63, up to which user memory reaches",
+    "nothing wraps at 2^64, nor at 2^63, the largest limit of user memory on any architecture",
     [
-        create(0, GFN_LIMIT - 17, 16, USER_ADDRESS_LIMIT - 16 * PAGE_SIZE),
+        create(0, GFN_LIMIT - 17, 16, LARGEST_HVA - 16 * PAGE_SIZE),
         create(USER_SLOTS - 1, 0, 1, 0),
         *(gfn(n) for n in (TOP, TOP - 1, 1 << 63, (1 << 63) - 1, GFN_LIMIT, 1 << 52)),
-        hva(USER_ADDRESS_LIMIT - 1, TOP),
-        hva(USER_ADDRESS_LIMIT, TOP),
+        hva(LARGEST_HVA - 1, TOP),
+        hva(LARGEST_HVA, TOP),
         hva(TOP - 1, TOP),
         hva(0, 1),
         hva(0, TOP),

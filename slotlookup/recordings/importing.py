@@ -26,8 +26,9 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from slotlookup.architecture import OTHER, Architecture
 from slotlookup.arrays import Bytes, Ints
-from slotlookup.errors import InputFileError, RegionError
+from slotlookup.errors import HostLimit, InputFileError, RegionError
 from slotlookup.memslots import Memslot, Memslots, describe_number, make_memslot
 from slotlookup.trace import Events, SlotOrder, empty_events
 
@@ -99,7 +100,7 @@ class Source:
     `head` is the whole content, or its beginning if `more` is true. `others` are the remaining importers; if a line is
     not understood, the error names the importer that recognises it. `numbers` are the
     1-based lines of the file that the lines here come from, if they differ; `open_end` says then whether the last of
-    them is the file's last line and has no newline.
+    them is the file's last line and has no newline. `architecture` is that of the recorded host.
     """
 
     path: Path
@@ -111,6 +112,7 @@ class Source:
     numbers: tuple[int, ...] | None = None
     open_end: bool = False
     limits: Limits = Limits()
+    architecture: Architecture = OTHER
 
     @cached_property
     def data(self) -> bytes:
@@ -330,7 +332,7 @@ class Recording:
     has no mark of its own, so that a majority of missing lookups means a wrong file. `times` are the ascending
     times of the events in ns, if recorded, of an unknown clock since boot or of time of day. `origins` has the
     thread of each event, if the recording covers a whole machine and not one VM. `elided` are the lines, with their
-    text, that say that others were left out.
+    text, that say that others were left out. `architecture` is that of the recorded host.
     """
 
     path: Path
@@ -349,6 +351,7 @@ class Recording:
     counted: Counter[str] = field(default_factory=Counter)
     remarks: list[str] = field(default_factory=list)
     elided: tuple[tuple[int, str], ...] = ()
+    architecture: Architecture = OTHER
 
 
 @dataclass(frozen=True)
@@ -404,19 +407,26 @@ class SlotRow(NamedTuple):
 
 def slot_table(source: Source, rows: Iterable[SlotRow]) -> tuple[Memslot, ...]:
     """The slots of a table, checked against the rules. Raises InputFileError at the row that breaks one."""
-    memslots = Memslots()
+    memslots = Memslots((), source.architecture)
     slots: list[Memslot] = []
     for row in rows:
         try:
             if memslots.get(row.number) is not None:
                 raise source.fault(row.line, f"slot {describe_number(row.number)} is listed twice")
-            slots.append(make_memslot(*row[1:]))
-            memslots.set_user_memory_region(*row[1:])
+            slots.append(make_memslot(*row[1:], architecture=source.architecture))
+            memslots.set_recorded(*row[1:])
         except RegionError as error:
-            raise source.fault(row.line, f"KVM refuses this slot: {error}") from None
+            raise source.fault(row.line, f"KVM refuses this slot: {with_remedy(error, source.architecture)}") from None
     if not slots:
         raise source.fault(None, "contains no slots")
     return tuple(slots)
+
+
+def with_remedy(error: RegionError, architecture: Architecture) -> str:
+    """The error, with the option that may help against it where the rule depends on the host."""
+    if isinstance(error, HostLimit) and architecture != OTHER:
+        return f"{error}; if the host is of another architecture, name it with --architecture"
+    return str(error)
 
 
 def listed_order(slots: Sequence[Memslot]) -> SlotOrder:

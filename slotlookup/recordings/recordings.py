@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlookup.address import HOLE
+from slotlookup.architecture import OTHER, Architecture
 from slotlookup.arrays import Ints
 from slotlookup.errors import InputFileError, MixedForms, RegionError, UnknownForm, UnknownSlot, UsageError, present
 from slotlookup.memslots import ChangeKind, Memslot, Memslots
 from slotlookup.oracle import expected_gfns
-from slotlookup.recordings.importing import HEAD, Importer, Limits, Recording, Source, open_source
+from slotlookup.recordings.importing import HEAD, Importer, Limits, Recording, Source, open_source, with_remedy
 from slotlookup.recordings.merging import merge
 from slotlookup.recordings.ownership import Chosen, claim
 from slotlookup.recordings.pasted import LARGEST_PASTE, cleaned, decoded, nearest
@@ -130,13 +131,18 @@ def _where_mixed(source: Source, found: Sequence[Importer]) -> int | None:
     return None
 
 
-def read_recording(path: Path | str, limits: Limits | None = None) -> Recording:
+def read_recording(path: Path | str, limits: Limits | None = None, architecture: Architecture = OTHER) -> Recording:
     """Read one file with the importer that recognises it, as it is or, failing that, as pasted text.
 
-    Raises InputFileError.
+    `architecture` is that of the recorded host. Raises InputFileError.
     """
-    source = open_source(path, limits)
-    known = list(importers().values())
+    source = replace(open_source(path, limits), architecture=architecture)
+    recording = _read(source, list(importers().values()))
+    recording.architecture = architecture
+    return recording
+
+
+def _read(source: Source, known: Sequence[Importer]) -> Recording:
     try:
         importer = recognise(source, known)
         return importer.read(_for(importer, source, known))
@@ -209,7 +215,7 @@ class _Part:
 def _play(recording: Recording) -> _Part:
     """Check the slots of a recording against the rules, once."""
     if recording.table is not None:
-        return _Part(recording, final=Memslots(recording.table), ever=list(recording.table))
+        return _Part(recording, final=Memslots(recording.table, recording.architecture), ever=list(recording.table))
     if not recording.changes:
         return _Part(recording)
 
@@ -229,9 +235,13 @@ def _play(recording: Recording) -> _Part:
                 line,
                 f"{error}: the recording begins late or lacks lines; record from the start of the VM",
             )
-        return InputFileError(recording.path, line, f"recorded as successful, but KVM refuses it: {error}")
+        return InputFileError(
+            recording.path,
+            line,
+            f"recorded as successful, but KVM refuses it: {with_remedy(error, recording.architecture)}",
+        )
 
-    part = _Part(recording, slots := Memslots())
+    part = _Part(recording, slots := Memslots((), recording.architecture))
     kinds = [0] * len(ChangeKind)
     # The changes are dropped one by one: a hundred thousand live objects would slow down the garbage collector.
     for index, change in replay_changes(slots, recording.events, refused):
@@ -336,6 +346,7 @@ def import_files(
     name: str | None = None,
     chosen: Chosen | None = None,
     limits: Limits | None = None,
+    architecture: Architecture = OTHER,
 ) -> tuple[Trace, Summary]:
     """Combine recordings of one VM. `limits` are those of each file.
 
@@ -343,9 +354,10 @@ def import_files(
     addresses before others). All other recordings of slots must end with the same ranges. Recordings with times of one
     clock are merged by time; otherwise slot changes are first, followed by lookups and visits in the order of `paths`.
     Of recordings of a whole machine the VM's events are kept (module `ownership`), or those selected by `chosen`.
+    `architecture` is that of the VM's host.
     Raises InputFileError, or UsageError if there are no files.
     """
-    return put_together([read_recording(path, limits) for path in paths], name, chosen)
+    return put_together([read_recording(path, limits, architecture) for path in paths], name, chosen)
 
 
 def put_together(
@@ -379,7 +391,9 @@ def put_together(
         k.summary.remarks += remarks
     start: tuple[Memslot, ...] = main.recording.table or ()
     order = SlotOrder.CREATION if main.recording.changes else main.recording.slot_order
-    trace = Trace(name or _escaped(_stem(parts[0].recording.path)), start, merged.events, _provenance(files), order)
+    name = name or _escaped(_stem(parts[0].recording.path))
+    architecture = main.recording.architecture
+    trace = Trace(name, start, merged.events, _provenance(files), order, architecture)
     outside = _outside(trace, main, kept, merged.origin)
     kinds = np.bincount(merged.events["kind"], minlength=len(EventKind))
     lookups, visits = int(kinds[EventKind.GFN_LOOKUP]), int(kinds[EventKind.HVA_VISIT])
@@ -399,7 +413,7 @@ def _outside(trace: Trace, main: _Part, kept: Sequence[_Kept], origin: npt.NDArr
         misses = expected_gfns(trace.start, trace.gfn_stream()) == HOLE
     else:
         # If no slot changes between lookups, they all use the final slots, and no change needs to be replayed.
-        settled = Trace(trace.name, tuple(_final(main)), trace.events[asked])
+        settled = replace(trace, start=tuple(_final(main)), events=trace.events[asked])
         misses = expected_gfns(settled.start, settled.gfn_stream()) == HOLE
     of = origin[asked]
     for index, k in enumerate(kept):
