@@ -10,6 +10,8 @@ from slotlookup.memslots import USER_SLOTS, ChangeKind, SlotChange, make_memslot
 from slotlookup.stream import creation_table
 
 HVA = 0x7F00_0000_0000
+FULL = 1 << 44
+"""The first hva of a VM with all slots, whose last one then ends far below the end of user space."""
 
 
 def test_the_specs_hold_the_two_sets() -> None:
@@ -33,7 +35,7 @@ def test_bytes_a_slot_of_a_full_vm(spec: str) -> None:
     strategy = registry.make_strategy(spec)
     # Descending sizes: a structure in order of size, or of anything that goes with it, then inserts at its end.
     strategy.load_table(
-        creation_table(make_memslot(n, (n << 28), (USER_SLOTS - n) << 12, HVA + (n << 28)) for n in range(USER_SLOTS))
+        creation_table(make_memslot(n, (n << 28), (USER_SLOTS - n) << 12, FULL + (n << 28)) for n in range(USER_SLOTS))
     )
     used = strategy.bytes()
     assert len(strategy) == USER_SLOTS
