@@ -1,7 +1,7 @@
 """Which rows are not run further: scans of thousands of slots, next to searches that need a dozen steps.
 
 Every row first answers a part of the questions. A row whose part took so long that all questions would take HOPELESS
-times as long as the cheapest row's, and longer than WAITED_FOR, is asked as many more as fit that time, and then cut.
+times as long as the cheapest row's, and longer than WAITED_FOR, is asked as many as fit that time, and then cut.
 The time that it has taken, divided by all questions, is a lower bound of its cost per operation.
 """
 
@@ -19,8 +19,8 @@ from .rows import Contender, Group
 from .run_options import HOPELESS, WAITED_FOR
 from .tasks import TASKS, Task
 
-FIRST = 256
-"""Questions of the first part."""
+FIRST = 32
+"""Questions of the first part: few, since a change of an array of 32,764 slots takes milliseconds in some."""
 Clock = Callable[[], float]
 Load = Callable[[Task, str], Strategy]
 
@@ -49,8 +49,11 @@ def cut_hopeless(task: Task, found: Sequence[Group[RoleResult]], load: Load, clo
     for seconds, member, group in took:
         if seconds / FIRST * task.operations <= limit:
             continue
-        asked = min(task.operations, max(FIRST, int(limit / (seconds / FIRST)) + 1))
-        spent = _seconds(_first(task, asked), member, load, clock)
+        asked = FIRST
+        spent: float | None = seconds
+        if seconds < limit:
+            asked = min(task.operations, max(FIRST, int(limit / (seconds / FIRST)) + 1))
+            spent = _seconds(_first(task, asked), member, load, clock)
         if spent is None or spent < limit / 2:
             continue  # the first part was slow by chance, or an answer is wrong
         group.at_least_ns = spent * 1e9 / task.operations

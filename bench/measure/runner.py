@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+import numpy as np
+
 from slotlookup.errors import BrokenStrategy, UsageError, present
+from slotlookup.memslots import ChangeKind
 from slotlookup.questions import Questions, questions_of
 from slotlookup.registry import describe, describe_available, make_strategy
 from slotlookup.strategy import Strategy
@@ -218,13 +221,18 @@ def measure_size(member: Contender, questions: Questions, options: RunOptions) -
     loaded = len(questions.start_slots)
     if strategy.bytes() is None:
         return SetupResult(loaded, slot_stride=strategy.stride())
-    best = (len(strategy), strategy.bytes())
-    for i in range(len(questions.update) if not questions.update_is_closed else 0):
-        strategy.apply_table(questions.update[i : i + 1])
-        if len(strategy) > best[0]:
-            best = (len(strategy), strategy.bytes())
-    slots, size = best
+    strategy.apply_table(questions.update[: _changes_to_most_slots(questions)])
+    slots, size = len(strategy), strategy.bytes()
     return SetupResult(loaded, size / slots if size is not None and slots else None, slot_stride=strategy.stride())
+
+
+def _changes_to_most_slots(questions: Questions) -> int:
+    """The number of changes until there are most slots for the first time; 0 if that is the start."""
+    if questions.update_is_closed:
+        return 0
+    kinds = questions.update[:, 0]
+    more = np.cumsum((kinds == ChangeKind.CREATE).astype(np.int64) - (kinds == ChangeKind.DELETE))
+    return int(np.argmax(more)) + 1 if len(more) and more.max() > 0 else 0
 
 
 def _measured(found: Sequence[Group[Figures]]) -> list[tuple[Contender, Group[Figures]]]:
