@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -16,6 +19,8 @@ from .helpful import HelpfulGroup
 from .interruption import end_as_interrupted, interrupted_code
 from .printable import printable
 
+EXIT_NO_READER = 128 + signal.SIGPIPE
+"""As shells report a program that SIGPIPE ended."""
 # name: (module, its line in `--help`)
 COMMANDS = {
     "run": ("run", "Replay a workload through strategies: check, count and time them."),
@@ -97,12 +102,14 @@ def cli() -> None:
 def main() -> None:
     """The console script.
 
-    Exit codes: 0 success, 1 failure, 2 bad usage or bad input, 3 a regression, 4 nothing to compare with.
+    Exit codes: 0 success, 1 failure, 2 bad usage or bad input, 3 a regression, 4 nothing to compare with, 130 Ctrl-C,
+    141 if the reader of stdout exited.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     end_as_interrupted()
+    stdout = sys.stdout
     try:
         code = cli.main(prog_name="slotlookup", standalone_mode=False)
         sys.stdout.flush()
@@ -112,13 +119,16 @@ def main() -> None:
     except click.ClickException as error:
         fail(error.format_message(), EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt) as interrupt:
-        print("slotlookup: interrupted", file=sys.stderr)
         # click raises an Abort from a KeyboardInterrupt.
-        sys.exit(interrupted_code(interrupt.__cause__ or interrupt))
-    except BrokenPipeError:
-        # The reader of stdout has exited, as `head` does; the interpreter must not report that when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_FAILED)
+        fail("interrupted", interrupted_code(interrupt.__cause__ or interrupt))
+    except BrokenPipeError:  # the reader of stdout has exited, as `head` does
+        _leave(EXIT_NO_READER)
+    except SystemExit as left:
+        # rich and click exit with 1 then, which is the code of a wrong answer; click also replaces stdout.
+        if sys.stdout is stdout and not isinstance(left.__context__, BrokenPipeError):
+            raise
+        sys.stdout = stdout
+        _leave(EXIT_NO_READER)
     except SlotlookupError as error:
         fail(str(error), error.exit_code)
     except OSError as error:
@@ -127,7 +137,17 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def fail(message: str, code: int) -> None:
+def fail(message: str, code: int) -> NoReturn:
     """Print one line on stderr and exit with `code`."""
-    print(f"slotlookup: {printable(' '.join(message.splitlines()))}", file=sys.stderr)
+    with suppress(BrokenPipeError):
+        print(f"slotlookup: {printable(' '.join(message.splitlines()))}", file=sys.stderr)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit with `code`, also if stdout has no reader: the interpreter would report that and exit with 120."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

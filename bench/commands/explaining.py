@@ -15,6 +15,8 @@ from slotlookup.trace import EventKind, Trace
 from slotlookup.vocabulary import Operation
 from slotlookup.workload import Origin
 
+from ..console import prose_width
+
 
 def explain_strategy(row: Mapping[str, Any], facts: Mapping[str, str], console: Console) -> None:
     """Print a strategy's `facts`, then the page of its file, and those of a preset's structures."""
@@ -69,7 +71,7 @@ def _print_facts(facts: Mapping[str, str], console: Console) -> None:
 
 
 def _print_page(name: str, console: Console) -> None:
-    for line in fitted(page_of(name), console.width):
+    for line in fitted(page_of(name), prose_width(console)):
         console.print(Text(line), overflow="fold")
 
 

@@ -85,7 +85,7 @@ def list_strategies(name: str | None, as_json: bool) -> None:
                 "\n".join(row["roles"]),
                 *(_bound(row[key]) for key in Operation),
                 _bytes(row),
-                _in_a_kernel(row).replace(", ", ",\n").replace(": ", ":\n"),
+                _in_a_kernel(row).replace(", ", ", \n").replace(": ", ": \n"),
                 f"{_described(row)}; {row['source']}",
             )
             for row in rows
