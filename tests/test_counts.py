@@ -28,6 +28,7 @@ from specs import native_specs
 
 from slotlookup import registry
 from slotlookup.address import Gfn, Hva
+from slotlookup.architecture import OTHER
 from slotlookup.families.native import NativeStrategy
 from slotlookup.memslots import ChangeKind, Memslot, SlotChange, make_memslot
 from slotlookup.strategy import Counters
@@ -44,8 +45,8 @@ def page(n: int) -> int:
 
 
 def slot(number: int, gfn: int, npages: int) -> Memslot:
-    """A slot whose host pages have the numbers of its gfns."""
-    return make_memslot(number, gfn << 12, npages << 12, page(gfn))
+    """A slot whose host pages have the numbers of its gfns, also beyond what an x86-64 host has."""
+    return make_memslot(number, gfn << 12, npages << 12, page(gfn), architecture=OTHER)
 
 
 def counting(spec: str, slots: list[Memslot], placement: str = "packed", seed: int = 0) -> NativeStrategy:
