@@ -60,7 +60,7 @@ def test_the_new_strategies_conform(copy: Copy) -> None:
 
 def test_the_new_strategies_appear_in_a_run(copy: Copy) -> None:
     copy.python("-c", RECORD)
-    run = ["-m", "slotlookup", "run", "demo.parquet", "--counts-only", "--json"]
+    run = ["-m", "slotlookup", "run", "demo.parquet", "--all", "--counts-only", "--json"]
     rows = by_strategy(json.loads(copy.python(*run)))
     assert set(NAMES) <= set(rows)
     assert all(rows[name]["state"] == "verified" for name in NAMES)

@@ -23,7 +23,12 @@ pytestmark = pytest.mark.builds
 
 HOOK = "import sys, scikit_build_core.build as backend; print(getattr(backend, sys.argv[1])(sys.argv[2]))"
 # What a folder may hold instead of Python.
-KINDS = {"data": {".json", ".md", ".parquet"}, "include": {".h"}, "schemas": {".json"}}
+KINDS = {
+    "assets": {".css", ".html", ".js"},
+    "data": {".json", ".md", ".parquet"},
+    "include": {".h"},
+    "schemas": {".json"},
+}
 LITTER = (
     ".ci/run",
     ".git/config",

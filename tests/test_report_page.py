@@ -163,6 +163,7 @@ def test_every_chart_has_a_table_and_every_row_its_json(browser: Browser, addres
     page = browser.open(address)
     assert page.locator("figure").count() == page.locator("figure details.table").count() > 0
     page.click("#curve-0 summary")
+    page.wait_for_selector("#curve-0 tbody tr")
     rows = page.locator("#curve-0 tbody tr")
     assert rows.count() == 8  # two strategies at four slot counts
     assert rows.first.locator("th").inner_text() == "linear"

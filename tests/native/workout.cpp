@@ -93,7 +93,7 @@ struct Workout {
 
   void run(unsigned changes) {
     {
-      WORKOUT_STRUCTURE<Role, Probe, WORKOUT_CONSTANTS> structure(Home{arena, 0}, Probe(nullptr));
+      WORKOUT_STRUCTURE<Role, Probe, WORKOUT_CONSTANTS> structure(Home{arena, 0}, Probe());
       for (unsigned i = 0; i < changes; ++i) {
         change(structure);
         structure.check();
